@@ -2,5 +2,10 @@
 
 pub mod aggregate;
 pub mod batch;
+pub mod clock;
+pub mod error;
+pub mod limits;
 pub mod log;
+pub mod metrics;
 pub mod record;
+pub mod service;
