@@ -9,6 +9,9 @@
 //!   FreeReader   ── restore, time log, `read` ──▶          Admin: topics, settings, purge
 //! ```
 
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;
