@@ -9,6 +9,9 @@
 //!   FreeReader   ── restore, time log, `read` ──▶          Admin: topics, settings, purge
 //! ```
 
+#[cfg(test)]
+mod contract;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;
