@@ -9,6 +9,11 @@
 //!   FreeReader   ── restore, time log, `read` ──▶          Admin: topics, settings, purge
 //! ```
 
+#[cfg(test)]
+mod contract;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;
