@@ -15,18 +15,25 @@ mod mask;
 mod rocks;
 
 pub mod batch;
+pub mod codec;
 pub mod error;
+pub mod format;
+pub mod keys;
 pub mod memory;
 pub mod position;
 pub mod staged;
 pub mod store;
 
+pub use rocks::base::{RocksBase, RocksOptions};
 pub use rocks::budget::MemoryBudget;
 pub use rocks::ordered;
 pub use rocks::ordered::{OrderedOptions, OrderedStore, Sync, WriteSet};
 
 pub use batch::{Batch, Change};
+pub use codec::CodecError;
 pub use error::{StoreError, StoreRemedy};
+pub use format::{ColumnContents, Contents};
+pub use keys::{KeyError, KeyFamily, StateKey};
 pub use memory::MemoryBase;
 pub use position::Position;
 pub use staged::{Receipt, Room, TaskStore, TaskStoreLimits};

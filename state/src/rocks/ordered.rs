@@ -8,17 +8,13 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use rocksdb::{
-    BlockBasedOptions, DBCompressionType, DBRecoveryMode, DBWithThreadMode, Options, ReadOptions,
-    SingleThreaded, WriteBatch, WriteOptions,
-};
+use rocksdb::{WriteBatch, WriteOptions};
 
 use super::budget::MemoryBudget;
 use super::failure::store_error;
+use super::{Db, tuning, walk};
 use crate::error::StoreError;
 use crate::store::{KeyRange, Visit};
-
-type Db = DBWithThreadMode<SingleThreaded>;
 
 /// How the map is laid out and how much memory it takes.
 #[derive(Clone, Debug)]
@@ -119,7 +115,7 @@ impl OrderedStore {
     pub fn open(path: &Path, options: OrderedOptions) -> Result<Self, StoreError> {
         std::fs::create_dir_all(path)
             .map_err(|error| StoreError::io(path, "create the folder", &error))?;
-        let mut db_options = db_options(&options);
+        let mut db_options = tuning::ordered(&options);
         db_options.create_if_missing(true);
         let db = Db::open(&db_options, path).map_err(|error| store_error(path, error))?;
         Ok(Self {
@@ -133,7 +129,7 @@ impl OrderedStore {
     pub fn open_secondary(path: &Path, scratch: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(scratch)
             .map_err(|error| StoreError::io(scratch, "create the folder", &error))?;
-        let mut options = db_options(&OrderedOptions::default());
+        let mut options = tuning::ordered(&OrderedOptions::default());
         // The writer deletes files that it has merged; a secondary keeps all of its own open instead.
         options.set_max_open_files(-1);
         let db = Db::open_as_secondary(&options, path, scratch)
@@ -220,26 +216,16 @@ impl OrderedStore {
         if range.is_empty() {
             return Ok(());
         }
-        let mut options = ReadOptions::default();
+        let mut options = walk::within(range);
         // Log rows are read once; they would only push the state's blocks out.
         options.fill_cache(false);
-        options.set_iterate_lower_bound(range.start);
-        if let Some(end) = range.end {
-            options.set_iterate_upper_bound(end);
-        }
-        let mut rows = self.db.raw_iterator_opt(options);
-        if ascending {
-            rows.seek_to_first()
+        let rows = self.db.raw_iterator_opt(options);
+        let walked = if ascending {
+            walk::ascending(rows, visit)
         } else {
-            rows.seek_to_last()
-        }
-        while let Some((key, value)) = rows.item() {
-            if visit(key, value).is_break() {
-                return Ok(());
-            }
-            if ascending { rows.next() } else { rows.prev() }
-        }
-        rows.status().map_err(|error| self.failed(error))
+            walk::descending(rows, visit)
+        };
+        walked.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: rocksdb::Error) -> StoreError {
@@ -253,29 +239,4 @@ impl std::fmt::Debug for OrderedStore {
             .field("path", &self.path)
             .finish()
     }
-}
-
-fn db_options(options: &OrderedOptions) -> Options {
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_size(64 << 10);
-    blocks.set_format_version(6);
-    let mut db = Options::default();
-    if let Some(budget) = &options.budget {
-        blocks.set_block_cache(budget.cache());
-        db.set_write_buffer_manager(budget.write_buffers());
-    }
-    db.set_block_based_table_factory(&blocks);
-    db.set_write_buffer_size(options.write_buffer_bytes);
-    db.set_compression_type(if options.compress {
-        DBCompressionType::Lz4
-    } else {
-        DBCompressionType::None
-    });
-    db.set_paranoid_checks(true);
-    // A torn tail is a write that was never answered for; a flipped byte before it is damage and is
-    // told, where RocksDB's default would silently drop everything behind it.
-    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    db.set_max_background_jobs(2);
-    db.set_keep_log_file_num(2);
-    db
 }
