@@ -11,6 +11,7 @@ use crate::log::{
 
 mod copying;
 mod groups;
+mod partitions;
 mod topics;
 mod transactions;
 
