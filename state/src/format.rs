@@ -1,0 +1,273 @@
+//! What a store on disk says of itself, and whether this program may read it.
+//!
+//! ```text
+//!   ┌───────────┬─────────────────┬──────────────────────────────────────────────────┐
+//!   │ "SFstate" │ format version  │ columns: number, name, key family, fingerprint   │
+//!   │ 7         │ u16 BE          │ crate::codec                                     │
+//!   └───────────┴─────────────────┴──────────────────────────────────────────────────┘
+//! ```
+//!
+//! The fingerprint is the caller's word for what a column's rows mean: the type of the values, the
+//! window, the aggregate. This module only compares it.
+//!
+//! Not here: migrations; there is one version so far.
+//! Invariant: a store is opened only if its version and all of its columns are what the program
+//! expects. A version's number is never used for another layout.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::keys::KeyFamily;
+use crate::store::ColumnId;
+
+/// The version of the layout on disk that this program writes and reads.
+pub const FORMAT_VERSION: u16 = 1;
+
+const MAGIC: &[u8; 7] = b"SFstate";
+
+/// What one column holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ColumnContents {
+    /// The column's number.
+    pub id: ColumnId,
+    /// The store's name, for people.
+    pub name: String,
+    /// The layout of its keys.
+    pub keys: KeyFamily,
+    /// What its rows mean; rows are readable to a program exactly if this text is the same.
+    pub fingerprint: String,
+}
+
+/// What a task's store holds: its columns in the order of their numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contents {
+    columns: Vec<ColumnContents>,
+}
+
+/// Why a store's own record does not let this program in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The record is not one: the store is damaged.
+    #[error("its format record cannot be read ({0})")]
+    Unreadable(String),
+    /// Another version of the layout.
+    #[error(
+        "it has format version {found}, this program reads version {FORMAT_VERSION}; start the version of the \
+         program that wrote it, or delete the folder to restore the state from its changelogs"
+    )]
+    UnknownVersion {
+        /// The version on disk.
+        found: u16,
+    },
+    /// The same layout with other contents: the topology has changed.
+    #[error(
+        "its contents are not what this program's topology expects: {difference}; start the program with the \
+         topology that wrote it, or run `streamfleet reprocess` to compute the state anew"
+    )]
+    OtherContents {
+        /// The first column that differs, as it is on disk and as it is expected.
+        difference: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredColumn {
+    id: u8,
+    keys: u8,
+    name: String,
+    fingerprint: String,
+}
+
+impl Contents {
+    /// Contents of `columns`; `None` if two of them have the same number or the same name.
+    pub fn new(columns: impl IntoIterator<Item = ColumnContents>) -> Option<Self> {
+        let mut columns: Vec<ColumnContents> = columns.into_iter().collect();
+        columns.sort_by_key(|column| column.id);
+        let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        names.sort_unstable();
+        let repeated = columns.windows(2).any(|pair| pair[0].id == pair[1].id)
+            || names.windows(2).any(|pair| pair[0] == pair[1]);
+        (!repeated).then_some(Self { columns })
+    }
+
+    /// The columns in the order of their numbers.
+    pub fn columns(&self) -> &[ColumnContents] {
+        &self.columns
+    }
+
+    /// The record that says so.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let stored: Vec<StoredColumn> = self.columns.iter().map(StoredColumn::from).collect();
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
+        // A sequence of plain numbers and texts always encodes.
+        if codec::encode_into(&mut bytes, &stored).is_err() {
+            bytes.clear();
+        }
+        bytes
+    }
+
+    /// Whether a store with the record `stored` holds these contents.
+    pub fn check(&self, stored: &[u8]) -> Result<(), FormatError> {
+        let body = stored
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;
+        let (version, body) = body
+            .split_first_chunk()
+            .ok_or_else(|| FormatError::Unreadable("no format version".into()))?;
+        let found = u16::from_be_bytes(*version);
+        if found != FORMAT_VERSION {
+            return Err(FormatError::UnknownVersion { found });
+        }
+        let stored: Vec<StoredColumn> =
+            codec::decode(body).map_err(|error| FormatError::Unreadable(error.to_string()))?;
+        let expected: Vec<StoredColumn> = self.columns.iter().map(StoredColumn::from).collect();
+        let pairs = (0..stored.len().max(expected.len()))
+            .map(|index| (stored.get(index), expected.get(index)));
+        for (on_disk, wanted) in pairs {
+            let on_disk =
+                on_disk.map_or_else(|| "no further column".to_owned(), StoredColumn::described);
+            let wanted =
+                wanted.map_or_else(|| "no further column".to_owned(), StoredColumn::described);
+            if on_disk != wanted {
+                return Err(FormatError::OtherContents {
+                    difference: format!("on disk {on_disk}, expected {wanted}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<&ColumnContents> for StoredColumn {
+    fn from(column: &ColumnContents) -> Self {
+        Self {
+            id: column.id.0,
+            keys: column.keys.tag(),
+            name: column.name.clone(),
+            fingerprint: column.fingerprint.clone(),
+        }
+    }
+}
+
+impl StoredColumn {
+    fn described(&self) -> String {
+        let Self {
+            id,
+            keys,
+            name,
+            fingerprint,
+        } = self;
+        format!("column {id} `{name}` with keys of family {keys} and `{fingerprint}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(id: u8, name: &str, fingerprint: &str) -> ColumnContents {
+        ColumnContents {
+            id: ColumnId(id),
+            name: name.into(),
+            keys: KeyFamily::Pane,
+            fingerprint: fingerprint.into(),
+        }
+    }
+
+    fn contents(columns: &[ColumnContents]) -> Contents {
+        Contents::new(columns.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let bytes = contents(&[column(3, "pulse", "count")]).to_bytes();
+        let expected = [
+            b"SFstate".as_slice(),
+            &[0, 1],
+            &[1, 1, 3, 1, 5],
+            b"pulse",
+            &[5],
+            b"count",
+        ]
+        .concat();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn the_same_contents_are_let_in_whatever_order_they_are_declared_in() {
+        let (a, b) = (column(1, "a", "x"), column(2, "b", "y"));
+        let stored = contents(&[a.clone(), b.clone()]).to_bytes();
+        assert_eq!(contents(&[b, a]).check(&stored), Ok(()));
+    }
+
+    #[test]
+    fn every_difference_is_refused_and_both_sides_are_named() {
+        let stored = contents(&[column(1, "a", "count"), column(2, "b", "sum")]).to_bytes();
+        let changed = [
+            contents(&[column(1, "a", "count"), column(2, "b", "mean")]),
+            contents(&[column(1, "a", "count"), column(2, "c", "sum")]),
+            contents(&[column(1, "a", "count"), column(3, "b", "sum")]),
+            contents(&[column(1, "a", "count")]),
+            contents(&[
+                column(1, "a", "count"),
+                column(2, "b", "sum"),
+                column(4, "d", "max"),
+            ]),
+            contents(&[
+                column(1, "a", "count"),
+                ColumnContents {
+                    keys: KeyFamily::TopK,
+                    ..column(2, "b", "sum")
+                },
+            ]),
+        ];
+        for expected in changed {
+            let error = expected.check(&stored).unwrap_err();
+            assert!(
+                matches!(error, FormatError::OtherContents { .. }),
+                "{error}"
+            );
+            let text = error.to_string();
+            assert!(
+                text.contains("on disk") && text.contains("expected") && text.contains("reprocess"),
+                "{text}"
+            );
+        }
+        let text = contents(&[column(1, "a", "mean"), column(2, "b", "sum")])
+            .check(&stored)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("`count`") && text.contains("`mean`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn another_version_is_refused_and_named() {
+        let contents = contents(&[column(1, "a", "count")]);
+        let mut stored = contents.to_bytes();
+        stored[8] = 2;
+        stored.truncate(9);
+        let error = contents.check(&stored).unwrap_err();
+        assert_eq!(error, FormatError::UnknownVersion { found: 2 });
+        assert!(error.to_string().contains("version 2") && error.to_string().contains("version 1"));
+        assert!(matches!(
+            contents.check(b"other"),
+            Err(FormatError::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn a_number_or_a_name_given_twice_is_no_contents() {
+        assert_eq!(
+            Contents::new([column(1, "a", ""), column(1, "b", "")]),
+            None
+        );
+        assert_eq!(
+            Contents::new([column(1, "a", ""), column(2, "a", "")]),
+            None
+        );
+    }
+}

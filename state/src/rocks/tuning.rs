@@ -1,0 +1,86 @@
+//! How RocksDB is set up for each use, and why.
+//!
+//! Not here: sizes that a caller chooses. Invariant: every set-up here checks what it reads, and none
+//! takes memory outside the budget it is given.
+
+use rocksdb::{BlockBasedOptions, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+
+use super::budget::MemoryBudget;
+use super::ordered::OrderedOptions;
+
+/// A task's database as a whole.
+pub(super) fn task_database(budget: &MemoryBudget) -> Options {
+    let mut options = database(Some(budget));
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // Without a write-ahead log this alone keeps the columns and the positions of one moment.
+    options.set_atomic_flush(true);
+    options
+}
+
+/// One column of a task.
+pub(super) fn family(budget: &MemoryBudget) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(budget.cache());
+    blocks.set_format_version(6);
+    blocks.set_block_size(8 << 10);
+    // A windowed store is mostly asked for keys that are not there yet.
+    blocks.set_bloom_filter(10.0, false);
+    blocks.set_optimize_filters_for_memory(true);
+    // Otherwise indexes and filters grow with the state, outside the budget.
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(8 << 20);
+    options.set_max_write_buffer_number(3);
+    // Many columns share the budget; the default arena, an eighth of the buffer, would eat it up.
+    options.set_arena_block_size(256 << 10);
+    options.set_target_file_size_base(16 << 20);
+    options.set_max_bytes_for_level_base(64 << 20);
+    options
+}
+
+/// The map of large rows under a log.
+pub(super) fn ordered(given: &OrderedOptions) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_format_version(6);
+    // A row is larger than a block and gets one of its own.
+    blocks.set_block_size(64 << 10);
+    if let Some(budget) = &given.budget {
+        blocks.set_block_cache(budget.cache());
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    }
+    let mut options = database(given.budget.as_ref());
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(given.write_buffer_bytes);
+    options.set_arena_block_size(1 << 20);
+    options.set_compression_type(if given.compress {
+        DBCompressionType::Lz4
+    } else {
+        DBCompressionType::None
+    });
+    // A torn tail is a write that was never answered for; a flipped byte before it is damage and is
+    // told, where RocksDB's default would silently drop everything behind it.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options
+}
+
+fn database(budget: Option<&MemoryBudget>) -> Options {
+    let mut options = Options::default();
+    if let Some(budget) = budget {
+        options.set_write_buffer_manager(budget.write_buffers());
+    }
+    options.set_paranoid_checks(true);
+    options.set_max_background_jobs(2);
+    // All files are opened with the store, so that a missing or cut one is found then.
+    options.set_max_open_files(-1);
+    options.set_skip_stats_update_on_db_open(true);
+    options.set_log_level(LogLevel::Warn);
+    options.set_keep_log_file_num(2);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
