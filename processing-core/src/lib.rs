@@ -4,3 +4,5 @@ pub mod aggregate;
 pub mod batch;
 pub mod log;
 pub mod record;
+pub mod sliding;
+pub mod window;
