@@ -131,8 +131,8 @@ impl<A: Mergeable> Sliding<A> {
                 front,
             } => {
                 while front.pop_if(|oldest| oldest.pane < before).is_some() {}
-                if !front.is_empty() || self.back.front().is_none_or(|oldest| oldest.pane >= before)
-                {
+                // While the front holds anything, nothing in the back is old enough to go.
+                if self.back.front().is_none_or(|oldest| oldest.pane >= before) {
                     return;
                 }
                 while self
