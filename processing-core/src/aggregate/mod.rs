@@ -19,6 +19,18 @@
 //! assert_eq!(seconds.rounded(1).unwrap().to_string(), "60.5");
 //! ```
 //!
+//! A closure names its event's type, as above. Where the event borrows (`Search<'a>`) and a recipe must
+//! fit every lifetime, give a named function, since a closure is inferred for one lifetime only:
+//!
+//! ```
+//! use processing_core::aggregate::{Fold, distinct};
+//!
+//! struct Search<'a> { user: &'a str }
+//! fn user<'e>(search: &'e Search<'_>) -> &'e str { search.user }
+//! fn any_lifetime(_: impl for<'a> Fold<Search<'a>>) {}
+//! any_lifetime(distinct(user));
+//! ```
+//!
 //! Invariant: for every aggregate marked [`Exactness::Exact`], any order and any grouping of `add`
 //! and `merge` gives the same answer; a property test holds each of them to it.
 
