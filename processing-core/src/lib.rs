@@ -1,11 +1,41 @@
 //! Event-time windows and top-K over local state, exactly once by log transactions.
 
+pub mod dsl;
+
+// The way of a record, in the order of travel.
+pub mod source;
+pub mod decode;
+pub mod process;
+pub mod window_store;
+pub mod changelog;
+pub mod sink;
+pub mod commit;
+
+// What stands beside it.
 pub mod aggregate;
 pub mod batch;
 pub mod clock;
+mod closing;
+mod commit_record;
+pub mod counts;
 pub mod error;
+mod idleness;
+pub mod layout;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+mod placement;
+pub mod plan;
 pub mod record;
+pub mod repartition;
+pub mod restore;
 pub mod service;
+pub mod sliding;
+mod state_view;
+pub mod step;
+pub mod task;
+mod time_log;
+pub mod updates;
+pub mod window;
+pub mod windowed;
+pub mod worker;
