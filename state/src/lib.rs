@@ -16,6 +16,7 @@ mod rocks;
 
 pub mod batch;
 pub mod codec;
+pub mod directory;
 pub mod error;
 pub mod format;
 pub mod keys;
@@ -31,6 +32,7 @@ pub use rocks::ordered::{OrderedOptions, OrderedStore, Sync, WriteSet};
 
 pub use batch::{Batch, Change};
 pub use codec::CodecError;
+pub use directory::{StateDirectory, TaskDirectory, TaskName};
 pub use error::{StoreError, StoreRemedy};
 pub use format::{ColumnContents, Contents};
 pub use keys::{KeyError, KeyFamily, StateKey};

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use rocksdb::{WriteBatch, WriteOptions};
+use rocksdb::{WaitForCompactOptions, WriteBatch, WriteOptions};
 
 use super::budget::MemoryBudget;
 use super::failure::store_error;
@@ -200,6 +200,13 @@ impl OrderedStore {
     /// Writes the rows that are only in memory and in the write-ahead log to files.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(|error| self.failed(error))
+    }
+
+    /// Waits until the files are no longer rewritten in the background.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.db
+            .wait_for_compact(&WaitForCompactOptions::default())
+            .map_err(|error| self.failed(error))
     }
 
     /// Merges the files of `range`, so that deleted rows give their room back.
