@@ -232,3 +232,46 @@ fn a_torn_last_write_is_left_out_and_the_rest_stays() {
         [0u32, 1, 100, 101].map(|key| key.to_be_bytes().to_vec())
     );
 }
+
+/// Needs a volume of about 12 MB, which only the administrator can make:
+/// `mount -t tmpfs -o size=12m tmpfs DIR; STATE_TEST_SMALL_VOLUME=DIR cargo test -- --ignored`.
+#[test]
+#[ignore = "needs a small volume of its own"]
+fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
+    let volume = std::env::var("STATE_TEST_SMALL_VOLUME").unwrap();
+    let home = Path::new(&volume).join("log");
+    let store = open(&home);
+    let mut acknowledged = 0u32;
+    let error = loop {
+        let mut set = WriteSet::new();
+        set.put(
+            &acknowledged.to_be_bytes(),
+            &acknowledged.to_be_bytes().repeat(10_000),
+        );
+        match store.write(set, Sync::Disk) {
+            Ok(()) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+    assert!(acknowledged > 50);
+    drop(store);
+    let larger = tempfile::tempdir().unwrap();
+    copy_folder(&home, larger.path());
+    std::fs::remove_dir_all(&home).unwrap();
+    let rows = all(&open(larger.path()), KeyRange::ALL, false).unwrap();
+    assert!(
+        rows.len() >= acknowledged as usize,
+        "{} rows of {acknowledged}",
+        rows.len()
+    );
+    for (number, (key, value)) in (0u32..).zip(&rows) {
+        assert_eq!(
+            (key.as_slice(), value),
+            (
+                number.to_be_bytes().as_slice(),
+                &number.to_be_bytes().repeat(10_000)
+            )
+        );
+    }
+}

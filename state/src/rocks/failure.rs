@@ -14,10 +14,7 @@ pub(super) fn store_error(path: &Path, error: Error) -> StoreError {
     let kind = error.kind();
     let detail = error.into_string();
     let path = path.to_path_buf();
-    if detail.contains("No space left on device")
-        || detail.contains("NoSpace")
-        || detail.contains("Disk quota")
-    {
+    if is_full(&detail) {
         return StoreError::Full { path, detail };
     }
     match kind {
