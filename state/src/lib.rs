@@ -13,6 +13,7 @@
 mod layer;
 mod mask;
 mod rocks;
+mod run;
 
 pub mod batch;
 pub mod codec;

@@ -23,7 +23,8 @@ pub struct OrderedOptions {
     pub budget: Option<MemoryBudget>,
     /// Size at which rows in memory become a file, in bytes.
     pub write_buffer_bytes: usize,
-    /// Whether blocks are compressed with lz4.
+    /// Whether blocks are compressed with lz4. Merging files compresses rows again and costs nearly as
+    /// much as writing them; rows that arrive compressed do not need it.
     pub compress: bool,
 }
 
@@ -32,7 +33,7 @@ impl Default for OrderedOptions {
         Self {
             budget: None,
             write_buffer_bytes: 16 << 20,
-            compress: true,
+            compress: false,
         }
     }
 }
