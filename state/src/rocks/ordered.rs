@@ -127,7 +127,18 @@ impl OrderedStore {
 
     /// Opens for reading a map that another process may be writing. `scratch` is a folder of the
     /// reader's own for RocksDB's notes. It sees what [`Self::catch_up`] last saw.
+    ///
+    /// # Errors
+    /// `Io` while there is no map in `path` yet.
     pub fn open_secondary(path: &Path, scratch: &Path) -> Result<Self, StoreError> {
+        if !path.join("CURRENT").exists() {
+            let detail =
+                "there is nothing to read yet; start the process that writes it".to_owned();
+            return Err(StoreError::Io {
+                path: path.to_path_buf(),
+                detail,
+            });
+        }
         std::fs::create_dir_all(scratch)
             .map_err(|error| StoreError::io(scratch, "create the folder", &error))?;
         let mut options = tuning::ordered(&OrderedOptions::default());
