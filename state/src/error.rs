@@ -10,8 +10,12 @@ use crate::store::ColumnId;
 /// A store that could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Bytes on disk are not what was written. The rows can be had again from the changelog.
-    #[error("store at {path} is damaged: {detail}; delete it and rebuild it from its changelog")]
+    /// Bytes on disk are not what was written. The rows of a task can be had again from its changelog;
+    /// those of an [`crate::OrderedStore`] cannot, and its owner stops instead of following the remedy.
+    #[error(
+        "store at {path} is damaged: {detail}; a task's store is rebuilt from its changelog, a log has to be \
+         restored from a copy or begun anew"
+    )]
     Damaged {
         /// The store's folder.
         path: PathBuf,

@@ -33,7 +33,8 @@ pub trait Receipt {
     fn position(&self, column: ColumnId) -> Option<Position>;
 }
 
-/// The bounds of a [`TaskStore`]'s memory.
+/// The bounds of one [`TaskStore`]'s memory. They are not part of [`crate::MemoryBudget`]: whoever opens
+/// many tasks divides what he has among them.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskStoreLimits {
     /// From this size on, [`TaskStore::is_full`] asks for a commit.
@@ -346,12 +347,11 @@ impl Column {
 
     /// The greatest row of both layers, deleted ones included.
     fn upper_last<'a>(&'a self, range: KeyRange<'_>) -> Option<(&'a [u8], Option<&'a [u8]>)> {
-        let staged = self.staged.rows_in(range).next_back();
+        let staged = self.staged.rows_back_in(range).next();
         let staged_mask = self.staged.mask();
         let applied = self
             .applied
-            .rows_in(range)
-            .rev()
+            .rows_back_in(range)
             .find(|(key, _)| !staged_mask.covers(key));
         match (staged, applied) {
             (Some(upper), Some(lower)) if lower.0 > upper.0 => Some(lower),

@@ -193,7 +193,7 @@ fn check_equal(store: &Store, staged: &mut Model, committed: &Model, probes: &[P
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_read_equals_the_model(

@@ -17,7 +17,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    ColumnFamily, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions, properties,
+    ColumnFamily, ErrorKind, FlushOptions, ReadOptions, WaitForCompactOptions, WriteBatch,
+    WriteOptions, properties,
 };
 
 use super::budget::MemoryBudget;
@@ -112,6 +113,14 @@ impl RocksBase {
                 .map_err(|error| self.failed(error))?;
         }
         Ok(())
+    }
+
+    /// Waits until the files are no longer rewritten in the background. Whoever copies the folder, or
+    /// measures, wants that.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.db
+            .wait_for_compact(&WaitForCompactOptions::default())
+            .map_err(|error| self.failed(error))
     }
 
     /// The size of the store's files, in bytes.

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use rocksdb::{WriteBatch, WriteOptions};
+use rocksdb::{WaitForCompactOptions, WriteBatch, WriteOptions};
 
 use super::budget::MemoryBudget;
 use super::failure::store_error;
@@ -23,7 +23,8 @@ pub struct OrderedOptions {
     pub budget: Option<MemoryBudget>,
     /// Size at which rows in memory become a file, in bytes.
     pub write_buffer_bytes: usize,
-    /// Whether blocks are compressed with lz4.
+    /// Whether blocks are compressed with lz4. Merging files compresses rows again and costs nearly as
+    /// much as writing them; rows that arrive compressed do not need it.
     pub compress: bool,
 }
 
@@ -32,7 +33,7 @@ impl Default for OrderedOptions {
         Self {
             budget: None,
             write_buffer_bytes: 16 << 20,
-            compress: true,
+            compress: false,
         }
     }
 }
@@ -126,7 +127,18 @@ impl OrderedStore {
 
     /// Opens for reading a map that another process may be writing. `scratch` is a folder of the
     /// reader's own for RocksDB's notes. It sees what [`Self::catch_up`] last saw.
+    ///
+    /// # Errors
+    /// `Io` while there is no map in `path` yet.
     pub fn open_secondary(path: &Path, scratch: &Path) -> Result<Self, StoreError> {
+        if !path.join("CURRENT").exists() {
+            let detail =
+                "there is nothing to read yet; start the process that writes it".to_owned();
+            return Err(StoreError::Io {
+                path: path.to_path_buf(),
+                detail,
+            });
+        }
         std::fs::create_dir_all(scratch)
             .map_err(|error| StoreError::io(scratch, "create the folder", &error))?;
         let mut options = tuning::ordered(&OrderedOptions::default());
@@ -200,6 +212,13 @@ impl OrderedStore {
     /// Writes the rows that are only in memory and in the write-ahead log to files.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(|error| self.failed(error))
+    }
+
+    /// Waits until the files are no longer rewritten in the background.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.db
+            .wait_for_compact(&WaitForCompactOptions::default())
+            .map_err(|error| self.failed(error))
     }
 
     /// Merges the files of `range`, so that deleted rows give their room back.
