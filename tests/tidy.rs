@@ -40,9 +40,7 @@ const TOP: &[&str] = &[
 ];
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: &[&str] = &[
-    "common", "helper", "helpers", "impl", "manager", "misc", "util", "utils", "v2",
-];
+const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "impl", "manager", "misc", "util", "utils", "v2"];
 
 /// The files (or folders) of `processing-core/src` that a record travels through, and what they are
 /// built from. They are pure: the same log gives the same results in the simulator and after a crash.
@@ -102,8 +100,7 @@ impl Source {
 
     /// As [`Source::code`], up to the unit tests at the end of the file.
     fn code_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.code()
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+        self.code().take_while(|(_, line)| line.trim() != "#[cfg(test)]")
     }
 }
 
@@ -141,10 +138,7 @@ fn collect(place: &Path, path: &str, found: &mut Vec<Source>) {
     let extension = Path::new(path).extension().and_then(|e| e.to_str());
     if place.is_file() && !extension.is_some_and(|e| DATA.contains(&e)) {
         match fs::read_to_string(place) {
-            Ok(text) => found.push(Source {
-                path: path.to_owned(),
-                text,
-            }),
+            Ok(text) => found.push(Source { path: path.to_owned(), text }),
             Err(error) => assert!(!path.ends_with(".rs"), "{path} is not UTF-8: {error}"),
         }
     }
@@ -152,20 +146,14 @@ fn collect(place: &Path, path: &str, found: &mut Vec<Source>) {
 
 /// Fails with all findings at once, one a line.
 fn none(findings: Vec<String>, instead: &str) {
-    assert!(
-        findings.is_empty(),
-        "\n{}\n\n{instead}\n",
-        findings.join("\n")
-    );
+    assert!(findings.is_empty(), "\n{}\n\n{instead}\n", findings.join("\n"));
 }
 
 /// Where `word` stands in `line` and is not part of a longer name.
 fn names(line: &str, word: &str) -> bool {
     let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
-    line.match_indices(word).any(|(at, _)| {
-        !line[..at].ends_with(part_of_a_name)
-            && !line[at + word.len()..].starts_with(part_of_a_name)
-    })
+    line.match_indices(word)
+        .any(|(at, _)| !line[..at].ends_with(part_of_a_name) && !line[at + word.len()..].starts_with(part_of_a_name))
 }
 
 #[test]
@@ -186,10 +174,7 @@ fn every_file_says_first_what_it_is() {
         .filter(|file| file.is_rust() && !file.text.starts_with("//!"))
         .map(|file| file.path.clone())
         .collect();
-    none(
-        findings,
-        "start the file with `//!`: what it is, what it is not, its one invariant",
-    );
+    none(findings, "start the file with `//!`: what it is, what it is not, its one invariant");
 }
 
 #[test]
@@ -203,10 +188,7 @@ fn files_stay_short() {
             findings.push(format!("{}: {lines} lines, at most {max}", file.path));
         }
         if longer.is_some() && lines < max {
-            findings.push(format!(
-                "{}: {lines} lines now, lower its entry in LONGER",
-                file.path
-            ));
+            findings.push(format!("{}: {lines} lines now, lower its entry in LONGER", file.path));
         }
     }
     none(findings, "one noun per file: split it");
@@ -219,9 +201,7 @@ fn names_say_something() {
         .map(|file| file.path)
         .filter(|path| {
             let parts = path.split('/');
-            parts
-                .map(|part| part.split('.').next().unwrap_or(part))
-                .any(|stem| EMPTY_NAMES.contains(&stem))
+            parts.map(|part| part.split('.').next().unwrap_or(part)).any(|stem| EMPTY_NAMES.contains(&stem))
         })
         .collect();
     none(findings, "name the file by the noun that it is about");
@@ -247,23 +227,14 @@ fn unsafe_code_has_its_places() {
         }
     }
     let idle = UNSAFE.iter().filter(|(path, _)| !used.contains(*path));
-    findings
-        .extend(idle.map(|(path, _)| format!("{path}: holds none any more, take it off UNSAFE")));
-    none(
-        findings,
-        "do without, or enter the file in UNSAFE with its reason",
-    );
+    findings.extend(idle.map(|(path, _)| format!("{path}: holds none any more, take it off UNSAFE")));
+    none(findings, "do without, or enter the file in UNSAFE with its reason");
 }
 
 #[test]
 fn no_path_of_one_machine() {
     // In pieces, or this file would find itself.
-    let places = [
-        concat!("/ro", "ot/"),
-        concat!("/wo", "rk/"),
-        concat!("/ho", "me/"),
-        concat!("/Us", "ers/"),
-    ];
+    let places = [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
     let mut findings = Vec::new();
     for file in &sources() {
         for (at, line) in file.text.lines().enumerate() {
@@ -272,21 +243,14 @@ fn no_path_of_one_machine() {
             }
         }
     }
-    none(
-        findings,
-        "name the place relative to the clone, or by an environment variable",
-    );
+    none(findings, "name the place relative to the clone, or by an environment variable");
 }
 
 #[test]
 fn each_storage_and_client_library_is_named_in_one_folder() {
     let borders = [
         ("rocksdb", "state/src/rocks/", "state/Cargo.toml"),
-        (
-            "rdkafka",
-            "processing-core/src/log/kafka/",
-            "processing-core/Cargo.toml",
-        ),
+        ("rdkafka", "processing-core/src/log/kafka/", "processing-core/Cargo.toml"),
     ];
     let mut findings = Vec::new();
     for file in &sources() {
@@ -306,10 +270,7 @@ fn each_storage_and_client_library_is_named_in_one_folder() {
             }
         }
     }
-    none(
-        findings,
-        "go through the store's or the log's traits: dependencies point one way",
-    );
+    none(findings, "go through the store's or the log's traits: dependencies point one way");
 }
 
 #[test]
@@ -322,10 +283,7 @@ fn the_stores_know_no_log() {
             }
         }
     }
-    none(
-        findings,
-        "dependencies point one way: workers -> processing-core -> state",
-    );
+    none(findings, "dependencies point one way: workers -> processing-core -> state");
 }
 
 #[test]
@@ -345,10 +303,7 @@ fn the_way_of_a_record_is_pure() {
             }
         }
     }
-    none(
-        findings,
-        "hand it in: the Clock, the log, the store or a seed; see clippy.toml",
-    );
+    none(findings, "hand it in: the Clock, the log, the store or a seed; see clippy.toml");
 }
 
 #[test]
@@ -363,19 +318,12 @@ fn text_is_only_text() {
             }
         }
     }
-    none(
-        findings,
-        "write control characters as escapes: search tools take the file for a binary",
-    );
+    none(findings, "write control characters as escapes: search tools take the file for a binary");
 }
 
 #[test]
 fn nothing_is_left_for_later_in_a_comment() {
-    let marks = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("XX", "X"),
-    ];
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
     let mut findings = Vec::new();
     for file in &sources() {
         for (at, line) in file.text.lines().enumerate() {
@@ -390,10 +338,7 @@ fn nothing_is_left_for_later_in_a_comment() {
 #[test]
 fn the_prebuilt_rocksdb_is_the_one_of_the_lock_file() {
     let script = fs::read_to_string(top().join(".ci/rocksdb")).unwrap();
-    let prebuilt = script
-        .lines()
-        .find_map(|line| line.strip_prefix("version="))
-        .unwrap();
+    let prebuilt = script.lines().find_map(|line| line.strip_prefix("version=")).unwrap();
     let lock = fs::read_to_string(top().join("Cargo.lock")).unwrap();
     let mut lines = lock.lines();
     lines.find(|line| *line == "name = \"librocksdb-sys\"");

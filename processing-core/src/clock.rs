@@ -28,14 +28,9 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// A clock whose `elapsed` counts from now.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where the system's clock is read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 }
 
@@ -46,21 +41,13 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where the system's clock is read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
     fn now(&self) -> WallTime {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place where the system's clock is read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
     fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
@@ -75,9 +62,7 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn at(now: WallTime) -> Self {
-        Self {
-            now: AtomicI64::new(now.0),
-        }
+        Self { now: AtomicI64::new(now.0) }
     }
 
     /// Moves on by `span`.

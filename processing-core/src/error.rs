@@ -9,6 +9,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use state::{StoreError, StoreRemedy};
+
 use crate::log::LogError;
 use crate::record::{Offset, TopicPartition};
 
@@ -65,11 +67,7 @@ pub struct RecordPlace {
 
 impl fmt::Display for RecordPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "topic {} partition {} offset {}",
-            self.partition.topic, self.partition.partition, self.offset
-        )
+        write!(f, "topic {} partition {} offset {}", self.partition.topic, self.partition.partition, self.offset)
     }
 }
 
@@ -83,9 +81,7 @@ pub enum CoreError {
     #[error("the transaction was undone and is done again from the last commit: {0}")]
     Aborted(String),
     /// The log cannot tell whether the transaction became true.
-    #[error(
-        "nobody knows whether the transaction was committed, so it is not guessed; the tasks are rebuilt: {0}"
-    )]
+    #[error("nobody knows whether the transaction was committed, so it is not guessed; the tasks are rebuilt: {0}")]
     Ambiguous(String),
     /// A record that cannot be decoded or processed.
     #[error("{place}: {reason}")]
@@ -122,29 +118,30 @@ pub enum CoreError {
     },
 }
 
+impl From<StoreError> for CoreError {
+    fn from(error: StoreError) -> Self {
+        let remedy = match error.remedy() {
+            StoreRemedy::Rebuild => Remedy::Rebuild,
+            StoreRemedy::Stop => Remedy::Stop,
+        };
+        Self::Store { message: error.to_string(), remedy }
+    }
+}
+
 impl CoreError {
     /// An error about the record at `offset` of `partition`. `reason` must not quote the record.
     pub fn record(partition: TopicPartition, offset: Offset, reason: impl Into<String>) -> Self {
-        Self::Record {
-            place: RecordPlace { partition, offset },
-            reason: reason.into(),
-        }
+        Self::Record { place: RecordPlace { partition, offset }, reason: reason.into() }
     }
 
     /// A store that is damaged or was closed half-way: it is made anew from its changelog.
     pub fn store_rebuild(message: impl Into<String>) -> Self {
-        Self::Store {
-            message: message.into(),
-            remedy: Remedy::Rebuild,
-        }
+        Self::Store { message: message.into(), remedy: Remedy::Rebuild }
     }
 
     /// A store that must not be touched: an unknown format, another topology's state.
     pub fn store_refused(message: impl Into<String>) -> Self {
-        Self::Store {
-            message: message.into(),
-            remedy: Remedy::Stop,
-        }
+        Self::Store { message: message.into(), remedy: Remedy::Stop }
     }
 
     /// The group's offsets, the commit records and the state disagree; `message` names `reprocess`.
@@ -160,10 +157,7 @@ impl CoreError {
     /// This error after its last allowed try: whatever its remedy was, the worker stops now.
     #[must_use]
     pub fn exhausted(self, tries: u32) -> Self {
-        Self::Exhausted {
-            tries,
-            last: Box::new(self),
-        }
+        Self::Exhausted { tries, last: Box::new(self) }
     }
 
     /// What to do about it.
@@ -177,9 +171,7 @@ impl CoreError {
             Self::Aborted(_) | Self::Ambiguous(_) => Remedy::Rebuild,
             Self::Record { .. } => Remedy::DropRecord,
             Self::Store { remedy, .. } => *remedy,
-            Self::Contradiction(_) | Self::Config(_) | Self::Usage(_) | Self::Exhausted { .. } => {
-                Remedy::Stop
-            }
+            Self::Contradiction(_) | Self::Config(_) | Self::Usage(_) | Self::Exhausted { .. } => Remedy::Stop,
         }
     }
 
@@ -211,11 +203,7 @@ mod tests {
             (LogError::Fatal("x".into()).into(), Remedy::Stop, 3),
             (CoreError::Aborted("x".into()), Remedy::Rebuild, 3),
             (CoreError::Ambiguous("x".into()), Remedy::Rebuild, 3),
-            (
-                CoreError::record(topic, Offset(7), "x"),
-                Remedy::DropRecord,
-                4,
-            ),
+            (CoreError::record(topic, Offset(7), "x"), Remedy::DropRecord, 4),
             (CoreError::store_rebuild("x"), Remedy::Rebuild, 4),
             (CoreError::store_refused("x"), Remedy::Stop, 4),
             (CoreError::contradiction("x"), Remedy::Stop, 4),
@@ -232,14 +220,7 @@ mod tests {
 
     #[test]
     fn a_record_error_names_topic_partition_and_offset() {
-        let error = CoreError::record(
-            TopicPartition::new("a.b", 3),
-            Offset(42),
-            "not JSON: ends at byte 7",
-        );
-        assert_eq!(
-            error.to_string(),
-            "topic a.b partition 3 offset 42: not JSON: ends at byte 7"
-        );
+        let error = CoreError::record(TopicPartition::new("a.b", 3), Offset(42), "not JSON: ends at byte 7");
+        assert_eq!(error.to_string(), "topic a.b partition 3 offset 42: not JSON: ends at byte 7");
     }
 }

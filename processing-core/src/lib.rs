@@ -3,13 +3,13 @@
 pub mod dsl;
 
 // The way of a record, in the order of travel.
-pub mod source;
+pub mod changelog;
+pub mod commit;
 pub mod decode;
 pub mod process;
-pub mod window_store;
-pub mod changelog;
 pub mod sink;
-pub mod commit;
+pub mod source;
+pub mod window_store;
 
 // What stands beside it.
 pub mod aggregate;

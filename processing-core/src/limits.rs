@@ -24,6 +24,10 @@ pub const RECORD_BYTES_MAX: usize = 16 * MIB;
 
 /// Staged state of one thread before it commits early.
 pub const STAGED_BYTES_MAX: usize = 16 * MIB;
+/// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
+pub const HELD_BYTES_MAX: usize = 16 * MIB;
+/// Decoded rows that one store of one task keeps between transactions.
+pub const CACHED_ROWS_MAX: usize = 200_000;
 /// Results and changelog records of one thread that wait for the transaction before it commits early.
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// Records of one transaction before it commits early: a bound for the embedded log's single batch.
@@ -126,12 +130,7 @@ const _: () = assert!(HTTP_BLOCKING_THREADS_MAX < HTTP_CONNECTIONS_MAX);
 /// The wait before try number `attempt` (from 0): doubling, bounded.
 pub fn retry_wait(attempt: u32) -> DurationMs {
     let factor = 1_i64 << attempt.min(20);
-    DurationMs(
-        RETRY_WAIT_FIRST
-            .0
-            .saturating_mul(factor)
-            .min(RETRY_WAIT_MAX.0),
-    )
+    DurationMs(RETRY_WAIT_FIRST.0.saturating_mul(factor).min(RETRY_WAIT_MAX.0))
 }
 
 #[cfg(test)]

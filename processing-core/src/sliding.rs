@@ -56,9 +56,7 @@ enum Merged<A> {
 /// A pane was pushed after a younger one: a late entry. What was derived so far is of no use any
 /// more; build it anew from the panes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "pane {pane:?} came after pane {newest:?}: discard this sliding value and build it anew from its panes"
-)]
+#[error("pane {pane:?} came after pane {newest:?}: discard this sliding value and build it anew from its panes")]
 pub struct OutOfOrder {
     /// The start of the pane that came too late.
     pub pane: EventTime,
@@ -76,20 +74,10 @@ impl<A: Mergeable> Sliding<A> {
     /// A window without panes.
     pub fn new() -> Self {
         let merged = match A::REMOVE {
-            Some(remove) => Merged::Total {
-                total: A::default(),
-                remove,
-            },
-            None => Merged::Stacks {
-                back: A::default(),
-                front: Vec::new(),
-            },
+            Some(remove) => Merged::Total { total: A::default(), remove },
+            None => Merged::Stacks { back: A::default(), front: Vec::new() },
         };
-        Self {
-            newest: EventTime::MIN,
-            back: VecDeque::new(),
-            merged,
-        }
+        Self { newest: EventTime::MIN, back: VecDeque::new(), merged }
     }
 
     /// Lets in the value of the pane that starts at `pane`. Panes come in ascending order; one may
@@ -100,21 +88,13 @@ impl<A: Mergeable> Sliding<A> {
     /// [`OutOfOrder`] for a pane older than one that came before; nothing is changed then.
     pub fn push(&mut self, pane: EventTime, value: &A) -> Result<(), OutOfOrder> {
         if pane < self.newest {
-            return Err(OutOfOrder {
-                pane,
-                newest: self.newest,
-            });
+            return Err(OutOfOrder { pane, newest: self.newest });
         }
         self.newest = pane;
         match &mut self.merged {
-            Merged::Total { total: merged, .. } | Merged::Stacks { back: merged, .. } => {
-                merged.merge(value)
-            }
+            Merged::Total { total: merged, .. } | Merged::Stacks { back: merged, .. } => merged.merge(value),
         }
-        self.back.push_back(Entry {
-            pane,
-            value: value.clone(),
-        });
+        self.back.push_back(Entry { pane, value: value.clone() });
         Ok(())
     }
 
@@ -126,20 +106,13 @@ impl<A: Mergeable> Sliding<A> {
                     remove(total, &gone.value);
                 }
             }
-            Merged::Stacks {
-                back: merged,
-                front,
-            } => {
+            Merged::Stacks { back: merged, front } => {
                 while front.pop_if(|oldest| oldest.pane < before).is_some() {}
                 // While the front holds anything, nothing in the back is old enough to go.
                 if self.back.front().is_none_or(|oldest| oldest.pane >= before) {
                     return;
                 }
-                while self
-                    .back
-                    .pop_front_if(|oldest| oldest.pane < before)
-                    .is_some()
-                {}
+                while self.back.pop_front_if(|oldest| oldest.pane < before).is_some() {}
                 *merged = A::default();
                 while let Some(mut entry) = self.back.pop_back() {
                     if let Some(younger) = front.last() {
@@ -192,10 +165,7 @@ impl<A: Mergeable> Sliding<A> {
         let heap = |entry: &Entry<A>| entry.value.heap_bytes();
         let (merged, front) = match &self.merged {
             Merged::Total { total, .. } => (total, 0),
-            Merged::Stacks { back, front } => (
-                back,
-                entries(front.capacity()) + front.iter().map(heap).sum::<usize>(),
-            ),
+            Merged::Stacks { back, front } => (back, entries(front.capacity()) + front.iter().map(heap).sum::<usize>()),
         };
         size_of::<Self>()
             + merged.heap_bytes()
@@ -225,20 +195,13 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let gap = prop_oneof![8 => 0i64..4, 1 => 0i64..40];
-        let step = (
-            gap,
-            prop::collection::vec(-2i64..3, 0..3),
-            prop_oneof![6 => Just(7i64), 1 => 0i64..30],
-        )
+        let step = (gap, prop::collection::vec(-2i64..3, 0..3), prop_oneof![6 => Just(7i64), 1 => 0i64..30])
             .prop_map(|(gap, values, size)| Step { gap, values, size });
         prop::collection::vec(step, 0..120)
     }
 
     /// Slides over the steps and merges all panes anew at each one.
-    fn equals_naive<A: Mergeable + PartialEq + std::fmt::Debug>(
-        steps: &[Step],
-        of: impl Fn(i64) -> A,
-    ) {
+    fn equals_naive<A: Mergeable + PartialEq + std::fmt::Debug>(steps: &[Step], of: impl Fn(i64) -> A) {
         let mut sliding = Sliding::<A>::new();
         let mut panes: Vec<(i64, A)> = Vec::new();
         let mut now = -50;
@@ -252,20 +215,12 @@ mod tests {
             evicted = evicted.max(now - step.size);
             sliding.evict(EventTime(evicted));
             panes.retain(|(pane, _)| *pane >= evicted);
-            let naive =
-                panes
-                    .iter()
-                    .map(|(_, value)| value)
-                    .cloned()
-                    .reduce(|mut merged, value| {
-                        merged.merge(&value);
-                        merged
-                    });
+            let naive = panes.iter().map(|(_, value)| value).cloned().reduce(|mut merged, value| {
+                merged.merge(&value);
+                merged
+            });
             assert_eq!(sliding.value(), naive);
-            assert_eq!(
-                (sliding.len(), sliding.is_empty()),
-                (panes.len(), panes.is_empty())
-            );
+            assert_eq!((sliding.len(), sliding.is_empty()), (panes.len(), panes.is_empty()));
         }
     }
 
@@ -322,14 +277,8 @@ mod tests {
     fn each_advance_costs_a_constant_number_of_merges_whatever_the_size() {
         for window in [1, 2, 60, 1_440] {
             let panes = 5_000;
-            assert!(
-                merges_while_sliding::<true>(window, panes) <= 2 * 5_000,
-                "window of {window} panes, running"
-            );
-            assert!(
-                merges_while_sliding::<false>(window, panes) <= 3 * 5_000,
-                "window of {window} panes, stacks"
-            );
+            assert!(merges_while_sliding::<true>(window, panes) <= 2 * 5_000, "window of {window} panes, running");
+            assert!(merges_while_sliding::<false>(window, panes) <= 3 * 5_000, "window of {window} panes, stacks");
         }
     }
 
@@ -348,13 +297,7 @@ mod tests {
         let mut sliding = Sliding::new();
         sliding.push(EventTime(5), &maximum(1)).unwrap();
         let refused = sliding.push(EventTime(4), &maximum(9));
-        assert_eq!(
-            refused,
-            Err(OutOfOrder {
-                pane: EventTime(4),
-                newest: EventTime(5)
-            })
-        );
+        assert_eq!(refused, Err(OutOfOrder { pane: EventTime(4), newest: EventTime(5) }));
         assert_eq!(sliding.value(), Some(maximum(1)));
         assert_eq!(sliding.len(), 1);
     }

@@ -16,6 +16,7 @@
 //! Invariant: nothing overflows. Times beyond [`TIME_MAX`] on either side of 1970 (146 million years)
 //! are taken for that bound, so that every window and pane has a start and an end of its own.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::record::{DurationMs, EventTime};
@@ -27,7 +28,7 @@ pub const TIME_MAX: EventTime = EventTime(1 << 62);
 const SPAN_MAX: i64 = 1 << 58;
 
 /// A span of event time whose events are answered for together: those at `start <= t < end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
     /// The first millisecond within.
     pub start: EventTime,
@@ -148,12 +149,7 @@ pub struct Hopping {
 impl Hopping {
     /// Windows of `size`, one every `advance`.
     pub const fn new(size: DurationMs, advance: DurationMs) -> Self {
-        Self {
-            size,
-            advance,
-            grace: DurationMs(0),
-            offset: DurationMs(0),
-        }
+        Self { size, advance, grace: DurationMs(0), offset: DurationMs(0) }
     }
 
     /// The same windows, open for late events until `grace` after their end; without this, 0.
@@ -212,6 +208,9 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// Tumbling windows of one millisecond: what stands in where a description was refused.
+    pub(crate) const EVERY_MILLISECOND: Self = Self { size: 1, advance: 1, grace: 0, offset: 0, cut: 0 };
+
     /// Windows of `size`, one every `advance`, closing `grace` after their end, moved by `offset`. It
     /// is const: `const HOUR: Windows = match Windows::new(..) { .. }` is checked by the compiler.
     ///
@@ -238,13 +237,7 @@ impl Windows {
         } else if grace > SPAN_MAX {
             Err(WindowError::TooLong(grace))
         } else {
-            Ok(Self {
-                size,
-                advance,
-                grace,
-                offset: offset.0.rem_euclid(advance),
-                cut: size % advance,
-            })
+            Ok(Self { size, advance, grace, offset: offset.0.rem_euclid(advance), cut: size % advance })
         }
     }
 
@@ -265,10 +258,7 @@ impl Windows {
 
     /// The window that starts at `start`, which must be one of [`Self::windows_of`] something.
     pub fn window_at(&self, start: EventTime) -> Window {
-        Window {
-            start,
-            end: start.plus(DurationMs(self.size)),
-        }
+        Window { start, end: start.plus(DurationMs(self.size)) }
     }
 
     /// The pane that an event at `time` belongs to.
@@ -281,8 +271,7 @@ impl Windows {
         let windows = *self;
         let first = self.first_start(clamped(time));
         let last = self.start_at_or_before(clamped(time));
-        (0..=(last - first) / self.advance)
-            .map(move |k| windows.window_at(EventTime(first + k * windows.advance)))
+        (0..=(last - first) / self.advance).map(move |k| windows.window_at(EventTime(first + k * windows.advance)))
     }
 
     /// The panes that make up the window that starts at `start`, oldest first.
@@ -291,10 +280,8 @@ impl Windows {
         // The windows that hold the outermost times reach beyond those by less than their size.
         let start = start.0.clamp(-TIME_MAX.0 - self.size, TIME_MAX.0);
         let end = EventTime(start + self.size);
-        std::iter::successors(Some(self.pane_at(start)), move |pane| {
-            Some(windows.pane_at(pane.end.0))
-        })
-        .take_while(move |pane| pane.end <= end)
+        std::iter::successors(Some(self.pane_at(start)), move |pane| Some(windows.pane_at(pane.end.0)))
+            .take_while(move |pane| pane.end <= end)
     }
 
     /// The start of the first (oldest) window that holds the pane.
@@ -346,15 +333,9 @@ impl Windows {
 
     fn pane_at(&self, time: i64) -> Pane {
         let start = self.start_at_or_before(time);
-        let (start, end) = if time - start < self.cut {
-            (start, start + self.cut)
-        } else {
-            (start + self.cut, start + self.advance)
-        };
-        Pane {
-            start: EventTime(start),
-            end: EventTime(end),
-        }
+        let (start, end) =
+            if time - start < self.cut { (start, start + self.cut) } else { (start + self.cut, start + self.advance) };
+        Pane { start: EventTime(start), end: EventTime(end) }
     }
 
     /// The youngest window start at or before `time`.

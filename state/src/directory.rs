@@ -32,10 +32,7 @@ pub struct TaskName {
 impl TaskName {
     fn parse(name: &str) -> Option<Self> {
         let (subtopology, partition) = name.split_once('_')?;
-        let task = Self {
-            subtopology: subtopology.parse().ok()?,
-            partition: partition.parse().ok()?,
-        };
+        let task = Self { subtopology: subtopology.parse().ok()?, partition: partition.parse().ok()? };
         // "00_1" and "+0_1" are read as numbers too, but are no folders of ours.
         (task.to_string() == name).then_some(task)
     }
@@ -60,19 +57,13 @@ impl StateDirectory {
     /// If `application` is no plain folder name.
     pub fn new(state_dir: &Path, application: &str) -> Result<Self, StoreError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if application.is_empty() || !application.chars().all(plain) || application.starts_with('.')
-        {
+        if application.is_empty() || !application.chars().all(plain) || application.starts_with('.') {
             let detail = format!(
                 "the application's name `{application}` cannot be a folder: use letters, digits, `-`, `_` and `.`"
             );
-            return Err(StoreError::Io {
-                path: state_dir.to_path_buf(),
-                detail,
-            });
+            return Err(StoreError::Io { path: state_dir.to_path_buf(), detail });
         }
-        Ok(Self {
-            path: state_dir.join(application),
-        })
+        Ok(Self { path: state_dir.join(application) })
     }
 
     /// Where the tasks' folders are.
@@ -85,8 +76,7 @@ impl StateDirectory {
     /// # Errors
     /// `Locked` if another process, or another part of this one, has it.
     pub fn lock(&self, task: TaskName) -> Result<TaskDirectory, StoreError> {
-        fs::create_dir_all(&self.path)
-            .map_err(|error| StoreError::io(&self.path, "create the folder", &error))?;
+        fs::create_dir_all(&self.path).map_err(|error| StoreError::io(&self.path, "create the folder", &error))?;
         let lock_path = self.path.join(format!("{task}.lock"));
         let lock = File::options()
             .create(true)
@@ -98,21 +88,13 @@ impl StateDirectory {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let detail = format!("task {task} is open in another process or thread");
-                return Err(StoreError::Locked {
-                    path: lock_path,
-                    detail,
-                });
+                return Err(StoreError::Locked { path: lock_path, detail });
             }
             Err(TryLockError::Error(error)) => {
                 return Err(StoreError::io(&lock_path, "lock", &error));
             }
         }
-        let directory = TaskDirectory {
-            task,
-            path: self.path.join(task.to_string()),
-            lock,
-            lock_path,
-        };
+        let directory = TaskDirectory { task, path: self.path.join(task.to_string()), lock, lock_path };
         directory.touch()?;
         directory.make()?;
         Ok(directory)
@@ -136,17 +118,10 @@ impl StateDirectory {
 
     /// Removes the folders of tasks that nobody has open and that were last used more than `age` before
     /// `now`: their changelogs may have dropped what they would still need. Answers which.
-    pub fn remove_unused(
-        &self,
-        age: Duration,
-        now: SystemTime,
-    ) -> Result<Vec<TaskName>, StoreError> {
+    pub fn remove_unused(&self, age: Duration, now: SystemTime) -> Result<Vec<TaskName>, StoreError> {
         let mut removed = Vec::new();
         for task in self.tasks()? {
-            let used = newest_change(
-                &self.path.join(task.to_string()),
-                &self.path.join(format!("{task}.lock")),
-            )?;
+            let used = newest_change(&self.path.join(task.to_string()), &self.path.join(format!("{task}.lock")))?;
             // A time in the future, after a clock was set back, is no age.
             if now.duration_since(used).unwrap_or_default() <= age {
                 continue;
@@ -197,8 +172,7 @@ impl TaskDirectory {
     }
 
     fn make(&self) -> Result<(), StoreError> {
-        fs::create_dir_all(&self.path)
-            .map_err(|error| StoreError::io(&self.path, "create the folder", &error))
+        fs::create_dir_all(&self.path).map_err(|error| StoreError::io(&self.path, "create the folder", &error))
     }
 
     fn touch(&self) -> Result<(), StoreError> {
@@ -259,10 +233,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn task(subtopology: u32, partition: u32) -> TaskName {
-        TaskName {
-            subtopology,
-            partition,
-        }
+        TaskName { subtopology, partition }
     }
 
     #[test]
@@ -272,15 +243,9 @@ mod tests {
         let held = state.lock(task(0, 3)).unwrap();
         assert_eq!(held.path(), root.path().join("trending-cities/0_3"));
         fs::write(held.path().join("row"), "x").unwrap();
-        assert!(matches!(
-            state.lock(task(0, 3)),
-            Err(StoreError::Locked { .. })
-        ));
+        assert!(matches!(state.lock(task(0, 3)), Err(StoreError::Locked { .. })));
         let other = state.lock(task(0, 4)).unwrap();
-        assert_eq!(
-            state.tasks().unwrap(),
-            BTreeSet::from([task(0, 3), task(0, 4)])
-        );
+        assert_eq!(state.tasks().unwrap(), BTreeSet::from([task(0, 3), task(0, 4)]));
         drop((held, other));
         let held = state.lock(task(0, 3)).unwrap();
         assert_eq!(fs::read(held.path().join("row")).unwrap(), b"x");
@@ -298,17 +263,11 @@ mod tests {
         let now = SystemTime::now();
         assert_eq!(state.remove_unused(DAY, now).unwrap(), []);
         assert_eq!(state.remove_unused(DAY, now - 5 * DAY).unwrap(), []);
-        assert_eq!(
-            state.remove_unused(DAY, now + 2 * DAY).unwrap(),
-            [task(0, 1)]
-        );
+        assert_eq!(state.remove_unused(DAY, now + 2 * DAY).unwrap(), [task(0, 1)]);
         assert!(held.path().exists() && !state.path().join("0_1").exists());
         assert!(state.path().join("notes_of_mine").exists());
         drop(held);
-        assert_eq!(
-            state.remove_unused(DAY, now + 2 * DAY).unwrap(),
-            [task(0, 0)]
-        );
+        assert_eq!(state.remove_unused(DAY, now + 2 * DAY).unwrap(), [task(0, 0)]);
     }
 
     #[test]
@@ -322,19 +281,13 @@ mod tests {
         let file = File::create(store.join("000001.sst")).unwrap();
         file.set_modified(now + 2 * DAY).unwrap();
         assert_eq!(state.remove_unused(DAY, now + 2 * DAY).unwrap(), []);
-        assert_eq!(
-            state.remove_unused(DAY, now + 4 * DAY).unwrap(),
-            [task(1, 2)]
-        );
+        assert_eq!(state.remove_unused(DAY, now + 4 * DAY).unwrap(), [task(1, 2)]);
     }
 
     #[test]
     fn names_that_would_leave_the_state_folder_are_refused() {
         for name in ["", "..", "a/b", ".hidden", "a b"] {
-            assert!(
-                StateDirectory::new(Path::new("/state"), name).is_err(),
-                "{name}"
-            );
+            assert!(StateDirectory::new(Path::new("/state"), name).is_err(), "{name}");
         }
     }
 

@@ -31,9 +31,7 @@ pub enum StoreError {
         detail: String,
     },
     /// The disk has no room left. Nothing that was acknowledged is lost.
-    #[error(
-        "no space left for the store at {path}: {detail}; free space or enlarge the volume, then start again"
-    )]
+    #[error("no space left for the store at {path}: {detail}; free space or enlarge the volume, then start again")]
     Full {
         /// The store's folder.
         path: PathBuf,
@@ -41,9 +39,7 @@ pub enum StoreError {
         detail: String,
     },
     /// Another process, or another part of this one, has the store open.
-    #[error(
-        "store at {path} is in use: {detail}; stop the other process or choose another state.dir"
-    )]
+    #[error("store at {path} is in use: {detail}; stop the other process or choose another state.dir")]
     Locked {
         /// The store's folder or lock file.
         path: PathBuf,
@@ -95,9 +91,7 @@ impl StoreError {
         let path = path.to_path_buf();
         let detail = format!("cannot {doing}: {error}");
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Self::Full { path, detail }
-            }
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full { path, detail },
             _ => Self::Io { path, detail },
         }
     }

@@ -60,11 +60,7 @@ impl Layer {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Word<'_> {
-        match self
-            .run
-            .get(key)
-            .or_else(|| self.rows.get(key).map(Option::as_deref))
-        {
+        match self.run.get(key).or_else(|| self.rows.get(key).map(Option::as_deref)) {
             Some(Some(value)) => Word::Value(value),
             Some(None) => Word::Deleted,
             None if self.mask.covers(key) => Word::Deleted,
@@ -100,10 +96,7 @@ impl Layer {
         if let Some(end) = range.end {
             self.rows.append(&mut hit.split_off(end));
         }
-        self.bytes -= hit
-            .iter()
-            .map(|(key, slot)| row_bytes(key, slot))
-            .sum::<usize>();
+        self.bytes -= hit.iter().map(|(key, slot)| row_bytes(key, slot)).sum::<usize>();
         self.bytes += self.mask.add(range);
     }
 
@@ -144,10 +137,7 @@ impl Layer {
     }
 
     /// The layer's own rows of `range`, ascending, deleted ones included.
-    pub(crate) fn rows_in<'a>(
-        &'a self,
-        range: KeyRange<'_>,
-    ) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
+    pub(crate) fn rows_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
         Merged {
             left: self.run.rows_in(range).peekable(),
             right: self.loose_in(range).peekable(),
@@ -156,32 +146,18 @@ impl Layer {
     }
 
     /// The layer's own rows of `range`, descending, deleted ones included.
-    pub(crate) fn rows_back_in<'a>(
-        &'a self,
-        range: KeyRange<'_>,
-    ) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
+    pub(crate) fn rows_back_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
         let (run, loose) = (self.run.rows_in(range).rev(), self.loose_in(range).rev());
-        Merged {
-            left: run.peekable(),
-            right: loose.peekable(),
-            first: Ordering::Greater,
-        }
+        Merged { left: run.peekable(), right: loose.peekable(), first: Ordering::Greater }
     }
 
-    fn loose_in<'a>(
-        &'a self,
-        range: KeyRange<'_>,
-    ) -> impl DoubleEndedIterator<Item = LayerRow<'a>> + use<'a> {
+    fn loose_in<'a>(&'a self, range: KeyRange<'_>) -> impl DoubleEndedIterator<Item = LayerRow<'a>> + use<'a> {
         // The map panics on an empty range, and need not be asked when it has nothing.
         let found = (!range.is_empty() && !self.rows.is_empty()).then(|| {
             let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-            self.rows
-                .range::<[u8], _>((Bound::Included(range.start), end))
+            self.rows.range::<[u8], _>((Bound::Included(range.start), end))
         });
-        found
-            .into_iter()
-            .flatten()
-            .map(|(key, slot)| (&**key, slot.as_deref()))
+        found.into_iter().flatten().map(|(key, slot)| (&**key, slot.as_deref()))
     }
 }
 
@@ -193,16 +169,12 @@ struct Merged<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<
     first: Ordering,
 }
 
-impl<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<'a>>> Iterator
-    for Merged<'a, L, R>
-{
+impl<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<'a>>> Iterator for Merged<'a, L, R> {
     type Item = LayerRow<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match (self.left.peek(), self.right.peek()) {
-            (Some((left, _)), Some((right, _))) if left.cmp(right) != self.first => {
-                self.right.next()
-            }
+            (Some((left, _)), Some((right, _))) if left.cmp(right) != self.first => self.right.next(),
             (Some(_), _) => self.left.next(),
             (None, _) => self.right.next(),
         }

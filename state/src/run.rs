@@ -66,21 +66,12 @@ impl SortedRun {
             self.overwrite(index, value);
             return true;
         }
-        if self
-            .entries
-            .last()
-            .is_some_and(|last| self.key(last) >= key)
-        {
+        if self.entries.last().is_some_and(|last| self.key(last) >= key) {
             return false;
         }
         let (key_at, key_bytes) = self.append(key);
         let (value_at, value_bytes) = value.map_or((0, DELETED), |value| self.append(value));
-        self.entries.push(Entry {
-            key_at,
-            key_bytes,
-            value_at,
-            value_bytes,
-        });
+        self.entries.push(Entry { key_at, key_bytes, value_at, value_bytes });
         true
     }
 
@@ -97,9 +88,7 @@ impl SortedRun {
         &'a self,
         range: KeyRange<'_>,
     ) -> impl DoubleEndedIterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-        self.entries[self.indexes(range)]
-            .iter()
-            .map(|entry| (self.key(entry), self.value(entry)))
+        self.entries[self.indexes(range)].iter().map(|entry| (self.key(entry), self.value(entry)))
     }
 
     /// Forgets all rows and keeps some memory for the next ones.
@@ -113,11 +102,7 @@ impl SortedRun {
 
     fn find(&self, key: &[u8]) -> Option<usize> {
         let guess = self.next.get();
-        if self
-            .entries
-            .get(guess)
-            .is_some_and(|entry| self.key(entry) == key)
-        {
+        if self.entries.get(guess).is_some_and(|entry| self.key(entry) == key) {
             self.next.set(guess + 1);
             return Some(guess);
         }
@@ -125,11 +110,8 @@ impl SortedRun {
         if self.entries.last().is_none_or(|last| self.key(last) < key) {
             return None;
         }
-        let found = self
-            .entries
-            .binary_search_by(|entry| self.key(entry).cmp(key));
-        self.next
-            .set(found.map_or_else(|index| index, |index| index + 1));
+        let found = self.entries.binary_search_by(|entry| self.key(entry).cmp(key));
+        self.next.set(found.map_or_else(|index| index, |index| index + 1));
         found.ok()
     }
 
@@ -137,19 +119,13 @@ impl SortedRun {
         let entry = self.entries[index];
         let (value_at, value_bytes) = match value {
             None => (0, DELETED),
-            Some(value)
-                if entry.value_bytes != DELETED && value.len() <= entry.value_bytes as usize =>
-            {
+            Some(value) if entry.value_bytes != DELETED && value.len() <= entry.value_bytes as usize => {
                 self.bytes[place(entry.value_at, value.len() as u32)].copy_from_slice(value);
                 (entry.value_at, value.len() as u32)
             }
             Some(value) => self.append(value),
         };
-        self.entries[index] = Entry {
-            value_at,
-            value_bytes,
-            ..entry
-        };
+        self.entries[index] = Entry { value_at, value_bytes, ..entry };
     }
 
     fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
@@ -163,17 +139,13 @@ impl SortedRun {
     }
 
     fn value(&self, entry: &Entry) -> Option<&[u8]> {
-        (entry.value_bytes != DELETED)
-            .then(|| &self.bytes[place(entry.value_at, entry.value_bytes)])
+        (entry.value_bytes != DELETED).then(|| &self.bytes[place(entry.value_at, entry.value_bytes)])
     }
 
     fn indexes(&self, range: KeyRange<'_>) -> Range<usize> {
-        let start = self
-            .entries
-            .partition_point(|entry| self.key(entry) < range.start);
-        let end = range.end.map_or(self.entries.len(), |end| {
-            self.entries.partition_point(|entry| self.key(entry) < end)
-        });
+        let start = self.entries.partition_point(|entry| self.key(entry) < range.start);
+        let end =
+            range.end.map_or(self.entries.len(), |end| self.entries.partition_point(|entry| self.key(entry) < end));
         start..end.max(start)
     }
 }

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use state::{
-    Base, ColumnId, KeyRange, MemoryBase, OrderedOptions, OrderedStore, Position, Receipt, Sync,
-    TaskStore, TaskStoreLimits, WriteSet,
+    Base, ColumnId, KeyRange, MemoryBase, OrderedOptions, OrderedStore, Position, Receipt, Sync, TaskStore,
+    TaskStoreLimits, WriteSet,
 };
 use support::COLUMNS;
 
@@ -25,12 +25,7 @@ impl Receipt for Published {
 /// CPU time of the whole process, background threads included, in nanoseconds.
 fn cpu_ns() -> u128 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u128 = fields[11].parse::<u128>().unwrap() + fields[12].parse::<u128>().unwrap();
     ticks * 10_000_000
 }
@@ -39,20 +34,11 @@ fn measured(what: &str, items: u64, work: impl FnOnce()) {
     let (cpu, wall) = (cpu_ns(), Instant::now());
     work();
     let (cpu, wall) = (cpu_ns() - cpu, wall.elapsed().as_nanos());
-    eprintln!(
-        "{what:<72} {:>7} ns CPU {:>7} ns wall",
-        cpu / u128::from(items),
-        wall / u128::from(items)
-    );
+    eprintln!("{what:<72} {:>7} ns CPU {:>7} ns wall", cpu / u128::from(items), wall / u128::from(items));
 }
 
 /// One commit's rows: every key of the pane that is current, in key order.
-fn stage<B: Base>(
-    store: &mut TaskStore<B, Published>,
-    commit: u64,
-    commits_a_pane: u64,
-    keys: u64,
-) {
+fn stage<B: Base>(store: &mut TaskStore<B, Published>, commit: u64, commits_a_pane: u64, keys: u64) {
     let mut key = [0; 24];
     let pane = commit / commits_a_pane;
     for row in 0..keys {
@@ -68,30 +54,22 @@ fn run<B: Base>(what: &str, base: B, commits_a_pane: u64) {
     const COMMITS: u64 = 400;
     let mut store = TaskStore::new(base, COLUMNS, TaskStoreLimits::default());
     let mut largest = 0;
-    measured(
-        &format!("{what}, {commits_a_pane} commits a pane: staged, applied, written"),
-        KEYS * COMMITS,
-        || {
-            for commit in 0..COMMITS {
-                stage(&mut store, commit, commits_a_pane, KEYS);
-                largest = largest.max(store.staged_bytes());
-                store.apply(&Published).unwrap();
-            }
-            store.flush().unwrap();
-        },
-    );
+    measured(&format!("{what}, {commits_a_pane} commits a pane: staged, applied, written"), KEYS * COMMITS, || {
+        for commit in 0..COMMITS {
+            stage(&mut store, commit, commits_a_pane, KEYS);
+            largest = largest.max(store.staged_bytes());
+            store.apply(&Published).unwrap();
+        }
+        store.flush().unwrap();
+    });
     let mut rows = 0;
-    measured(
-        "  scanned again, a row",
-        KEYS * COMMITS / commits_a_pane,
-        || {
-            let count = |_: &[u8], _: &[u8]| {
-                rows += 1;
-                ControlFlow::Continue(())
-            };
-            store.scan(COLUMNS[0], KeyRange::ALL, count).unwrap();
-        },
-    );
+    measured("  scanned again, a row", KEYS * COMMITS / commits_a_pane, || {
+        let count = |_: &[u8], _: &[u8]| {
+            rows += 1;
+            ControlFlow::Continue(())
+        };
+        store.scan(COLUMNS[0], KeyRange::ALL, count).unwrap();
+    });
     assert_eq!(rows, KEYS * COMMITS / commits_a_pane);
     measured("  looked up, absent", 200_000, || {
         for row in 0..200_000u64 {
@@ -104,20 +82,10 @@ fn run<B: Base>(what: &str, base: B, commits_a_pane: u64) {
 struct Nowhere(MemoryBase);
 
 impl Base for Nowhere {
-    fn read(
-        &self,
-        c: ColumnId,
-        k: &[u8],
-        v: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool, state::StoreError> {
+    fn read(&self, c: ColumnId, k: &[u8], v: &mut dyn FnMut(&[u8])) -> Result<bool, state::StoreError> {
         self.0.read(c, k, v)
     }
-    fn scan(
-        &self,
-        _: ColumnId,
-        _: KeyRange<'_>,
-        _: &mut state::Visit<'_>,
-    ) -> Result<(), state::StoreError> {
+    fn scan(&self, _: ColumnId, _: KeyRange<'_>, _: &mut state::Visit<'_>) -> Result<(), state::StoreError> {
         Ok(())
     }
     fn last(&self, c: ColumnId, r: KeyRange<'_>) -> Result<Option<state::Row>, state::StoreError> {
@@ -141,40 +109,25 @@ impl Base for Nowhere {
 #[ignore = "figures"]
 fn layers() {
     measured("staged and forgotten", 2_000_000, || {
-        let mut store: TaskStore<_, Published> =
-            TaskStore::new(MemoryBase::new(), COLUMNS, TaskStoreLimits::default());
+        let mut store: TaskStore<_, Published> = TaskStore::new(MemoryBase::new(), COLUMNS, TaskStoreLimits::default());
         for commit in 0..400 {
             stage(&mut store, commit, 1, 5_000);
             store.discard();
         }
     });
     for commits_a_pane in [1, 20] {
-        let mut store: TaskStore<_, Published> = TaskStore::new(
-            Nowhere(MemoryBase::new()),
-            COLUMNS,
-            TaskStoreLimits::default(),
-        );
-        measured(
-            &format!("no base, {commits_a_pane} commits a pane"),
-            2_000_000,
-            || {
-                for commit in 0..400 {
-                    stage(&mut store, commit, commits_a_pane, 5_000);
-                    store.apply(&Published).unwrap();
-                }
-            },
-        );
+        let mut store: TaskStore<_, Published> =
+            TaskStore::new(Nowhere(MemoryBase::new()), COLUMNS, TaskStoreLimits::default());
+        measured(&format!("no base, {commits_a_pane} commits a pane"), 2_000_000, || {
+            for commit in 0..400 {
+                stage(&mut store, commit, commits_a_pane, 5_000);
+                store.apply(&Published).unwrap();
+            }
+        });
         run("memory", MemoryBase::new(), commits_a_pane);
         let folder = tempfile::tempdir().unwrap();
-        let options = state::RocksOptions {
-            flush_after_bytes: 16 << 20,
-            ..support::options()
-        };
-        run(
-            "rocks",
-            state::RocksBase::open(folder.path(), &options).unwrap(),
-            commits_a_pane,
-        );
+        let options = state::RocksOptions { flush_after_bytes: 16 << 20, ..support::options() };
+        run("rocks", state::RocksBase::open(folder.path(), &options).unwrap(), commits_a_pane);
     }
 }
 
@@ -194,10 +147,7 @@ fn ordered() {
     for compress in [false, true] {
         for rows in [1_500u64, 6_000] {
             let folder = tempfile::tempdir().unwrap();
-            let options = OrderedOptions {
-                compress,
-                ..OrderedOptions::default()
-            };
+            let options = OrderedOptions { compress, ..OrderedOptions::default() };
             let store = OrderedStore::open(folder.path(), options).unwrap();
             let events = rows * (ROW_BYTES as u64 / 250);
             measured(
@@ -209,16 +159,10 @@ fn ordered() {
                 || {
                     for row in 0..rows {
                         let mut set = WriteSet::new();
-                        let key = [
-                            &[(row % u64::from(PARTITIONS)) as u8][..],
-                            &row.to_be_bytes(),
-                        ]
-                        .concat();
+                        let key = [&[(row % u64::from(PARTITIONS)) as u8][..], &row.to_be_bytes()].concat();
                         let at = (row as usize * 4099 * 16) % (json.len() - ROW_BYTES);
                         set.put(&key, &json[at..at + ROW_BYTES]);
-                        store
-                            .write(set, if row % 16 == 0 { Sync::Disk } else { Sync::Os })
-                            .unwrap();
+                        store.write(set, if row % 16 == 0 { Sync::Disk } else { Sync::Os }).unwrap();
                     }
                     store.flush().unwrap();
                     store.settle().unwrap();
@@ -237,11 +181,7 @@ fn ordered() {
                                 bytes += value.len();
                                 last = Some(key.to_vec());
                                 left -= 1;
-                                if left == 0 {
-                                    ControlFlow::Break(())
-                                } else {
-                                    ControlFlow::Continue(())
-                                }
+                                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                             })
                             .unwrap();
                         let Some(key) = last else { break };
@@ -250,10 +190,8 @@ fn ordered() {
                 }
             });
             assert_eq!(bytes, rows as usize * ROW_BYTES);
-            let on_disk: u64 = std::fs::read_dir(folder.path())
-                .unwrap()
-                .map(|e| e.unwrap().metadata().unwrap().len())
-                .sum();
+            let on_disk: u64 =
+                std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
             eprintln!("  {} MB on disk", on_disk >> 20);
         }
     }

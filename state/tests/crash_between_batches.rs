@@ -21,11 +21,7 @@ fn batch(number: u64) -> Batch {
     for column in COLUMNS {
         for row in 0..ROWS_A_BATCH {
             let key = number * ROWS_A_BATCH / 2 + row;
-            batch.put(
-                column,
-                &key.to_be_bytes(),
-                &[number.to_be_bytes(), [column.0; 8]].concat().repeat(8),
-            );
+            batch.put(column, &key.to_be_bytes(), &[number.to_be_bytes(), [column.0; 8]].concat().repeat(8));
         }
         let expired = (number.saturating_sub(20)) * ROWS_A_BATCH / 2;
         batch.delete_range(column, KeyRange::before(&expired.to_be_bytes()));
@@ -42,15 +38,9 @@ fn child_writes_and_dies() {
     };
     let batches: u64 = std::env::var(BATCHES).unwrap().parse().unwrap();
     // Small enough that flushes run in the background between the batches.
-    let options = RocksOptions {
-        flush_after_bytes: 40_000,
-        ..options()
-    };
+    let options = RocksOptions { flush_after_bytes: 40_000, ..options() };
     let mut base = RocksBase::open(folder.as_ref(), &options).unwrap();
-    let first = base
-        .position(COLUMNS[0])
-        .unwrap()
-        .map_or(0, |position| position.0);
+    let first = base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0);
     for number in first..first + batches {
         base.write(&batch(number)).unwrap();
     }
@@ -72,32 +62,16 @@ fn what_is_left_is_one_moment_of_all_columns() {
             .unwrap();
         assert!(!child.status.success(), "the child was to abort");
         let base = open(folder.path());
-        let position = base
-            .position(COLUMNS[0])
-            .unwrap()
-            .map_or(0, |position| position.0);
-        assert!(
-            (from..=from + batches).contains(&position),
-            "{position} after {from} + {batches}"
-        );
+        let position = base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0);
+        assert!((from..=from + batches).contains(&position), "{position} after {from} + {batches}");
         for number in from..position {
             model.write(&batch(number)).unwrap();
         }
         for column in COLUMNS {
-            assert_eq!(
-                base.position(column).unwrap(),
-                model.position(column).unwrap()
-            );
-            let (found, expected) = (
-                rows(&base, column, KeyRange::ALL, usize::MAX),
-                rows(&model, column, KeyRange::ALL, usize::MAX),
-            );
-            assert!(
-                found == expected,
-                "round {round}: {} rows, expected {}",
-                found.len(),
-                expected.len()
-            );
+            assert_eq!(base.position(column).unwrap(), model.position(column).unwrap());
+            let (found, expected) =
+                (rows(&base, column, KeyRange::ALL, usize::MAX), rows(&model, column, KeyRange::ALL, usize::MAX));
+            assert!(found == expected, "round {round}: {} rows, expected {}", found.len(), expected.len());
         }
         lost += from + batches - position;
         kept += position - from;

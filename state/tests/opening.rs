@@ -5,8 +5,8 @@
 mod support;
 
 use state::{
-    Base, Batch, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, OrderedStore, RocksBase,
-    RocksOptions, StoreError, StoreRemedy,
+    Base, Batch, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, OrderedStore, RocksBase, RocksOptions,
+    StoreError, StoreRemedy,
 };
 use support::{COLUMNS, open, options, rows};
 
@@ -17,10 +17,7 @@ fn other_contents(fingerprint: &str) -> RocksOptions {
         keys: KeyFamily::Pane,
         fingerprint: fingerprint.into(),
     };
-    RocksOptions {
-        contents: Contents::new([column]).unwrap(),
-        ..options()
-    }
+    RocksOptions { contents: Contents::new([column]).unwrap(), ..options() }
 }
 
 #[test]
@@ -35,18 +32,10 @@ fn a_changed_topology_is_refused_and_the_rows_stay() {
     assert!(matches!(error, StoreError::Incompatible { .. }), "{error}");
     assert_eq!(error.remedy(), StoreRemedy::Stop);
     let text = error.to_string();
-    for part in [
-        "count per city",
-        "mean per city",
-        "reprocess",
-        "the topology that wrote it",
-    ] {
+    for part in ["count per city", "mean per city", "reprocess", "the topology that wrote it"] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
-    assert_eq!(
-        rows(&open(folder.path()), COLUMNS[1], KeyRange::ALL, 2),
-        [(b"key".to_vec(), b"value".to_vec())]
-    );
+    assert_eq!(rows(&open(folder.path()), COLUMNS[1], KeyRange::ALL, 2), [(b"key".to_vec(), b"value".to_vec())]);
 }
 
 #[test]
@@ -63,20 +52,8 @@ fn a_column_that_was_not_declared_is_named() {
     let mut base = open(folder.path());
     let mut batch = Batch::new();
     batch.put(ColumnId(99), b"key", b"value");
-    for error in [
-        base.get(ColumnId(99), b"key").unwrap_err(),
-        base.write(&batch).unwrap_err(),
-    ] {
-        assert!(
-            matches!(
-                error,
-                StoreError::NoSuchColumn {
-                    column: ColumnId(99),
-                    ..
-                }
-            ),
-            "{error}"
-        );
+    for error in [base.get(ColumnId(99), b"key").unwrap_err(), base.write(&batch).unwrap_err()] {
+        assert!(matches!(error, StoreError::NoSuchColumn { column: ColumnId(99), .. }), "{error}");
     }
 }
 
@@ -92,10 +69,7 @@ fn a_store_that_was_never_finished_is_made_again() {
     assert!(!child.status.success(), "the child was to abort");
     assert!(folder.path().join("CURRENT").exists());
     assert_eq!(rows(&open(folder.path()), COLUMNS[0], KeyRange::ALL, 1), []);
-    assert!(
-        RocksBase::open(folder.path(), &other_contents("x")).is_err(),
-        "now it has a format record"
-    );
+    assert!(RocksBase::open(folder.path(), &other_contents("x")).is_err(), "now it has a format record");
 }
 
 /// The child of the test above; an ordered store has the default column family and nothing in it.
@@ -111,8 +85,6 @@ fn child_makes_an_unfinished_store() {
 #[test]
 fn reading_a_log_that_is_not_there_yet_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let error =
-        OrderedStore::open_secondary(&folder.path().join("log"), &folder.path().join("scratch"))
-            .unwrap_err();
+    let error = OrderedStore::open_secondary(&folder.path().join("log"), &folder.path().join("scratch")).unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
 }

@@ -132,25 +132,16 @@ fn a_reader_beside_the_writer_sees_what_it_catches_up_with() {
     assert_eq!(all(&reader, KeyRange::ALL, false).unwrap().len(), 10);
     reader.catch_up().unwrap();
     assert_eq!(all(&reader, KeyRange::ALL, true).unwrap().len(), 30);
-    assert!(
-        reader.write(WriteSet::new(), Sync::Os).is_err(),
-        "a reader must not write"
-    );
-    assert!(matches!(
-        OrderedStore::open(&home, OrderedOptions::default()),
-        Err(StoreError::Locked { .. })
-    ));
+    assert!(reader.write(WriteSet::new(), Sync::Os).is_err(), "a reader must not write");
+    assert!(matches!(OrderedStore::open(&home, OrderedOptions::default()), Err(StoreError::Locked { .. })));
 }
 
 /// Flips bytes of the write-ahead log and of the files: an error, or exactly what was written.
 #[test]
 fn damage_is_told_and_never_read_as_rows() {
     let folder = tempfile::tempdir().unwrap();
-    let (home, whole, damaged) = (
-        folder.path().join("home"),
-        folder.path().join("whole"),
-        folder.path().join("damaged"),
-    );
+    let (home, whole, damaged) =
+        (folder.path().join("home"), folder.path().join("whole"), folder.path().join("damaged"));
     let store = open(&home);
     for number in 0..40u32 {
         let mut set = WriteSet::new();
@@ -183,10 +174,7 @@ fn damage_is_told_and_never_read_as_rows() {
                     // In the last 32 KiB of the write-ahead log, a record whose length grew beyond the
                     // end cannot be told from a torn tail. RocksDB offers no mode that tells one and
                     // forgives the other.
-                    assert!(
-                        found.len() < rows.len() && found == rows[..found.len()],
-                        "{name:?} at {at}: wrong rows"
-                    );
+                    assert!(found.len() < rows.len() && found == rows[..found.len()], "{name:?} at {at}: wrong rows");
                     torn += 1;
                 }
             }
@@ -208,29 +196,12 @@ fn a_torn_last_write_is_left_out_and_the_rest_stays() {
         store.write(set, Sync::Disk).unwrap();
     }
     copy_folder(&home, &torn);
-    let log = std::fs::read_dir(&torn)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let log = log
-        .filter(|path| path.extension().is_some_and(|end| end == "log"))
-        .max()
-        .unwrap();
+    let log = std::fs::read_dir(&torn).unwrap().map(|entry| entry.unwrap().path());
+    let log = log.filter(|path| path.extension().is_some_and(|end| end == "log")).max().unwrap();
     let length = std::fs::metadata(&log).unwrap().len();
-    std::fs::File::options()
-        .write(true)
-        .open(&log)
-        .unwrap()
-        .set_len(length - 100)
-        .unwrap();
-    let keys: Vec<Vec<u8>> = all(&open(&torn), KeyRange::ALL, false)
-        .unwrap()
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
-    assert_eq!(
-        keys,
-        [0u32, 1, 100, 101].map(|key| key.to_be_bytes().to_vec())
-    );
+    std::fs::File::options().write(true).open(&log).unwrap().set_len(length - 100).unwrap();
+    let keys: Vec<Vec<u8>> = all(&open(&torn), KeyRange::ALL, false).unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, [0u32, 1, 100, 101].map(|key| key.to_be_bytes().to_vec()));
 }
 
 /// Needs a volume of about 12 MB, which only the administrator can make:
@@ -244,10 +215,7 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
     let mut acknowledged = 0u32;
     let error = loop {
         let mut set = WriteSet::new();
-        set.put(
-            &acknowledged.to_be_bytes(),
-            &acknowledged.to_be_bytes().repeat(10_000),
-        );
+        set.put(&acknowledged.to_be_bytes(), &acknowledged.to_be_bytes().repeat(10_000));
         match store.write(set, Sync::Disk) {
             Ok(()) => acknowledged += 1,
             Err(error) => break error,
@@ -260,18 +228,8 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
     copy_folder(&home, larger.path());
     std::fs::remove_dir_all(&home).unwrap();
     let rows = all(&open(larger.path()), KeyRange::ALL, false).unwrap();
-    assert!(
-        rows.len() >= acknowledged as usize,
-        "{} rows of {acknowledged}",
-        rows.len()
-    );
+    assert!(rows.len() >= acknowledged as usize, "{} rows of {acknowledged}", rows.len());
     for (number, (key, value)) in (0u32..).zip(&rows) {
-        assert_eq!(
-            (key.as_slice(), value),
-            (
-                number.to_be_bytes().as_slice(),
-                &number.to_be_bytes().repeat(10_000)
-            )
-        );
+        assert_eq!((key.as_slice(), value), (number.to_be_bytes().as_slice(), &number.to_be_bytes().repeat(10_000)));
     }
 }

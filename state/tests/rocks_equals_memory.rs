@@ -56,13 +56,7 @@ fn batch(edits: &[Edit]) -> Batch {
             Edit::Put(column, key, value) => batch.add(*column, Change::Put { key, value }),
             Edit::Delete(column, key) => batch.add(*column, Change::Delete { key }),
             Edit::DeleteRange(column, start, end) => {
-                batch.delete_range(
-                    *column,
-                    KeyRange {
-                        start,
-                        end: end.as_deref(),
-                    },
-                );
+                batch.delete_range(*column, KeyRange { start, end: end.as_deref() });
             }
             Edit::Position(column, position) => batch.set_position(*column, Position(*position)),
         }
@@ -121,8 +115,6 @@ proptest! {
 
 /// The folder in use before step `number`: each kill moves to one named after it.
 fn rocks_home(steps: &[Step], number: usize) -> String {
-    let last_kill = steps[..number]
-        .iter()
-        .rposition(|step| matches!(step, Step::Kill));
+    let last_kill = steps[..number].iter().rposition(|step| matches!(step, Step::Kill));
     last_kill.map_or(0, |kill| kill + 1).to_string()
 }

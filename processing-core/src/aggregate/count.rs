@@ -25,8 +25,7 @@ impl Count {
 
 impl Mergeable for Count {
     const EXACTNESS: Exactness = Exactness::Exact;
-    const REMOVE: Option<fn(&mut Self, &Self)> =
-        Some(|count, gone| count.0 = count.0.wrapping_sub(gone.0));
+    const REMOVE: Option<fn(&mut Self, &Self)> = Some(|count, gone| count.0 = count.0.wrapping_sub(gone.0));
 
     fn merge(&mut self, other: &Self) {
         self.0 = self.0.wrapping_add(other.0);

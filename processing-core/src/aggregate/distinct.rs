@@ -30,10 +30,7 @@ pub struct Distinct<const LG_K: u8 = 12> {
 }
 
 impl<const LG_K: u8> Distinct<LG_K> {
-    const VALID: () = assert!(
-        4 <= LG_K && LG_K <= 21,
-        "LG_K of a distinct count must be within 4 and 21"
-    );
+    const VALID: () = assert!(4 <= LG_K && LG_K <= 21, "LG_K of a distinct count must be within 4 and 21");
 
     /// The relative standard error once there are registers: 1.04 / sqrt(2^LG_K). Two answers in
     /// three are within it, 95 % within twice of it, 99.7 % within three times.
@@ -58,9 +55,7 @@ impl<const LG_K: u8> Distinct<LG_K> {
 
     /// The estimate before rounding: the composite one, the same in any order.
     pub fn estimate(&self) -> f64 {
-        self.union
-            .as_ref()
-            .map_or(0.0, HllUnion::composite_estimate)
+        self.union.as_ref().map_or(0.0, HllUnion::composite_estimate)
     }
 
     /// Whether no value was taken in.
@@ -72,10 +67,7 @@ impl<const LG_K: u8> Distinct<LG_K> {
         self.union.get_or_insert_with(Self::new_union)
     }
 
-    #[expect(
-        clippy::expect_used,
-        reason = "the size was checked when this was compiled"
-    )]
+    #[expect(clippy::expect_used, reason = "the size was checked when this was compiled")]
     fn new_union() -> HllUnion {
         let () = Self::VALID;
         HllUnion::new(LG_K).expect("LG_K is within 4 and 21")
@@ -85,8 +77,7 @@ impl<const LG_K: u8> Distinct<LG_K> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let sketch = HllSketch::deserialize(bytes)
-            .map_err(|error| format!("a distinct count is damaged: {error}"))?;
+        let sketch = HllSketch::deserialize(bytes).map_err(|error| format!("a distinct count is damaged: {error}"))?;
         if sketch.lg_config_k() != LG_K {
             return Err(format!(
                 "a stored distinct count has LG_K {}, this topology wants {LG_K}: keep the old one or reprocess",
@@ -110,10 +101,7 @@ impl<const LG_K: u8> Serialize for Distinct<LG_K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Whole bytes a register: packing them into four bits halves what is stored, and costs 58 us
         // to write and 34 us to read where this costs 0.7 and 6.5 (2^12 registers).
-        let bytes = self
-            .union
-            .as_ref()
-            .map(|union| union.to_sketch(HllType::Hll8).serialize());
+        let bytes = self.union.as_ref().map(|union| union.to_sketch(HllType::Hll8).serialize());
         sketch_bytes::serialize(bytes.as_deref().unwrap_or_default(), serializer)
     }
 }
@@ -212,9 +200,7 @@ mod tests {
 
     fn of(values: impl IntoIterator<Item = u64>) -> Distinct {
         let mut distinct = Distinct::default();
-        values
-            .into_iter()
-            .for_each(|value| distinct.add_hash(value));
+        values.into_iter().for_each(|value| distinct.add_hash(value));
         distinct
     }
 
@@ -224,11 +210,7 @@ mod tests {
         for n in [0u64, 1, 7, 8, 9, 25, 383, 384, 385, 1_000, 12_288, 50_000] {
             let forwards = of(0..n);
             assert_eq!(forwards, of((0..n).rev()), "{n} values backwards");
-            assert_eq!(
-                forwards,
-                laws::through_bytes(&forwards),
-                "{n} values through bytes"
-            );
+            assert_eq!(forwards, laws::through_bytes(&forwards), "{n} values through bytes");
             for parts in [2, 3, 17] {
                 let mut merged = Distinct::default();
                 for part in 0..parts {
@@ -252,27 +234,17 @@ mod tests {
             let runs = 40;
             for _ in 0..runs {
                 let off = of((0..n).map(|_| rng.random())).estimate() / f64::from(n) - 1.0;
-                assert!(
-                    off.abs() < 4.0 * Distinct::<12>::relative_error(),
-                    "{n} values are off by {off}"
-                );
+                assert!(off.abs() < 4.0 * Distinct::<12>::relative_error(), "{n} values are off by {off}");
                 squares += off * off;
             }
             let spread = (squares / f64::from(runs)).sqrt();
-            assert!(
-                spread < 1.3 * Distinct::<12>::relative_error(),
-                "{n} values spread by {spread}"
-            );
+            assert!(spread < 1.3 * Distinct::<12>::relative_error(), "{n} values spread by {spread}");
         }
     }
 
     #[test]
     fn small_sets_are_small() {
-        let stored = |d: &Distinct| {
-            bincode::serde::encode_to_vec(d, bincode::config::standard())
-                .unwrap()
-                .len()
-        };
+        let stored = |d: &Distinct| bincode::serde::encode_to_vec(d, bincode::config::standard()).unwrap().len();
         assert_eq!(stored(&of([])), 1);
         assert!(stored(&of(0..5)) <= 30);
         assert!(stored(&of(0..100)) <= 420);
@@ -282,16 +254,9 @@ mod tests {
 
     #[test]
     fn damaged_or_foreign_bytes_are_refused() {
-        let bytes = of(0..1_000)
-            .union
-            .unwrap()
-            .to_sketch(HllType::Hll8)
-            .serialize();
+        let bytes = of(0..1_000).union.unwrap().to_sketch(HllType::Hll8).serialize();
         for cut in [1, 7, 8, 39, bytes.len() - 1] {
-            assert!(
-                Distinct::<12>::from_bytes(&bytes[..cut]).is_err(),
-                "cut at {cut}"
-            );
+            assert!(Distinct::<12>::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let refusal = Distinct::<11>::from_bytes(&bytes).unwrap_err();
         assert!(refusal.contains("LG_K 12"), "{refusal}");

@@ -36,27 +36,16 @@ impl Decimal {
             std::cmp::Ordering::Equal => units % 2 != 0,
             std::cmp::Ordering::Greater => true,
         };
-        Some(Self {
-            units: units.checked_add(i128::from(up))?,
-            decimals,
-        })
+        Some(Self { units: units.checked_add(i128::from(up))?, decimals })
     }
 }
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = usize::from(self.decimals);
-        let digits = format!(
-            "{:0width$}",
-            self.units.unsigned_abs(),
-            width = decimals + 1
-        );
+        let digits = format!("{:0width$}", self.units.unsigned_abs(), width = decimals + 1);
         let (whole, fraction) = digits.split_at(digits.len() - decimals);
-        let text = if fraction.is_empty() {
-            whole.to_owned()
-        } else {
-            format!("{whole}.{fraction}")
-        };
+        let text = if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") };
         f.pad_integral(self.units >= 0, "", &text)
     }
 }
@@ -96,10 +85,7 @@ mod tests {
         }
         assert_eq!(Decimal::quotient(1, 0, 2), None);
         assert_eq!(Decimal::quotient(i128::MAX, 1, 2), None);
-        assert_eq!(
-            Decimal::quotient(i128::MIN, u64::MAX, 0).map(|d| d.units),
-            Some(-(1 << 63) - 1)
-        );
+        assert_eq!(Decimal::quotient(i128::MIN, u64::MAX, 0).map(|d| d.units), Some(-(1 << 63) - 1));
     }
 
     #[test]

@@ -61,9 +61,7 @@ impl<T: FrequentItem> FrequentItems<T> {
         Q: Eq + Hash + ToOwned<Owned = T> + ?Sized,
     {
         // Weights of 32 bits cannot overflow the sketch's 64-bit total, at which it would panic.
-        self.sketch
-            .get_or_insert_with(|| new_sketch(capacity))
-            .update_with_count_ref(item, u64::from(weight));
+        self.sketch.get_or_insert_with(|| new_sketch(capacity)).update_with_count_ref(item, u64::from(weight));
     }
 
     /// The items that may be among the `n` most frequent ones, most frequent first (by upper bound,
@@ -80,24 +78,19 @@ impl<T: FrequentItem> FrequentItems<T> {
 
     /// What is known of one item; an item that is not kept has the lower bound 0.
     pub fn frequency(&self, item: T) -> Frequency<T> {
-        let (lower, upper) = self.sketch.as_ref().map_or((0, 0), |sketch| {
-            (sketch.lower_bound(&item), sketch.upper_bound(&item))
-        });
+        let (lower, upper) =
+            self.sketch.as_ref().map_or((0, 0), |sketch| (sketch.lower_bound(&item), sketch.upper_bound(&item)));
         Frequency { item, lower, upper }
     }
 
     /// The width of the interval in which each count is known; 0 while all counts are exact.
     pub fn error_max(&self) -> u64 {
-        self.sketch
-            .as_ref()
-            .map_or(0, FrequentItemsSketch::maximum_error)
+        self.sketch.as_ref().map_or(0, FrequentItemsSketch::maximum_error)
     }
 
     /// The sum of all weights; exact.
     pub fn total(&self) -> u64 {
-        self.sketch
-            .as_ref()
-            .map_or(0, FrequentItemsSketch::total_weight)
+        self.sketch.as_ref().map_or(0, FrequentItemsSketch::total_weight)
     }
 
     fn rows(&self, kind: ErrorType, n: usize) -> Vec<Frequency<T>> {
@@ -107,11 +100,7 @@ impl<T: FrequentItem> FrequentItems<T> {
         let mut rows: Vec<_> = sketch
             .frequent_items(kind)
             .into_iter()
-            .map(|row| Frequency {
-                item: row.item().clone(),
-                lower: row.lower_bound(),
-                upper: row.upper_bound(),
-            })
+            .map(|row| Frequency { item: row.item().clone(), lower: row.lower_bound(), upper: row.upper_bound() })
             .collect();
         rows.sort_unstable_by(|a, b| (Reverse(a.upper), &a.item).cmp(&(Reverse(b.upper), &b.item)));
         rows.truncate(n);
@@ -122,8 +111,7 @@ impl<T: FrequentItem> FrequentItems<T> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let damaged =
-            |why: &dyn std::fmt::Display| format!("a list of frequent items is damaged: {why}");
+        let damaged = |why: &dyn std::fmt::Display| format!("a list of frequent items is damaged: {why}");
         // The sketch trusts the stored map size and allocates it: look at it first.
         match bytes.get(3..5) {
             Some([max, current]) if *max <= 20 && *current <= 20 => {}
@@ -133,24 +121,15 @@ impl<T: FrequentItem> FrequentItems<T> {
         if sketch.total_weight() > u64::MAX / 4 {
             return Err(damaged(&"its total weight is out of bounds"));
         }
-        Ok(Self {
-            sketch: Some(sketch),
-        })
+        Ok(Self { sketch: Some(sketch) })
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the size is a power of two within the crate's bounds"
-)]
+#[expect(clippy::expect_used, reason = "the size is a power of two within the crate's bounds")]
 fn new_sketch<T: Eq + Hash>(capacity: usize) -> FrequentItemsSketch<T> {
     let (least, most) = MAP_SIZES;
     // The sketch fills three quarters of its map.
-    let slots = capacity
-        .min(most)
-        .saturating_mul(4)
-        .div_ceil(3)
-        .next_power_of_two();
+    let slots = capacity.min(most).saturating_mul(4).div_ceil(3).next_power_of_two();
     FrequentItemsSketch::new(slots.clamp(least, most)).expect("a power of two within 8 and 2^20")
 }
 
@@ -179,9 +158,7 @@ impl<T: FrequentItem> Mergeable for FrequentItems<T> {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.sketch
-            .as_ref()
-            .map_or(0, FrequentItemsSketch::estimated_size)
+        self.sketch.as_ref().map_or(0, FrequentItemsSketch::estimated_size)
     }
 }
 
@@ -230,9 +207,7 @@ mod tests {
     /// Few frequent items and many rare ones, as queries are.
     fn skewed(n: usize, seed: u64) -> Vec<u64> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..n)
-            .map(|_| (1.0 / rng.random_range(0.000_3f64..1.0)) as u64)
-            .collect()
+        (0..n).map(|_| (1.0 / rng.random_range(0.000_3f64..1.0)) as u64).collect()
     }
 
     fn check_bounds(state: &FrequentItems<u64>, events: &[u64], map_size: u64) {
@@ -242,28 +217,15 @@ mod tests {
         }
         assert_eq!(state.total(), events.len() as u64);
         let allowed = 3.5 / map_size as f64 * events.len() as f64;
-        assert!(
-            state.error_max() as f64 <= allowed,
-            "an error of {} exceeds {allowed}",
-            state.error_max()
-        );
+        assert!(state.error_max() as f64 <= allowed, "an error of {} exceeds {allowed}", state.error_max());
         for (item, count) in &truth {
             let known = state.frequency(*item);
-            assert!(
-                (known.lower..=known.upper).contains(count),
-                "{item} counts {count}, not {known:?}"
-            );
+            assert!((known.lower..=known.upper).contains(count), "{item} counts {count}, not {known:?}");
             assert!(known.upper - known.lower <= state.error_max());
         }
         let candidates = state.candidates(usize::MAX);
-        for (item, count) in truth
-            .iter()
-            .filter(|(_, count)| **count > state.error_max())
-        {
-            assert!(
-                candidates.iter().any(|row| row.item == *item),
-                "{item} with {count} is missing"
-            );
+        for (item, count) in truth.iter().filter(|(_, count)| **count > state.error_max()) {
+            assert!(candidates.iter().any(|row| row.item == *item), "{item} with {count} is missing");
         }
         for row in state.certain(usize::MAX) {
             assert!(truth[&row.item] > state.error_max());
@@ -287,31 +249,15 @@ mod tests {
     fn ties_are_listed_by_item() {
         let recipe = frequent_items(10, |v: &&str| *v);
         let state = laws::fold(&recipe, &["b", "c", "a", "c"]);
-        let names: Vec<_> = state
-            .candidates(3)
-            .into_iter()
-            .map(|row| row.item)
-            .collect();
+        let names: Vec<_> = state.candidates(3).into_iter().map(|row| row.item).collect();
         assert_eq!(names, ["c", "a", "b"]);
         assert_eq!(state.candidates(1).len(), 1);
     }
 
     #[test]
     fn every_capacity_is_bounded() {
-        for (capacity, slots) in [
-            (0, 8),
-            (1, 8),
-            (6, 8),
-            (7, 16),
-            (96, 128),
-            (97, 256),
-            (usize::MAX, 1 << 20),
-        ] {
-            assert_eq!(
-                new_sketch::<u64>(capacity).max_map_size(),
-                slots,
-                "capacity {capacity}"
-            );
+        for (capacity, slots) in [(0, 8), (1, 8), (6, 8), (7, 16), (96, 128), (97, 256), (usize::MAX, 1 << 20)] {
+            assert_eq!(new_sketch::<u64>(capacity).max_map_size(), slots, "capacity {capacity}");
         }
     }
 
@@ -321,10 +267,7 @@ mod tests {
         let bytes = state.sketch.unwrap().serialize();
         assert!(FrequentItems::<u64>::from_bytes(&bytes).is_ok());
         for cut in [1, 4, 8, 31, 40, bytes.len() - 1] {
-            assert!(
-                FrequentItems::<u64>::from_bytes(&bytes[..cut]).is_err(),
-                "cut at {cut}"
-            );
+            assert!(FrequentItems::<u64>::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let mut vast = bytes;
         (vast[3], vast[4]) = (30, 30);

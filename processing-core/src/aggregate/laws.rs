@@ -23,8 +23,7 @@ pub(crate) fn fold<E, F: Fold<E>>(recipe: &F, events: &[E]) -> F::State {
 /// The state written and read again, as stores and changelogs do with it.
 pub(crate) fn through_bytes<S: Mergeable>(state: &S) -> S {
     let bytes = encode(state);
-    let (back, read) =
-        bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
+    let (back, read) = bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
     assert_eq!(read, bytes.len(), "decoding leaves bytes over");
     back
 }
@@ -35,11 +34,7 @@ fn encode<S: Mergeable>(state: &S) -> Vec<u8> {
 
 /// The events in random order, in random groups (singletons among them), each group sometimes
 /// written and read, merged along a random tree with empty states strewn in.
-pub(crate) fn regrouped<E: Clone, F: Fold<E>>(
-    recipe: &F,
-    events: &[E],
-    rng: &mut ChaCha8Rng,
-) -> F::State {
+pub(crate) fn regrouped<E: Clone, F: Fold<E>>(recipe: &F, events: &[E], rng: &mut ChaCha8Rng) -> F::State {
     let mut events = events.to_vec();
     events.shuffle(rng);
     let mut groups = vec![F::State::default()];
@@ -53,11 +48,7 @@ pub(crate) fn regrouped<E: Clone, F: Fold<E>>(
     }
     while groups.len() > 1 {
         let taken = groups.swap_remove(rng.random_range(0..groups.len()));
-        let taken = if rng.random_bool(0.3) {
-            through_bytes(&taken)
-        } else {
-            taken
-        };
+        let taken = if rng.random_bool(0.3) { through_bytes(&taken) } else { taken };
         let into = rng.random_range(0..groups.len());
         groups[into].merge(&taken);
     }
@@ -82,65 +73,29 @@ where
         left
     };
 
-    assert_eq!(
-        answer(&merged(&whole, &F::State::default())),
-        expected,
-        "the default is neutral on the right"
-    );
-    assert_eq!(
-        answer(&merged(&F::State::default(), &whole)),
-        expected,
-        "the default is neutral on the left"
-    );
-    assert_eq!(
-        answer(&through_bytes(&whole)),
-        expected,
-        "encoding keeps the answer"
-    );
+    assert_eq!(answer(&merged(&whole, &F::State::default())), expected, "the default is neutral on the right");
+    assert_eq!(answer(&merged(&F::State::default(), &whole)), expected, "the default is neutral on the left");
+    assert_eq!(answer(&through_bytes(&whole)), expected, "encoding keeps the answer");
 
     let (first, rest) = events.split_at(rng.random_range(0..=events.len()));
     let (second, third) = rest.split_at(rng.random_range(0..=rest.len()));
     let [a, b, c] = [first, second, third].map(|part| fold(recipe, part));
-    assert_eq!(
-        answer(&merged(&a, &b)),
-        answer(&merged(&b, &a)),
-        "merge commutes"
-    );
-    assert_eq!(
-        answer(&merged(&merged(&a, &b), &c)),
-        expected,
-        "merge to the left is the fold"
-    );
-    assert_eq!(
-        answer(&merged(&a, &merged(&b, &c))),
-        expected,
-        "merge to the right is the fold"
-    );
+    assert_eq!(answer(&merged(&a, &b)), answer(&merged(&b, &a)), "merge commutes");
+    assert_eq!(answer(&merged(&merged(&a, &b), &c)), expected, "merge to the left is the fold");
+    assert_eq!(answer(&merged(&a, &merged(&b, &c))), expected, "merge to the right is the fold");
     for _ in 0..4 {
-        assert_eq!(
-            answer(&regrouped(recipe, events, &mut rng)),
-            expected,
-            "order and grouping do not matter"
-        );
+        assert_eq!(answer(&regrouped(recipe, events, &mut rng)), expected, "order and grouping do not matter");
     }
 
     if let Some(remove) = F::State::REMOVE {
         let mut left = merged(&a, &b);
         remove(&mut left, &b);
         assert_eq!(answer(&left), answer(&a), "remove undoes merge");
-        assert_eq!(
-            encode(&left),
-            encode(&a),
-            "remove undoes merge, byte by byte"
-        );
+        assert_eq!(encode(&left), encode(&a), "remove undoes merge, byte by byte");
         let mut nothing = whole;
         for part in [&b, &a, &c] {
             remove(&mut nothing, part);
         }
-        assert_eq!(
-            encode(&nothing),
-            encode(&F::State::default()),
-            "removing all leaves the default"
-        );
+        assert_eq!(encode(&nothing), encode(&F::State::default()), "removing all leaves the default");
     }
 }

@@ -17,10 +17,7 @@ pub struct Mean {
 impl Mean {
     /// Adds one number.
     pub fn add(&mut self, value: impl Into<i128>) {
-        self.merge(&Self {
-            sum: value.into(),
-            count: 1,
-        });
+        self.merge(&Self { sum: value.into(), count: 1 });
     }
 
     /// The sum of the numbers.

@@ -54,9 +54,7 @@ mod tuple;
 pub use count::{Count, CountFold, count};
 pub use distinct::{Distinct, DistinctFold, DistinctHashFold, distinct, distinct_hash};
 pub use fixed_point::{Decimal, scaled};
-pub use frequent_items::{
-    Frequency, FrequentItem, FrequentItems, FrequentItemsFold, frequent_items,
-};
+pub use frequent_items::{Frequency, FrequentItem, FrequentItems, FrequentItemsFold, frequent_items};
 pub use max::{Max, MaxFold, max};
 pub use mean::{Mean, MeanFold, mean};
 pub use min::{Min, MinFold, min};

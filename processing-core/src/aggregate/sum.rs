@@ -26,8 +26,7 @@ impl Sum {
 
 impl Mergeable for Sum {
     const EXACTNESS: Exactness = Exactness::Exact;
-    const REMOVE: Option<fn(&mut Self, &Self)> =
-        Some(|sum, gone| sum.0 = sum.0.wrapping_sub(gone.0));
+    const REMOVE: Option<fn(&mut Self, &Self)> = Some(|sum, gone| sum.0 = sum.0.wrapping_sub(gone.0));
 
     fn merge(&mut self, other: &Self) {
         self.0 = self.0.wrapping_add(other.0);

@@ -35,10 +35,7 @@ pub struct TopK<S, T> {
 
 impl<S, T> Default for TopK<S, T> {
     fn default() -> Self {
-        Self {
-            k: 0,
-            entries: Vec::new(),
-        }
+        Self { k: 0, entries: Vec::new() }
     }
 }
 
@@ -59,13 +56,7 @@ impl<S: Ord, T: Ord> TopK<S, T> {
     {
         self.limit(k);
         if let Some(place) = self.place(&score, item) {
-            self.insert(
-                place,
-                Ranked {
-                    score,
-                    item: item.to_owned(),
-                },
-            );
+            self.insert(place, Ranked { score, item: item.to_owned() });
         }
     }
 
@@ -87,41 +78,21 @@ impl<S: Ord, T: Ord> TopK<S, T> {
     where
         T: Borrow<Q>,
     {
-        let rank = |entry: &Ranked<S, T>| {
-            score
-                .cmp(&entry.score)
-                .reverse()
-                .then_with(|| item.cmp(entry.item.borrow()))
-        };
+        let rank = |entry: &Ranked<S, T>| score.cmp(&entry.score).reverse().then_with(|| item.cmp(entry.item.borrow()));
         let is_full = self.entries.len() >= self.k as usize;
-        if is_full
-            && self
-                .entries
-                .last()
-                .is_none_or(|last| rank(last) != Ordering::Less)
-        {
+        if is_full && self.entries.last().is_none_or(|last| rank(last) != Ordering::Less) {
             return None;
         }
-        let place = self
-            .entries
-            .partition_point(|entry| rank(entry) == Ordering::Greater);
-        let is_there_already = self.entries[..place]
-            .iter()
-            .any(|better| better.item.borrow() == item)
-            || self
-                .entries
-                .get(place)
-                .is_some_and(|same| rank(same) == Ordering::Equal);
+        let place = self.entries.partition_point(|entry| rank(entry) == Ordering::Greater);
+        let is_there_already = self.entries[..place].iter().any(|better| better.item.borrow() == item)
+            || self.entries.get(place).is_some_and(|same| rank(same) == Ordering::Equal);
         (!is_there_already).then_some(place)
     }
 
     /// Puts the entry where [`Self::place`] said, in the stead of the same item's worse score if there
     /// is one, else of the last one too many.
     fn insert(&mut self, place: usize, entry: Ranked<S, T>) {
-        match self.entries[place..]
-            .iter()
-            .position(|worse| worse.item == entry.item)
-        {
+        match self.entries[place..].iter().position(|worse| worse.item == entry.item) {
             Some(behind) => {
                 self.entries[place..=place + behind].rotate_right(1);
                 self.entries[place] = entry;
@@ -232,21 +203,14 @@ mod tests {
             let kept = best.entry(item).or_insert(*score);
             *kept = (*kept).max(*score);
         }
-        let mut ranked: Vec<_> = best
-            .into_iter()
-            .map(|(item, score)| (score, item.clone()))
-            .collect();
+        let mut ranked: Vec<_> = best.into_iter().map(|(item, score)| (score, item.clone())).collect();
         ranked.sort_by_key(|(score, item)| (Reverse(*score), item.clone()));
         ranked.truncate(k);
         ranked
     }
 
     fn pairs(state: &TopK<i8, String>) -> Vec<(i8, String)> {
-        state
-            .entries()
-            .iter()
-            .map(|entry| (entry.score, entry.item.clone()))
-            .collect()
+        state.entries().iter().map(|entry| (entry.score, entry.item.clone())).collect()
     }
 
     proptest! {

@@ -54,8 +54,7 @@ mod tests {
 
     use super::*;
     use crate::aggregate::{
-        Count, Distinct, FrequentItems, Max, Mean, Min, Sum, count, distinct_hash, laws, max, mean,
-        min, sum,
+        Count, Distinct, FrequentItems, Max, Mean, Min, Sum, count, distinct_hash, laws, max, mean, min, sum,
     };
 
     #[test]
@@ -66,14 +65,8 @@ mod tests {
         assert!(<(Min<i64>, Count, Count)>::REMOVE.is_none());
         assert!(<(Count, Count, Count, Count, Count, Distinct)>::REMOVE.is_none());
         assert_eq!(<(Count, Distinct)>::EXACTNESS, Exactness::Exact);
-        assert_eq!(
-            <(Count, Sum, FrequentItems<u64>)>::EXACTNESS,
-            Exactness::Approximate
-        );
-        assert_eq!(
-            <(FrequentItems<u64>, Count)>::EXACTNESS,
-            Exactness::Approximate
-        );
+        assert_eq!(<(Count, Sum, FrequentItems<u64>)>::EXACTNESS, Exactness::Approximate);
+        assert_eq!(<(FrequentItems<u64>, Count)>::EXACTNESS, Exactness::Approximate);
     }
 
     proptest! {

@@ -80,12 +80,9 @@ impl Metric {
     /// What is wrong with the declaration, if anything.
     pub fn check(&self) -> Result<(), String> {
         let name = self.name;
-        let words_fit = name.split('_').all(|word| {
-            !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        });
+        let words_fit = name
+            .split('_')
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
         if !words_fit || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err("a name is lower case words joined by single underscores".into());
         }
@@ -109,10 +106,7 @@ impl Metric {
         }
         for label in self.labels {
             if !ALLOWED_LABELS.contains(&label.name) {
-                return Err(format!(
-                    "`{}` is no bounded label; allowed are {ALLOWED_LABELS:?}",
-                    label.name
-                ));
+                return Err(format!("`{}` is no bounded label; allowed are {ALLOWED_LABELS:?}", label.name));
             }
         }
         if self.help.is_empty() || self.help.ends_with('.') || self.help.contains('\n') {
@@ -134,21 +128,14 @@ const NODE: LabelSpec = open("node");
 const THREAD: LabelSpec = open("thread");
 
 /// Milliseconds to a commit interval: work on one batch or one commit.
-const WORK: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const WORK: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Ten milliseconds to five minutes, with 30 s: the objective of freshness is read from that bucket.
-const FRESHNESS: &[f64] = &[
-    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
-];
+const FRESHNESS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 /// A second to a week: how much disorder the input has.
-const LATENESS: &[f64] = &[
-    1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0,
-];
+const LATENESS: &[f64] = &[1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0];
 /// Microseconds to a second: one operation of a store.
-const STORE_OP: &[f64] = &[
-    0.000_001, 0.000_005, 0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0,
-];
+const STORE_OP: &[f64] =
+    &[0.000_001, 0.000_005, 0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0];
 
 macro_rules! catalogue {
     ($( $id:ident = $kind:expr, $unit:ident, $name:literal, [$($label:expr),*], $help:literal; )*) => {

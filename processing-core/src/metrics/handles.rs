@@ -30,11 +30,7 @@ pub struct ReasonCounters {
 impl ReasonCounters {
     pub(super) fn new(telemetry: Arc<Telemetry>, metric: &'static Metric) -> Self {
         let known = metric.labels.first().map_or(&[][..], |label| label.known);
-        let mut all = Self {
-            telemetry,
-            metric,
-            counters: BTreeMap::new(),
-        };
+        let mut all = Self { telemetry, metric, counters: BTreeMap::new() };
         for value in known {
             all.add(value, 0);
         }
@@ -43,11 +39,7 @@ impl ReasonCounters {
 
     /// Counts `n` more for `value`.
     pub fn add(&mut self, value: &'static str, n: u64) {
-        let Self {
-            telemetry,
-            metric,
-            counters,
-        } = self;
+        let Self { telemetry, metric, counters } = self;
         counters
             .entry(value)
             .or_insert_with(|| {
@@ -97,20 +89,14 @@ impl ProcessMetrics {
         build.set(1.0);
         let topology = t.gauge(&c::TOPOLOGY_INFO, &[("hash", topology_hash)]);
         topology.set(1.0);
-        let known = c::APP_STATE
-            .labels
-            .first()
-            .map_or(&[][..], |label| label.known);
+        let known = c::APP_STATE.labels.first().map_or(&[][..], |label| label.known);
         // Counters that have no owner before the first event start at 0 here.
         drop(t.reasons(&c::TXN_ABORTED));
         drop(t.reasons(&c::COMMITS));
         drop(t.reasons(&c::DROPPED));
         drop(t.reasons(&c::DEAD_LETTERS));
         Self {
-            states: known
-                .iter()
-                .map(|state| (*state, t.gauge(&c::APP_STATE, &[("state", state)])))
-                .collect(),
+            states: known.iter().map(|state| (*state, t.gauge(&c::APP_STATE, &[("state", state)]))).collect(),
             _build: build,
             _topology: topology,
             threads_alive: t.gauge(&c::THREADS, &[("status", "alive")]),
@@ -253,8 +239,7 @@ impl PartitionGauges {
     /// `records` below the last stable offset are unread, the first of them `age` old.
     pub fn lag(&self, records: u64, age: Duration) {
         self.records.set(records as f64);
-        self.seconds
-            .set(if records == 0 { 0.0 } else { age.as_secs_f64() });
+        self.seconds.set(if records == 0 { 0.0 } else { age.as_secs_f64() });
     }
 }
 
@@ -322,21 +307,14 @@ impl TaskMetrics {
 
     /// The event time that the task has reached; before the first record 0 is shown.
     pub fn stream_time(&self, time: EventTime) {
-        let seconds = if time == EventTime::MIN {
-            0.0
-        } else {
-            seconds_since_1970(time.0)
-        };
+        let seconds = if time == EventTime::MIN { 0.0 } else { seconds_since_1970(time.0) };
         self.stream_time.set(seconds);
     }
 
     /// The gauges of one input partition.
     pub fn partition(&self, partition: &TopicPartition) -> PartitionGauges {
         let number = partition.partition.to_string();
-        let labels = [
-            ("topic", partition.topic.as_str()),
-            ("partition", number.as_str()),
-        ];
+        let labels = [("topic", partition.topic.as_str()), ("partition", number.as_str())];
         PartitionGauges {
             records: self.telemetry.gauge(&c::LAG_RECORDS, &labels),
             seconds: self.telemetry.gauge(&c::LAG_SECONDS, &labels),
@@ -379,24 +357,13 @@ pub struct LogMetrics {
 impl LogMetrics {
     /// With series at 0 for the topics that are known to be read and written.
     pub fn new(telemetry: &Arc<Telemetry>, inputs: &[TopicName], outputs: &[TopicName]) -> Self {
-        let ops = c::STORE_OP_DURATION
-            .labels
-            .first()
-            .map_or(&[][..], |label| label.known);
+        let ops = c::STORE_OP_DURATION.labels.first().map_or(&[][..], |label| label.known);
         let mut all = Self {
             telemetry: Arc::clone(telemetry),
             consumed: BTreeMap::new(),
             produced: BTreeMap::new(),
             retention: BTreeMap::new(),
-            store_ops: ops
-                .iter()
-                .map(|op| {
-                    (
-                        *op,
-                        telemetry.histogram(&c::STORE_OP_DURATION, &[("op", op)]),
-                    )
-                })
-                .collect(),
+            store_ops: ops.iter().map(|op| (*op, telemetry.histogram(&c::STORE_OP_DURATION, &[("op", op)]))).collect(),
         };
         for topic in inputs {
             all.consumed(topic, 0, 0);
@@ -410,29 +377,13 @@ impl LogMetrics {
     /// A batch was read.
     pub fn consumed(&mut self, topic: &TopicName, records: usize, bytes: usize) {
         let (counts, sizes) = (&c::RECORDS_CONSUMED, &c::BYTES_CONSUMED);
-        Self::flow(
-            &self.telemetry,
-            &mut self.consumed,
-            counts,
-            sizes,
-            topic,
-            records,
-            bytes,
-        );
+        Self::flow(&self.telemetry, &mut self.consumed, counts, sizes, topic, records, bytes);
     }
 
     /// A batch was written.
     pub fn produced(&mut self, topic: &TopicName, records: usize, bytes: usize) {
         let (counts, sizes) = (&c::RECORDS_PRODUCED, &c::BYTES_PRODUCED);
-        Self::flow(
-            &self.telemetry,
-            &mut self.produced,
-            counts,
-            sizes,
-            topic,
-            records,
-            bytes,
-        );
+        Self::flow(&self.telemetry, &mut self.produced, counts, sizes, topic, records, bytes);
     }
 
     /// How long an input topic keeps its records; not shown for topics that keep them for ever.
@@ -466,10 +417,7 @@ impl LogMetrics {
     ) {
         if !flows.contains_key(topic) {
             let label = [("topic", topic.as_str())];
-            let flow = Flow {
-                records: telemetry.counter(counts, &label),
-                bytes: telemetry.counter(sizes, &label),
-            };
+            let flow = Flow { records: telemetry.counter(counts, &label), bytes: telemetry.counter(sizes, &label) };
             flows.insert(topic.clone(), flow);
         }
         if let Some(flow) = flows.get(topic) {

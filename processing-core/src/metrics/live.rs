@@ -30,18 +30,12 @@ pub struct SecondsCounter(Arc<AtomicU64>);
 impl SecondsCounter {
     /// Adds a span; sums up to 584 years.
     pub fn add(&self, span: Duration) {
-        self.0.fetch_add(
-            u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+        self.0.fetch_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Takes over a sum that somebody else keeps and that never falls.
     pub fn absolute(&self, sum: Duration) {
-        self.0.fetch_max(
-            u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+        self.0.fetch_max(u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -63,11 +57,7 @@ impl LiveSeries {
         Gauge(self.cell(metric, labels))
     }
 
-    pub(super) fn seconds(
-        &self,
-        metric: &Metric,
-        labels: &[(&'static str, String)],
-    ) -> SecondsCounter {
+    pub(super) fn seconds(&self, metric: &Metric, labels: &[(&'static str, String)]) -> SecondsCounter {
         SecondsCounter(self.cell(metric, labels))
     }
 
@@ -95,26 +85,15 @@ impl LiveSeries {
             let alive: Vec<(&String, u64)> = family
                 .series
                 .iter()
-                .filter_map(|(labels, cell)| {
-                    Some((labels, cell.upgrade()?.load(Ordering::Relaxed)))
-                })
+                .filter_map(|(labels, cell)| Some((labels, cell.upgrade()?.load(Ordering::Relaxed))))
                 .collect();
             if alive.is_empty() {
                 continue;
             }
             let counts = matches!(family.kind, Kind::SecondsCounter);
-            write_head(
-                text,
-                name,
-                if counts { "counter" } else { "gauge" },
-                family.help,
-            );
+            write_head(text, name, if counts { "counter" } else { "gauge" }, family.help);
             for (labels, bits) in alive {
-                let value = if counts {
-                    Duration::from_nanos(bits).as_secs_f64()
-                } else {
-                    f64::from_bits(bits)
-                };
+                let value = if counts { Duration::from_nanos(bits).as_secs_f64() } else { f64::from_bits(bits) };
                 write_line(text, name, labels, value);
             }
         }
@@ -138,10 +117,7 @@ fn label_text(labels: &[(&'static str, String)]) -> String {
     let pairs: Vec<String> = labels
         .iter()
         .map(|(name, value)| {
-            let value = value
-                .replace('\\', r"\\")
-                .replace('"', "\\\"")
-                .replace('\n', r"\n");
+            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
             format!("{name}=\"{value}\"")
         })
         .collect();

@@ -16,32 +16,15 @@ pub(super) fn render(text: &mut String) {
             write_line(text, name, "", value);
         }
     };
-    show(
-        "process_resident_memory_bytes",
-        "gauge",
-        "Resident memory",
-        resident_bytes(),
-    );
-    show(
-        "process_cpu_seconds_total",
-        "counter",
-        "CPU time spent, user and system",
-        cpu_seconds(),
-    );
-    show(
-        "process_open_fds",
-        "gauge",
-        "Open file descriptors",
-        open_files(),
-    );
+    show("process_resident_memory_bytes", "gauge", "Resident memory", resident_bytes());
+    show("process_cpu_seconds_total", "counter", "CPU time spent, user and system", cpu_seconds());
+    show("process_open_fds", "gauge", "Open file descriptors", open_files());
 }
 
 /// The process' resident memory in bytes; `None` where the system does not tell.
 pub(super) fn resident_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0)
 }
@@ -56,7 +39,5 @@ fn cpu_seconds() -> Option<f64> {
 }
 
 fn open_files() -> Option<f64> {
-    u32::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count())
-        .ok()
-        .map(f64::from)
+    u32::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).ok().map(f64::from)
 }

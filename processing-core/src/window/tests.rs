@@ -4,15 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const HOUR: Windows = match Windows::new(
-    DurationMs::minutes(60),
-    DurationMs::minutes(1),
-    DurationMs::seconds(30),
-    DurationMs(0),
-) {
-    Ok(windows) => windows,
-    Err(_) => panic!("checked when compiled"),
-};
+const HOUR: Windows =
+    match Windows::new(DurationMs::minutes(60), DurationMs::minutes(1), DurationMs::seconds(30), DurationMs(0)) {
+        Ok(windows) => windows,
+        Err(_) => panic!("checked when compiled"),
+    };
 
 fn starts(windows: impl Iterator<Item = Window>) -> Vec<i64> {
     windows.map(|window| window.start.0).collect()
@@ -24,14 +20,9 @@ fn aligned_to_the_epoch_on_both_sides_of_it() {
     assert_eq!(starts(tumbling.windows_of(EventTime(0))), [0]);
     assert_eq!(starts(tumbling.windows_of(EventTime(-1))), [-10_000]);
     assert_eq!(starts(tumbling.windows_of(EventTime(-10_000))), [-10_000]);
-    let hopping = Hopping::new(DurationMs(5), DurationMs(2))
-        .windows()
-        .unwrap();
+    let hopping = Hopping::new(DurationMs(5), DurationMs(2)).windows().unwrap();
     assert_eq!(starts(hopping.windows_of(EventTime(-1))), [-4, -2]);
-    let moved = Tumbling::hours(24)
-        .offset(DurationMs::hours(22))
-        .windows()
-        .unwrap();
+    let moved = Tumbling::hours(24).offset(DurationMs::hours(22)).windows().unwrap();
     assert_eq!(starts(moved.windows_of(EventTime(0))), [-7_200_000]);
     assert_eq!(HOUR.windows_of(EventTime(0)).count(), 60);
     assert_eq!(HOUR.panes_of(EventTime(0)).count(), 60);
@@ -41,14 +32,8 @@ fn aligned_to_the_epoch_on_both_sides_of_it() {
 fn a_window_closes_and_refuses_at_the_same_moment() {
     let windows = Tumbling::millis(10).grace(DurationMs(3)).windows().unwrap();
     let event = EventTime(4);
-    assert_eq!(
-        windows.first_accepting(event, EventTime(12)),
-        Some(EventTime(0))
-    );
-    assert_eq!(
-        windows.closable_through(EventTime(12)),
-        Some(EventTime(-10))
-    );
+    assert_eq!(windows.first_accepting(event, EventTime(12)), Some(EventTime(0)));
+    assert_eq!(windows.closable_through(EventTime(12)), Some(EventTime(-10)));
     assert_eq!(windows.next_close_after(EventTime(12)), EventTime(13));
     assert_eq!(windows.first_accepting(event, EventTime(13)), None);
     assert_eq!(windows.closable_through(EventTime(13)), Some(EventTime(0)));
@@ -57,17 +42,9 @@ fn a_window_closes_and_refuses_at_the_same_moment() {
 
 #[test]
 fn before_and_after_all_time() {
-    for windows in [
-        HOUR,
-        Tumbling::millis(7).offset(DurationMs(6)).windows().unwrap(),
-    ] {
+    for windows in [HOUR, Tumbling::millis(7).offset(DurationMs(6)).windows().unwrap()] {
         let event = EventTime(5);
-        for before in [
-            i64::MIN,
-            i64::MIN + 40,
-            i64::MIN + 4_000_000,
-            -(1 << 62) - 4_000_000,
-        ] {
+        for before in [i64::MIN, i64::MIN + 40, i64::MIN + 4_000_000, -(1 << 62) - 4_000_000] {
             assert_eq!(windows.closable_through(EventTime(before)), None);
         }
 
@@ -76,10 +53,7 @@ fn before_and_after_all_time() {
             windows.windows_of(event).map(|window| window.start).next()
         );
         assert_eq!(windows.first_accepting(event, EventTime::MAX), None);
-        assert_eq!(
-            windows.first_accepting(EventTime::MAX, EventTime::MAX),
-            None
-        );
+        assert_eq!(windows.first_accepting(EventTime::MAX, EventTime::MAX), None);
         let last = windows.windows_of(EventTime::MAX).last().unwrap();
         assert!(windows.closable_through(EventTime::MAX) >= Some(last.start));
         assert_eq!(windows.next_close_after(EventTime::MAX), EventTime::MAX);
@@ -94,23 +68,11 @@ fn senseless_windows_are_explained() {
         assert!(text.contains(part), "{text}");
     };
     check(Tumbling::seconds(0).windows(), "0 ms holds no event");
-    check(
-        Hopping::new(DurationMs(5), DurationMs(0)).windows(),
-        "never move",
-    );
-    check(
-        Hopping::new(DurationMs(5), DurationMs(6)).windows(),
-        "leave gaps",
-    );
-    check(
-        Tumbling::seconds(1).grace(DurationMs(-1)).windows(),
-        "grace of -1 ms",
-    );
+    check(Hopping::new(DurationMs(5), DurationMs(0)).windows(), "never move");
+    check(Hopping::new(DurationMs(5), DurationMs(6)).windows(), "leave gaps");
+    check(Tumbling::seconds(1).grace(DurationMs(-1)).windows(), "grace of -1 ms");
     check(Tumbling::hours(i64::MAX).windows(), "9 million years");
-    check(
-        Tumbling::seconds(1).grace(DurationMs(i64::MAX)).windows(),
-        "9 million years",
-    );
+    check(Tumbling::seconds(1).grace(DurationMs(i64::MAX)).windows(), "9 million years");
 }
 
 /// Some windows, and a place in time: around 1970, or at either end of time.
@@ -120,15 +82,10 @@ fn anywhere() -> impl Strategy<Value = (Windows, i64)> {
         1 => (-TIME_MAX.0)..(-TIME_MAX.0 + 150),
         1 => (TIME_MAX.0 - 150)..=TIME_MAX.0,
     ];
-    (1i64..40, 0i64..40, 0i64..50, -99i64..99, place).prop_map(
-        |(size, advance, grace, offset, time)| {
-            let (size, advance) = (DurationMs(size), DurationMs(1 + advance % size));
-            (
-                Windows::new(size, advance, DurationMs(grace), DurationMs(offset)).unwrap(),
-                time,
-            )
-        },
-    )
+    (1i64..40, 0i64..40, 0i64..50, -99i64..99, place).prop_map(|(size, advance, grace, offset, time)| {
+        let (size, advance) = (DurationMs(size), DurationMs(1 + advance % size));
+        (Windows::new(size, advance, DurationMs(grace), DurationMs(offset)).unwrap(), time)
+    })
 }
 
 /// The naive definitions, one millisecond at a time.
@@ -144,10 +101,7 @@ impl Windows {
     fn naive_windows_of(&self, time: i64) -> Vec<Window> {
         (time - self.size + 1..=time)
             .filter(|start| self.starts_at(*start))
-            .map(|start| Window {
-                start: EventTime(start),
-                end: EventTime(start + self.size),
-            })
+            .map(|start| Window { start: EventTime(start), end: EventTime(start + self.size) })
             .collect()
     }
 
@@ -155,10 +109,7 @@ impl Windows {
         let is_cut = |time: &i64| self.starts_at(*time) || self.ends_at(*time);
         let start = (time - self.advance..=time).rev().find(is_cut).unwrap();
         let end = (time + 1..=time + self.advance).find(is_cut).unwrap();
-        Pane {
-            start: EventTime(start),
-            end: EventTime(end),
-        }
+        Pane { start: EventTime(start), end: EventTime(end) }
     }
 }
 

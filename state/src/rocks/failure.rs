@@ -19,13 +19,9 @@ pub(super) fn store_error(path: &Path, error: Error) -> StoreError {
     }
     match kind {
         ErrorKind::Corruption => StoreError::Damaged { path, detail },
-        ErrorKind::IOError if detail.contains("lock") || detail.contains("LOCK") => {
-            StoreError::Locked { path, detail }
-        }
+        ErrorKind::IOError if detail.contains("lock") || detail.contains("LOCK") => StoreError::Locked { path, detail },
         // A file that the store's own manifest names is gone or shorter than recorded.
-        ErrorKind::IOError if detail.contains("No such file") => {
-            StoreError::Damaged { path, detail }
-        }
+        ErrorKind::IOError if detail.contains("No such file") => StoreError::Damaged { path, detail },
         _ => StoreError::Io { path, detail },
     }
 }
@@ -45,19 +41,10 @@ mod tests {
         let missing = folder.path().join("none/there");
         // The crate makes errors only out of RocksDB's answers, so this one is asked for.
         let error = rocksdb::DB::open(&rocksdb::Options::default(), &missing).unwrap_err();
-        assert!(!matches!(
-            store_error(&missing, error),
-            StoreError::Full { .. }
-        ));
+        assert!(!matches!(store_error(&missing, error), StoreError::Full { .. }));
         for (text, full) in [
-            (
-                "IO error: No space left on device: While appending to file: /s/000012.sst",
-                true,
-            ),
-            (
-                "IO error: No such file or directory: While open a file for random read: /s/000012.sst",
-                false,
-            ),
+            ("IO error: No space left on device: While appending to file: /s/000012.sst", true),
+            ("IO error: No such file or directory: While open a file for random read: /s/000012.sst", false),
         ] {
             assert_eq!(is_full(text), full, "{text}");
         }

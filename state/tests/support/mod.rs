@@ -7,8 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use state::{
-    Base, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, MemoryBudget, RocksBase,
-    RocksOptions, Row,
+    Base, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, MemoryBudget, RocksBase, RocksOptions, Row,
 };
 
 pub(crate) const COLUMNS: [ColumnId; 2] = [ColumnId(0), ColumnId(7)];
@@ -22,27 +21,15 @@ pub(crate) fn options() -> RocksOptions {
         fingerprint: "count per city".into(),
     };
     let contents = Contents::new(COLUMNS.map(column)).unwrap();
-    RocksOptions {
-        flush_after_bytes: usize::MAX,
-        ..RocksOptions::new(contents, MemoryBudget::new(16 << 20))
-    }
+    RocksOptions { flush_after_bytes: usize::MAX, ..RocksOptions::new(contents, MemoryBudget::new(16 << 20)) }
 }
 
 /// All rows of `range`, at most `most`.
-pub(crate) fn rows(
-    base: &impl Base,
-    column: ColumnId,
-    range: KeyRange<'_>,
-    most: usize,
-) -> Vec<Row> {
+pub(crate) fn rows(base: &impl Base, column: ColumnId, range: KeyRange<'_>, most: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     base.scan(column, range, &mut |key, value| {
         rows.push((key.to_vec(), value.to_vec()));
-        if rows.len() < most {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .unwrap();
     rows

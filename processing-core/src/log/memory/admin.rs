@@ -19,11 +19,7 @@ impl MemoryAdmin {
 }
 
 impl Admin for MemoryAdmin {
-    fn create_topic(
-        &mut self,
-        name: &TopicName,
-        settings: TopicSettings,
-    ) -> Result<TopicInfo, LogError> {
+    fn create_topic(&mut self, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, LogError> {
         let mut broker = self.shared.lock();
         broker.may_refuse("create topic")?;
         broker.create_topic(name, settings)
@@ -38,11 +34,7 @@ impl Admin for MemoryAdmin {
     fn topics(&mut self) -> Result<Vec<TopicInfo>, LogError> {
         let mut broker = self.shared.lock();
         broker.may_refuse("list topics")?;
-        Ok(broker
-            .topics
-            .values()
-            .map(|topic| topic.info.clone())
-            .collect())
+        Ok(broker.topics.values().map(|topic| topic.info.clone()).collect())
     }
 
     fn delete_topic(&mut self, name: &TopicName) -> Result<(), LogError> {
@@ -63,10 +55,6 @@ impl Admin for MemoryAdmin {
     fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
         let mut broker = self.shared.lock();
         broker.may_refuse("group offsets")?;
-        Ok(broker
-            .groups
-            .get(group)
-            .map(super::group::Group::offsets)
-            .unwrap_or_default())
+        Ok(broker.groups.get(group).map(super::group::Group::offsets).unwrap_or_default())
     }
 }

@@ -27,19 +27,11 @@ pub(super) struct Topic {
 #[derive(Debug)]
 pub(super) enum Due {
     /// The marker of an ended transaction at one of its targets.
-    Marker {
-        producer: String,
-        txn: TxnNumber,
-        target: Target,
-    },
+    Marker { producer: String, txn: TxnNumber, target: Target },
     /// A commit whose sender has given up waiting.
     Commit { producer: String, epoch: u64 },
     /// Records on their way; the producer holds them in the order of sending.
-    Produce {
-        producer: String,
-        epoch: u64,
-        partition: TopicPartition,
-    },
+    Produce { producer: String, epoch: u64, partition: TopicPartition },
 }
 
 pub(super) struct Broker {
@@ -129,33 +121,21 @@ impl Broker {
         txn: Option<TxnNumber>,
     ) -> Result<Offset, LogError> {
         let now = self.log_time();
-        let topic = self
-            .topics
-            .get_mut(&to.topic)
-            .ok_or_else(|| LogError::Unknown(to.clone()))?;
+        let topic = self.topics.get_mut(&to.topic).ok_or_else(|| LogError::Unknown(to.clone()))?;
         let stamps = topic.info.settings.log_append_time;
-        let log = topic
-            .partitions
-            .get_mut(to.partition.0 as usize)
-            .ok_or_else(|| LogError::Unknown(to.clone()))?;
+        let log = topic.partitions.get_mut(to.partition.0 as usize).ok_or_else(|| LogError::Unknown(to.clone()))?;
         let next = log.append(records, txn, now, stamps);
         self.note("append", to, next.0, records.len() as u64);
         Ok(next)
     }
 
-    pub(super) fn create_topic(
-        &mut self,
-        name: &TopicName,
-        settings: TopicSettings,
-    ) -> Result<TopicInfo, LogError> {
+    pub(super) fn create_topic(&mut self, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, LogError> {
         if let Some(topic) = self.topics.get(name) {
             return Ok(topic.info.clone());
         }
         let text = name.as_str();
         let legal = (1..=TOPIC_NAME_BYTES_MAX).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         if !legal || settings.partitions == 0 {
             return Err(LogError::Fatal(format!(
                 "cannot create topic {text:?} with {} partitions: names have 1 to {TOPIC_NAME_BYTES_MAX} \
@@ -165,27 +145,10 @@ impl Broker {
         }
         self.next_topic += 1;
         let id = TopicId(u128::from(self.next_topic) << 64 | u128::from(self.options.seed));
-        let info = TopicInfo {
-            name: name.clone(),
-            id,
-            settings,
-        };
-        let partitions = (0..settings.partitions)
-            .map(|_| PartitionLog::default())
-            .collect();
-        self.topics.insert(
-            name.clone(),
-            Topic {
-                info: info.clone(),
-                partitions,
-            },
-        );
-        self.note(
-            "create",
-            name,
-            self.next_topic,
-            u64::from(settings.partitions),
-        );
+        let info = TopicInfo { name: name.clone(), id, settings };
+        let partitions = (0..settings.partitions).map(|_| PartitionLog::default()).collect();
+        self.topics.insert(name.clone(), Topic { info: info.clone(), partitions });
+        self.note("create", name, self.next_topic, u64::from(settings.partitions));
         self.reassign_all();
         Ok(info)
     }
@@ -208,14 +171,9 @@ impl Broker {
         let now = self.now;
         for topic in self.topics.values_mut() {
             let settings = topic.info.settings;
-            if let (Cleanup::Delete | Cleanup::CompactDelete, Some(ms)) =
-                (settings.cleanup, settings.retention_ms)
-            {
+            if let (Cleanup::Delete | Cleanup::CompactDelete, Some(ms)) = (settings.cleanup, settings.retention_ms) {
                 let cutoff = LogTime(now.saturating_sub_unsigned(ms));
-                topic
-                    .partitions
-                    .iter_mut()
-                    .for_each(|log| log.retain(cutoff));
+                topic.partitions.iter_mut().for_each(|log| log.retain(cutoff));
             }
         }
         self.note("retention", &"", 0, 0);
@@ -224,10 +182,7 @@ impl Broker {
     /// Compacts every compacted topic up to a random point (the active segment is spared), or wholly
     /// where the plan has no disorder.
     pub(super) fn run_compaction(&mut self) {
-        let forget = LogTime(
-            self.now
-                .saturating_sub_unsigned(self.options.delete_retention_ms),
-        );
+        let forget = LogTime(self.now.saturating_sub_unsigned(self.options.delete_retention_ms));
         for topic in self.topics.values_mut() {
             if topic.info.settings.cleanup == Cleanup::Delete {
                 continue;
@@ -235,10 +190,7 @@ impl Broker {
             for log in &mut topic.partitions {
                 let ends = log.watermarks();
                 let bound = if self.dice.chance(self.faults.short_batch) {
-                    Offset(
-                        ends.start.0
-                            + self.dice.below((ends.high.0 - ends.start.0) as usize) as u64,
-                    )
+                    Offset(ends.start.0 + self.dice.below((ends.high.0 - ends.start.0) as usize) as u64)
                 } else {
                     ends.high
                 };
@@ -249,13 +201,9 @@ impl Broker {
     }
 
     pub(super) fn committed_records(&self, name: &TopicName) -> Vec<Vec<OwnedRecord>> {
-        self.topics.get(name).map_or_else(Vec::new, |topic| {
-            topic
-                .partitions
-                .iter()
-                .map(PartitionLog::committed)
-                .collect()
-        })
+        self.topics
+            .get(name)
+            .map_or_else(Vec::new, |topic| topic.partitions.iter().map(PartitionLog::committed).collect())
     }
 
     // Time.
@@ -271,23 +219,11 @@ impl Broker {
         let until = self.now.saturating_add_unsigned(ms);
         loop {
             let arrival = self.due.first_key_value().map(|((at, _), _)| *at);
-            let transaction = self
-                .producers
-                .values()
-                .filter_map(Producer::open_since)
-                .min();
-            let transaction = transaction
-                .map(|since| since.saturating_add_unsigned(self.options.transaction_timeout_ms));
-            let member = self
-                .groups
-                .values()
-                .filter_map(|group| group.next_deadline(&self.options))
-                .min();
-            let Some(next) = [arrival, transaction, member]
-                .into_iter()
-                .flatten()
-                .min()
-                .filter(|at| *at <= until)
+            let transaction = self.producers.values().filter_map(Producer::open_since).min();
+            let transaction =
+                transaction.map(|since| since.saturating_add_unsigned(self.options.transaction_timeout_ms));
+            let member = self.groups.values().filter_map(|group| group.next_deadline(&self.options)).min();
+            let Some(next) = [arrival, transaction, member].into_iter().flatten().min().filter(|at| *at <= until)
             else {
                 break;
             };
@@ -317,17 +253,9 @@ impl Broker {
 
     fn run(&mut self, due: Due) {
         match due {
-            Due::Marker {
-                producer,
-                txn,
-                target,
-            } => self.write_marker(&producer, txn, &target),
+            Due::Marker { producer, txn, target } => self.write_marker(&producer, txn, &target),
             Due::Commit { producer, epoch } => self.commit_arrives(&producer, epoch),
-            Due::Produce {
-                producer,
-                epoch,
-                partition,
-            } => self.produce_arrives(&producer, epoch, &partition),
+            Due::Produce { producer, epoch, partition } => self.produce_arrives(&producer, epoch, &partition),
         }
     }
 

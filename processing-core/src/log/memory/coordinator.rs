@@ -65,8 +65,7 @@ impl Producer {
             TxnState::Empty => {}
             TxnState::Open { partitions, .. } => partitions.retain(|at, _| at.topic != *name),
             TxnState::Ending { remaining, .. } => {
-                remaining
-                    .retain(|target| !matches!(target, Target::Partition(at) if at.topic == *name));
+                remaining.retain(|target| !matches!(target, Target::Partition(at) if at.topic == *name));
                 if remaining.is_empty() {
                     self.state = TxnState::Empty;
                 }
@@ -87,11 +86,7 @@ impl Broker {
                 producer.epoch
             }
             None => {
-                let producer = Producer {
-                    epoch: 0,
-                    state: TxnState::Empty,
-                    under_way: VecDeque::new(),
-                };
+                let producer = Producer { epoch: 0, state: TxnState::Empty, under_way: VecDeque::new() };
                 self.producers.insert(id.to_owned(), producer);
                 0
             }
@@ -99,24 +94,18 @@ impl Broker {
         self.note("init", &id, epoch, 0);
         self.end(id, false);
         if self.is_ending(id) && self.dice.chance(self.faults.retry) {
-            return Err(LogError::Retry(format!(
-                "the former transaction of {id} is still being ended"
-            )));
+            return Err(LogError::Retry(format!("the former transaction of {id} is still being ended")));
         }
         self.finish_ending(id);
         Ok(epoch)
     }
 
     pub(super) fn is_current(&self, id: &str, epoch: u64) -> bool {
-        self.producers
-            .get(id)
-            .is_some_and(|producer| producer.epoch == epoch)
+        self.producers.get(id).is_some_and(|producer| producer.epoch == epoch)
     }
 
     fn is_ending(&self, id: &str) -> bool {
-        self.producers
-            .get(id)
-            .is_some_and(|producer| matches!(producer.state, TxnState::Ending { .. }))
+        self.producers.get(id).is_some_and(|producer| matches!(producer.state, TxnState::Ending { .. }))
     }
 
     /// The id's open transaction, begun if there is none. A former one is ended first, as the
@@ -129,25 +118,17 @@ impl Broker {
             && matches!(producer.state, TxnState::Empty)
         {
             self.next_txn += 1;
-            producer.state = TxnState::Open {
-                txn,
-                since: now,
-                partitions: BTreeMap::new(),
-                groups: BTreeSet::new(),
-            };
+            producer.state = TxnState::Open { txn, since: now, partitions: BTreeMap::new(), groups: BTreeSet::new() };
         }
     }
 
     pub(super) fn is_open(&self, id: &str) -> bool {
-        self.producers
-            .get(id)
-            .is_some_and(|producer| matches!(producer.state, TxnState::Open { .. }))
+        self.producers.get(id).is_some_and(|producer| matches!(producer.state, TxnState::Open { .. }))
     }
 
     /// Announces a partition to the open transaction.
     pub(super) fn announce(&mut self, id: &str, to: &TopicPartition) {
-        if let Some(TxnState::Open { partitions, .. }) =
-            self.producers.get_mut(id).map(|p| &mut p.state)
+        if let Some(TxnState::Open { partitions, .. }) = self.producers.get_mut(id).map(|p| &mut p.state)
             && !partitions.contains_key(to)
         {
             partitions.insert(to.clone(), None);
@@ -155,25 +136,15 @@ impl Broker {
     }
 
     /// Records arrive at a partition that the open transaction has announced.
-    pub(super) fn write(
-        &mut self,
-        id: &str,
-        to: &TopicPartition,
-        records: &RecordBatch,
-    ) -> Result<(), LogError> {
-        let Some(TxnState::Open {
-            txn, partitions, ..
-        }) = self.producers.get(id).map(|p| &p.state)
-        else {
+    pub(super) fn write(&mut self, id: &str, to: &TopicPartition, records: &RecordBatch) -> Result<(), LogError> {
+        let Some(TxnState::Open { txn, partitions, .. }) = self.producers.get(id).map(|p| &p.state) else {
             return Ok(());
         };
         if !partitions.contains_key(to) {
             return Ok(());
         }
         let next = self.append(to, records, Some(*txn))?;
-        if let Some(TxnState::Open { partitions, .. }) =
-            self.producers.get_mut(id).map(|p| &mut p.state)
-        {
+        if let Some(TxnState::Open { partitions, .. }) = self.producers.get_mut(id).map(|p| &mut p.state) {
             partitions.insert(to.clone(), Some(next));
         }
         Ok(())
@@ -181,42 +152,23 @@ impl Broker {
 
     /// Whether records to this partition are still under way, behind which later ones must queue.
     pub(super) fn is_under_way(&self, id: &str, to: &TopicPartition) -> bool {
-        self.producers
-            .get(id)
-            .is_some_and(|producer| producer.under_way.iter().any(|(at, _)| at == to))
+        self.producers.get(id).is_some_and(|producer| producer.under_way.iter().any(|(at, _)| at == to))
     }
 
     /// Keeps records under way for a while.
-    pub(super) fn delay_produce(
-        &mut self,
-        id: &str,
-        epoch: u64,
-        to: &TopicPartition,
-        records: &RecordBatch,
-    ) {
+    pub(super) fn delay_produce(&mut self, id: &str, epoch: u64, to: &TopicPartition, records: &RecordBatch) {
         if let Some(producer) = self.producers.get_mut(id) {
             producer.under_way.push_back((to.clone(), records.clone()));
         }
         self.note("produce under way", to, records.len() as u64, epoch);
         let delay = self.dice.delay(self.faults.late_ms);
-        self.later(
-            delay,
-            Due::Produce {
-                producer: id.to_owned(),
-                epoch,
-                partition: to.clone(),
-            },
-        );
+        self.later(delay, Due::Produce { producer: id.to_owned(), epoch, partition: to.clone() });
     }
 
     /// The partition's oldest records under way arrive: into the transaction that this producer has
     /// open there, whichever that is by now; without one, or with another epoch, they are refused.
     pub(super) fn produce_arrives(&mut self, id: &str, epoch: u64, to: &TopicPartition) {
-        let Some(producer) = self
-            .producers
-            .get_mut(id)
-            .filter(|producer| producer.epoch == epoch)
-        else {
+        let Some(producer) = self.producers.get_mut(id).filter(|producer| producer.epoch == epoch) else {
             return;
         };
         let Some(index) = producer.under_way.iter().position(|(at, _)| at == to) else {
@@ -232,11 +184,8 @@ impl Broker {
 
     /// The producer waits until all it sent has arrived.
     pub(super) fn flush(&mut self, id: &str, epoch: u64) {
-        while let Some(at) = self
-            .producers
-            .get(id)
-            .and_then(|producer| producer.under_way.front())
-            .map(|(at, _)| at.clone())
+        while let Some(at) =
+            self.producers.get(id).and_then(|producer| producer.under_way.front()).map(|(at, _)| at.clone())
         {
             if !self.is_current(id, epoch) {
                 return;
@@ -259,13 +208,7 @@ impl Broker {
         let Some(producer) = self.producers.get_mut(id) else {
             return;
         };
-        let TxnState::Open {
-            txn,
-            partitions,
-            groups,
-            ..
-        } = &mut producer.state
-        else {
+        let TxnState::Open { txn, partitions, groups, .. } = &mut producer.state else {
             return;
         };
         let txn = *txn;
@@ -274,28 +217,12 @@ impl Broker {
             .map(Target::Partition)
             .chain(std::mem::take(groups).into_iter().map(Target::Offsets))
             .collect();
-        producer.state = TxnState::Ending {
-            txn,
-            commit,
-            remaining: targets.clone(),
-        };
-        self.note(
-            if commit { "commit" } else { "abort" },
-            &id,
-            txn.0,
-            targets.len() as u64,
-        );
+        producer.state = TxnState::Ending { txn, commit, remaining: targets.clone() };
+        self.note(if commit { "commit" } else { "abort" }, &id, txn.0, targets.len() as u64);
         for target in targets {
             if self.dice.chance(self.faults.marker_delay) {
                 let delay = self.dice.delay(self.faults.marker_ms);
-                self.later(
-                    delay,
-                    Due::Marker {
-                        producer: id.to_owned(),
-                        txn,
-                        target,
-                    },
-                );
+                self.later(delay, Due::Marker { producer: id.to_owned(), txn, target });
             } else {
                 self.write_marker(id, txn, &target);
             }
@@ -305,12 +232,7 @@ impl Broker {
 
     /// Writes one marker, unless it has been written since.
     pub(super) fn write_marker(&mut self, id: &str, number: TxnNumber, target: &Target) {
-        let Some(TxnState::Ending {
-            txn,
-            commit,
-            remaining,
-        }) = self.producers.get_mut(id).map(|p| &mut p.state)
-        else {
+        let Some(TxnState::Ending { txn, commit, remaining }) = self.producers.get_mut(id).map(|p| &mut p.state) else {
             return;
         };
         if *txn != number || !remaining.remove(target) {
@@ -344,8 +266,7 @@ impl Broker {
     }
 
     fn finish_ending(&mut self, id: &str) {
-        while let Some(TxnState::Ending { txn, remaining, .. }) =
-            self.producers.get(id).map(|p| &p.state)
+        while let Some(TxnState::Ending { txn, remaining, .. }) = self.producers.get(id).map(|p| &p.state)
             && let Some(target) = remaining.first().cloned()
         {
             self.write_marker(id, *txn, &target);
@@ -355,9 +276,7 @@ impl Broker {
     /// Aborts what has been open for too long. The epoch rises, so that its producer is fenced, which
     /// librdkafka treats as fatal (it lacks KIP-588).
     pub(super) fn time_out_transactions(&mut self) {
-        let expired_before = self
-            .now
-            .saturating_sub_unsigned(self.options.transaction_timeout_ms);
+        let expired_before = self.now.saturating_sub_unsigned(self.options.transaction_timeout_ms);
         self.abort_open(|since| since <= expired_before);
     }
 

@@ -102,11 +102,7 @@ impl FaultPlan {
     };
 
     /// No fault, but every freedom in the order of records and the size of batches.
-    pub const SHUFFLED: Self = Self {
-        short_batch: 0.7,
-        reorder: 0.7,
-        ..Self::NONE
-    };
+    pub const SHUFFLED: Self = Self { short_batch: 0.7, reorder: 0.7, ..Self::NONE };
 }
 
 /// The log's generator.
@@ -120,17 +116,12 @@ impl Dice {
     /// True with this probability. An impossible event draws nothing, so that an honest log is
     /// independent of its seed.
     pub(super) fn chance(&mut self, probability: f64) -> bool {
-        probability > 0.0
-            && ((self.0.next_u32() as f64) < probability * (f64::from(u32::MAX) + 1.0))
+        probability > 0.0 && ((self.0.next_u32() as f64) < probability * (f64::from(u32::MAX) + 1.0))
     }
 
     /// A number below `n`; 0 where `n` is 0.
     pub(super) fn below(&mut self, n: usize) -> usize {
-        if n < 2 {
-            0
-        } else {
-            (self.0.next_u64() % n as u64) as usize
-        }
+        if n < 2 { 0 } else { (self.0.next_u64() % n as u64) as usize }
     }
 
     /// A time from 1 to `max` milliseconds.

@@ -78,21 +78,14 @@ impl Group {
 
     pub(super) fn decide_offsets(&mut self, txn: TxnNumber, commit: bool) {
         for (at, written) in self.pending.remove(&txn).unwrap_or_default() {
-            if commit
-                && self
-                    .committed
-                    .get(&at)
-                    .is_none_or(|standing| standing.0 < written.0)
-            {
+            if commit && self.committed.get(&at).is_none_or(|standing| standing.0 < written.0) {
                 self.committed.insert(at, written);
             }
         }
     }
 
     pub(super) fn is_undecided(&self, at: &TopicPartition) -> bool {
-        self.pending
-            .values()
-            .any(|positions| positions.contains_key(at))
+        self.pending.values().any(|positions| positions.contains_key(at))
     }
 
     pub(super) fn committed(&self, at: &TopicPartition) -> Option<Offset> {
@@ -100,19 +93,13 @@ impl Group {
     }
 
     pub(super) fn offsets(&self) -> Vec<(TopicPartition, Offset)> {
-        self.committed
-            .iter()
-            .map(|(at, (_, offset))| (at.clone(), *offset))
-            .collect()
+        self.committed.iter().map(|(at, (_, offset))| (at.clone(), *offset)).collect()
     }
 
     pub(super) fn set_offset(&mut self, at: &TopicPartition, offset: Option<Offset>) {
         self.offset_writes += 1;
         match offset {
-            Some(offset) => drop(
-                self.committed
-                    .insert(at.clone(), (self.offset_writes, offset)),
-            ),
+            Some(offset) => drop(self.committed.insert(at.clone(), (self.offset_writes, offset))),
             None => drop(self.committed.remove(at)),
         }
     }
@@ -145,9 +132,7 @@ impl Group {
                 .members
                 .get(&metadata.instance)
                 .and_then(|member| member.connection)
-                .is_some_and(|connection| {
-                    member_name(&metadata.instance, connection) == metadata.member
-                })
+                .is_some_and(|connection| member_name(&metadata.instance, connection) == metadata.member)
     }
 
     fn join(&mut self, instance: &str, connection: Connection, anchors: &[TopicName], now: i64) {
@@ -175,12 +160,7 @@ impl Group {
     /// The next thing that the group has to tell a member, and remembers that it did.
     pub(super) fn notice(&mut self, instance: &str, now: i64) -> Option<Notice> {
         let member = self.members.get_mut(instance)?;
-        let lost: Vec<_> = member
-            .told
-            .iter()
-            .filter(|at| !self.target.contains_key(*at))
-            .cloned()
-            .collect();
+        let lost: Vec<_> = member.told.iter().filter(|at| !self.target.contains_key(*at)).cloned().collect();
         if !lost.is_empty() {
             for at in &lost {
                 member.told.remove(at);
@@ -192,9 +172,7 @@ impl Group {
         let revoked: Vec<_> = member
             .told
             .iter()
-            .filter(|at| {
-                self.target.get(*at).is_none_or(|to| to != instance) || member.bounce.contains(*at)
-            })
+            .filter(|at| self.target.get(*at).is_none_or(|to| to != instance) || member.bounce.contains(*at))
             .filter(|at| !member.revoking.contains_key(*at))
             .cloned()
             .collect();
@@ -208,9 +186,7 @@ impl Group {
             .owner
             .iter()
             .filter(|(at, owner)| {
-                *owner == instance
-                    && self.target.get(*at) == Some(*owner)
-                    && !member.told.contains(*at)
+                *owner == instance && self.target.get(*at) == Some(*owner) && !member.told.contains(*at)
             })
             .map(|(at, _)| at.clone())
             .collect();
@@ -243,9 +219,7 @@ impl Group {
     }
 
     pub(super) fn is_revoking(&self, instance: &str, at: &TopicPartition) -> bool {
-        self.members
-            .get(instance)
-            .is_some_and(|member| member.revoking.contains_key(at))
+        self.members.get(instance).is_some_and(|member| member.revoking.contains_key(at))
     }
 
     fn crash(&mut self, instance: &str) -> Option<Connection> {
@@ -254,10 +228,7 @@ impl Group {
 
     /// When the next member will be declared dead, if nobody calls until then.
     pub(super) fn next_deadline(&self, options: &MemoryOptions) -> Option<i64> {
-        self.members
-            .values()
-            .map(|member| member.deadline(options))
-            .min()
+        self.members.values().map(|member| member.deadline(options)).min()
     }
 
     // Assignment.
@@ -267,22 +238,11 @@ impl Group {
         let wanted = |member: &Member, at: &TopicPartition| member.anchors.contains(&at.topic);
         let all: Vec<TopicPartition> = topics
             .iter()
-            .filter(|(name, _)| {
-                self.members
-                    .values()
-                    .any(|member| member.anchors.contains(name))
-            })
-            .flat_map(|(name, partitions)| {
-                (0..*partitions).map(|p| TopicPartition::new(name.clone(), p))
-            })
+            .filter(|(name, _)| self.members.values().any(|member| member.anchors.contains(name)))
+            .flat_map(|(name, partitions)| (0..*partitions).map(|p| TopicPartition::new(name.clone(), p)))
             .collect();
-        let mut load: BTreeMap<&str, usize> =
-            self.members.keys().map(|name| (name.as_str(), 0)).collect();
-        let readers = self
-            .members
-            .values()
-            .filter(|member| !member.anchors.is_empty())
-            .count();
+        let mut load: BTreeMap<&str, usize> = self.members.keys().map(|name| (name.as_str(), 0)).collect();
+        let readers = self.members.values().filter(|member| !member.anchors.is_empty()).count();
         let quota = all.len().div_ceil(readers.max(1));
         let mut target: BTreeMap<TopicPartition, String> = BTreeMap::new();
         for at in &all {
@@ -298,26 +258,18 @@ impl Group {
         }
         let eligible = |at: &TopicPartition, load: &BTreeMap<&str, usize>| {
             let members = self.members.iter().filter(|(_, member)| wanted(member, at));
-            members
-                .map(|(name, _)| (load.get(name.as_str()).copied().unwrap_or(0), name.clone()))
-                .min()
+            members.map(|(name, _)| (load.get(name.as_str()).copied().unwrap_or(0), name.clone())).min()
         };
         for at in &all {
             let present = target.get(at).cloned();
             let Some((least, name)) = eligible(at, &load) else {
                 continue;
             };
-            let full = present
-                .as_ref()
-                .and_then(|present| load.get(present.as_str()))
-                .copied();
+            let full = present.as_ref().and_then(|present| load.get(present.as_str())).copied();
             if full.is_some_and(|full| full < least + 2) {
                 continue;
             }
-            if let Some(count) = present
-                .as_ref()
-                .and_then(|present| load.get_mut(present.as_str()))
-            {
+            if let Some(count) = present.as_ref().and_then(|present| load.get_mut(present.as_str())) {
                 *count -= 1;
             }
             if let Some(count) = load.get_mut(name.as_str()) {
@@ -338,9 +290,7 @@ impl Group {
         let mut moved = false;
         for (at, target) in &self.target {
             let owner = self.owner.get(at);
-            let held = owner
-                .and_then(|owner| self.members.get(owner))
-                .is_some_and(|member| member.told.contains(at));
+            let held = owner.and_then(|owner| self.members.get(owner)).is_some_and(|member| member.told.contains(at));
             if !held && owner != Some(target) {
                 self.owner.insert(at.clone(), target.clone());
                 moved = true;
@@ -354,14 +304,9 @@ impl Group {
 
 impl Member {
     fn deadline(&self, options: &MemoryOptions) -> i64 {
-        let session = self
-            .last_poll
-            .saturating_add_unsigned(options.session_timeout_ms);
-        let revoke = self
-            .revoking
-            .values()
-            .min()
-            .map(|since| since.saturating_add_unsigned(options.rebalance_timeout_ms));
+        let session = self.last_poll.saturating_add_unsigned(options.session_timeout_ms);
+        let revoke =
+            self.revoking.values().min().map(|since| since.saturating_add_unsigned(options.rebalance_timeout_ms));
         revoke.map_or(session, |revoke| revoke.min(session))
     }
 }
@@ -374,18 +319,10 @@ pub(super) fn member_name(instance: &str, connection: Connection) -> String {
 
 impl Broker {
     fn anchor_sizes(&self) -> BTreeMap<TopicName, u32> {
-        self.topics
-            .iter()
-            .map(|(name, topic)| (name.clone(), topic.info.settings.partitions))
-            .collect()
+        self.topics.iter().map(|(name, topic)| (name.clone(), topic.info.settings.partitions)).collect()
     }
 
-    pub(super) fn join(
-        &mut self,
-        group: &str,
-        instance: &str,
-        anchors: &[TopicName],
-    ) -> Connection {
+    pub(super) fn join(&mut self, group: &str, instance: &str, anchors: &[TopicName]) -> Connection {
         self.next_connection += 1;
         let connection = Connection(self.next_connection);
         let topics = self.anchor_sizes();
@@ -400,9 +337,7 @@ impl Broker {
 
     pub(super) fn reassign_all(&mut self) {
         let topics = self.anchor_sizes();
-        self.groups
-            .values_mut()
-            .for_each(|group| group.assign(&topics));
+        self.groups.values_mut().for_each(|group| group.assign(&topics));
     }
 
     /// Declares a member dead in every group: its partitions go to others at once. Answers whether it
@@ -438,11 +373,7 @@ impl Broker {
     }
 
     pub(super) fn expire_any(&mut self) {
-        let names: Vec<String> = self
-            .groups
-            .values()
-            .flat_map(|group| group.members.keys().cloned())
-            .collect();
+        let names: Vec<String> = self.groups.values().flat_map(|group| group.members.keys().cloned()).collect();
         let index = self.dice.below(names.len());
         if let Some(name) = names.get(index) {
             self.expire(name);
@@ -450,11 +381,7 @@ impl Broker {
     }
 
     pub(super) fn crash(&mut self, instance: &str) -> bool {
-        let crashed = self
-            .groups
-            .values_mut()
-            .filter_map(|group| group.crash(instance))
-            .count();
+        let crashed = self.groups.values_mut().filter_map(|group| group.crash(instance)).count();
         self.note("crash", &instance, crashed as u64, 0);
         crashed > 0
     }
@@ -465,12 +392,7 @@ impl Broker {
         let Self { groups, dice, .. } = self;
         for group in groups.values_mut() {
             let index = dice.below(group.target.len());
-            let Some((at, holder)) = group
-                .target
-                .iter()
-                .nth(index)
-                .map(|(at, to)| (at.clone(), to.clone()))
-            else {
+            let Some((at, holder)) = group.target.iter().nth(index).map(|(at, to)| (at.clone(), to.clone())) else {
                 continue;
             };
             let others: Vec<&String> = group

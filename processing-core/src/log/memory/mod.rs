@@ -32,9 +32,7 @@ pub use trace::Trace;
 
 use self::broker::Broker;
 use crate::batch::{RecordBatch, RecordRef};
-use crate::log::{
-    Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId,
-};
+use crate::log::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId};
 use crate::record::{LogTime, Offset, TopicName, TopicPartition};
 
 /// How a [`MemoryLog`] is made.
@@ -122,9 +120,7 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// An empty log.
     pub fn new(options: MemoryOptions) -> Arc<Self> {
-        Arc::new(Self {
-            shared: Shared(Arc::new(Mutex::new(Broker::new(options)))),
-        })
+        Arc::new(Self { shared: Shared(Arc::new(Mutex::new(Broker::new(options)))) })
     }
 
     /// From now on this goes wrong, and nothing else; what is already under way stays so.
@@ -188,22 +184,12 @@ impl MemoryLog {
 
     /// Sets a group's committed position by hand, or with `None` lets it expire.
     pub fn set_group_offset(&self, group: &str, at: &TopicPartition, offset: Option<Offset>) {
-        self.shared
-            .lock()
-            .groups
-            .entry(group.to_owned())
-            .or_default()
-            .set_offset(at, offset);
+        self.shared.lock().groups.entry(group.to_owned()).or_default().set_offset(at, offset);
     }
 
     /// A group's committed positions, by topic and partition; undecided ones are not among them.
     pub fn group_offsets(&self, group: &str) -> Vec<(TopicPartition, Offset)> {
-        self.shared
-            .lock()
-            .groups
-            .get(group)
-            .map(group::Group::offsets)
-            .unwrap_or_default()
+        self.shared.lock().groups.get(group).map(group::Group::offsets).unwrap_or_default()
     }
 
     /// What a read-committed reader finds in each partition; empty if there is no such topic.
@@ -219,17 +205,11 @@ impl MemoryLog {
 
 impl Log for MemoryLog {
     fn group_source(&self, membership: Membership) -> Result<Box<dyn GroupSource>, LogError> {
-        Ok(Box::new(source::MemorySource::join(
-            self.shared.clone(),
-            membership,
-        )?))
+        Ok(Box::new(source::MemorySource::join(self.shared.clone(), membership)?))
     }
 
     fn transaction(&self, id: &TransactionalId) -> Result<Box<dyn Transaction>, LogError> {
-        Ok(Box::new(producer::MemoryTransaction::open(
-            self.shared.clone(),
-            id,
-        )?))
+        Ok(Box::new(producer::MemoryTransaction::open(self.shared.clone(), id)?))
     }
 
     fn reader(&self) -> Result<Box<dyn FreeReader>, LogError> {

@@ -61,18 +61,11 @@ pub(super) struct PartitionLog {
 
 impl PartitionLog {
     pub(super) fn watermarks(&self) -> Watermarks {
-        Watermarks {
-            start: Offset(self.start),
-            last_stable: Offset(self.last_stable()),
-            high: Offset(self.end),
-        }
+        Watermarks { start: Offset(self.start), last_stable: Offset(self.last_stable()), high: Offset(self.end) }
     }
 
     fn last_stable(&self) -> u64 {
-        self.open
-            .values()
-            .min()
-            .map_or(self.end, |first| (*first).max(self.start))
+        self.open.values().min().map_or(self.end, |first| (*first).max(self.start))
     }
 
     /// Appends records, within a transaction or plainly; returns one past the last.
@@ -90,31 +83,15 @@ impl PartitionLog {
         }
         let standing = txn.map_or(Standing::Committed, Standing::Undecided);
         for record in records.iter() {
-            let timestamp = if log_append_time {
-                now
-            } else {
-                record.timestamp
-            };
-            self.push(
-                RecordRef {
-                    offset: Offset(self.end),
-                    timestamp,
-                    ..record
-                },
-                standing,
-                now,
-            );
+            let timestamp = if log_append_time { now } else { record.timestamp };
+            self.push(RecordRef { offset: Offset(self.end), timestamp, ..record }, standing, now);
         }
         Offset(self.end)
     }
 
     fn push(&mut self, record: RecordRef<'_>, standing: Standing, written: LogTime) {
         self.contents.push(record);
-        self.entries.push(Entry {
-            offset: self.end,
-            written,
-            standing,
-        });
+        self.entries.push(Entry { offset: self.end, written, standing });
         self.end += 1;
     }
 
@@ -122,24 +99,15 @@ impl PartitionLog {
     pub(super) fn mark(&mut self, txn: TxnNumber, commit: bool, now: LogTime) {
         if let Some(first) = self.open.remove(&txn) {
             let from = self.index_of(first);
-            let decided = if commit {
-                Standing::Committed
-            } else {
-                Standing::Aborted
-            };
+            let decided = if commit { Standing::Committed } else { Standing::Aborted };
             for entry in &mut self.entries[from..] {
                 if entry.standing == Standing::Undecided(txn) {
                     entry.standing = decided;
                 }
             }
         }
-        let marker = RecordRef {
-            offset: Offset(self.end),
-            timestamp: now,
-            key: None,
-            value: None,
-            headers: Headers::NONE,
-        };
+        let marker =
+            RecordRef { offset: Offset(self.end), timestamp: now, key: None, value: None, headers: Headers::NONE };
         self.push(marker, Standing::Marker, now);
     }
 
@@ -155,11 +123,7 @@ impl PartitionLog {
         let mut passed = from.0;
         let mut index = self.index_of(from.0.max(self.start));
         loop {
-            let Some(entry) = self
-                .entries
-                .get(index)
-                .filter(|entry| entry.offset < stable)
-            else {
+            let Some(entry) = self.entries.get(index).filter(|entry| entry.offset < stable) else {
                 // Holes that compaction left before the last stable offset are passed as well.
                 passed = passed.max(stable);
                 break;
@@ -176,24 +140,13 @@ impl PartitionLog {
             passed = entry.offset + 1;
             index += 1;
         }
-        Offset(if reach.trailing || batch.is_empty() {
-            passed
-        } else {
-            behind_record
-        })
+        Offset(if reach.trailing || batch.is_empty() { passed } else { behind_record })
     }
 
     /// All committed records below the last stable offset.
     pub(super) fn committed(&self) -> Vec<OwnedRecord> {
         let mut batch = RecordBatch::new();
-        self.read(
-            Offset(self.start),
-            Reach {
-                records: usize::MAX,
-                trailing: true,
-            },
-            &mut batch,
-        );
+        self.read(Offset(self.start), Reach { records: usize::MAX, trailing: true }, &mut batch);
         batch.iter().map(OwnedRecord::from).collect()
     }
 
@@ -224,10 +177,7 @@ impl PartitionLog {
         let from = self.index_of(self.start);
         let first_kept = (from..self.entries.len()).find(|index| {
             self.entries[*index].offset >= stable
-                || self
-                    .contents
-                    .get(*index)
-                    .is_none_or(|record| record.timestamp >= cutoff)
+                || self.contents.get(*index).is_none_or(|record| record.timestamp >= cutoff)
         });
         let before = first_kept.map_or(stable, |index| self.entries[index].offset);
         self.purge(Offset(before));
@@ -256,9 +206,7 @@ impl PartitionLog {
                 Standing::Aborted => false,
                 Standing::Marker => entry.written >= forget,
                 Standing::Committed => {
-                    let latest = record
-                        .key
-                        .is_none_or(|key| last.get(key) == Some(&entry.offset));
+                    let latest = record.key.is_none_or(|key| last.get(key) == Some(&entry.offset));
                     latest && (record.value.is_some() || entry.written >= forget)
                 }
             }

@@ -25,11 +25,7 @@ impl MemoryTransaction {
         broker.may_refuse("init producer")?;
         let epoch = broker.init_producer(&id.0)?;
         drop(broker);
-        Ok(Self {
-            shared,
-            id: id.0.clone(),
-            epoch,
-        })
+        Ok(Self { shared, id: id.0.clone(), epoch })
     }
 
     fn fenced(&self) -> String {
@@ -47,11 +43,7 @@ impl Transaction for MemoryTransaction {
         if !broker.is_current(&self.id, self.epoch) {
             // Sending is asynchronous in Kafka's clients: the refusal may be seen only at the publish.
             let unnoticed = broker.strikes(|faults| faults.zombie);
-            return if unnoticed {
-                Ok(())
-            } else {
-                Err(LogError::Fenced(self.fenced()))
-            };
+            return if unnoticed { Ok(()) } else { Err(LogError::Fenced(self.fenced())) };
         }
         broker.partition(to)?;
         if records.is_empty() {
@@ -66,11 +58,7 @@ impl Transaction for MemoryTransaction {
         broker.write(&self.id, to, records)
     }
 
-    fn publish(
-        &mut self,
-        positions: &[(TopicPartition, Offset)],
-        group: &GroupMetadata,
-    ) -> Publish {
+    fn publish(&mut self, positions: &[(TopicPartition, Offset)], group: &GroupMetadata) -> Publish {
         let mut broker = self.shared.lock();
         let answer = if broker.is_current(&self.id, self.epoch) {
             broker.publish(&self.id, self.epoch, positions, group)
@@ -92,11 +80,7 @@ impl Transaction for MemoryTransaction {
         broker.may_refuse("abort")?;
         if !broker.is_current(&self.id, self.epoch) {
             let unnoticed = broker.strikes(|faults| faults.zombie);
-            return if unnoticed {
-                Ok(())
-            } else {
-                Err(LogError::Fenced(self.fenced()))
-            };
+            return if unnoticed { Ok(()) } else { Err(LogError::Fenced(self.fenced())) };
         }
         if let Some(producer) = broker.producers.get_mut(&self.id) {
             producer.under_way.clear();
@@ -114,15 +98,9 @@ impl Broker {
         positions: &[(TopicPartition, Offset)],
         group: &GroupMetadata,
     ) -> Publish {
-        if self
-            .producers
-            .get(id)
-            .is_some_and(|producer| !producer.under_way.is_empty())
-        {
+        if self.producers.get(id).is_some_and(|producer| !producer.under_way.is_empty()) {
             if self.dice.chance(0.5) {
-                return Publish::Ambiguous(format!(
-                    "the records of {id} were not acknowledged in time"
-                ));
+                return Publish::Ambiguous(format!("the records of {id} were not acknowledged in time"));
             }
             self.flush(id, epoch);
         }
@@ -132,9 +110,7 @@ impl Broker {
         self.begin(id);
         if self.dice.chance(self.faults.publish_aborted) {
             self.end(id, false);
-            return Publish::Aborted(format!(
-                "the coordinator moved during the transaction of {id}"
-            ));
+            return Publish::Aborted(format!("the coordinator moved during the transaction of {id}"));
         }
         // A transaction without positions is checked against no generation, as in Kafka.
         if !positions.is_empty() {
@@ -157,13 +133,7 @@ impl Broker {
         if self.dice.chance(self.faults.ambiguous_late) {
             if self.dice.chance(0.7) {
                 let delay = self.dice.delay(self.faults.late_ms);
-                self.later(
-                    delay,
-                    Due::Commit {
-                        producer: id.to_owned(),
-                        epoch,
-                    },
-                );
+                self.later(delay, Due::Commit { producer: id.to_owned(), epoch });
             }
             return Publish::Ambiguous(format!("the commit of {id} timed out"));
         }
@@ -187,19 +157,13 @@ impl Broker {
         positions: &[(TopicPartition, Offset)],
         metadata: &GroupMetadata,
     ) -> Result<(), String> {
-        let Some(group) = self
-            .groups
-            .get_mut(&metadata.group)
-            .filter(|group| group.is_current(metadata))
-        else {
+        let Some(group) = self.groups.get_mut(&metadata.group).filter(|group| group.is_current(metadata)) else {
             return Err(format!(
                 "member {} of generation {} is not a present member of group {}; rejoin",
                 metadata.member, metadata.generation, metadata.group
             ));
         };
-        if let Some(TxnState::Open { txn, groups, .. }) =
-            self.producers.get_mut(id).map(|p| &mut p.state)
-        {
+        if let Some(TxnState::Open { txn, groups, .. }) = self.producers.get_mut(id).map(|p| &mut p.state) {
             groups.insert(metadata.group.clone());
             group.stage_offsets(*txn, positions);
         }

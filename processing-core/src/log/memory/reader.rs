@@ -25,26 +25,15 @@ impl Broker {
     /// How far the next fetch goes, by the plan's disorder.
     pub(super) fn reach(&mut self) -> Reach {
         if self.dice.chance(self.faults.short_batch) {
-            Reach {
-                records: 1 + self.dice.below(self.options.max_batch.min(8)),
-                trailing: false,
-            }
+            Reach { records: 1 + self.dice.below(self.options.max_batch.min(8)), trailing: false }
         } else {
-            Reach {
-                records: self.options.max_batch.max(1),
-                trailing: true,
-            }
+            Reach { records: self.options.max_batch.max(1), trailing: true }
         }
     }
 }
 
 impl FreeReader for MemoryReader {
-    fn read(
-        &mut self,
-        partition: &TopicPartition,
-        from: Offset,
-        batch: &mut RecordBatch,
-    ) -> Result<Read, LogError> {
+    fn read(&mut self, partition: &TopicPartition, from: Offset, batch: &mut RecordBatch) -> Result<Read, LogError> {
         batch.clear();
         let mut broker = self.shared.lock();
         broker.may_refuse("read")?;
@@ -55,11 +44,7 @@ impl FreeReader for MemoryReader {
         let reach = broker.reach();
         let next = broker.partition(partition)?.read(from, reach, batch);
         broker.note("read", partition, from.0, next.0);
-        Ok(if batch.is_empty() {
-            Read::End(ends.last_stable)
-        } else {
-            Read::Records(next)
-        })
+        Ok(if batch.is_empty() { Read::End(ends.last_stable) } else { Read::Records(next) })
     }
 
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<Watermarks, LogError> {
@@ -68,11 +53,7 @@ impl FreeReader for MemoryReader {
         Ok(broker.partition(partition)?.watermarks())
     }
 
-    fn offset_for_time(
-        &mut self,
-        partition: &TopicPartition,
-        time: LogTime,
-    ) -> Result<Option<Offset>, LogError> {
+    fn offset_for_time(&mut self, partition: &TopicPartition, time: LogTime) -> Result<Option<Offset>, LogError> {
         let mut broker = self.shared.lock();
         broker.may_refuse("offset for time")?;
         Ok(broker.partition(partition)?.offset_for_time(time))

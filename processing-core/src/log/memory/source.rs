@@ -10,9 +10,7 @@ use super::Shared;
 use super::broker::Broker;
 use super::group::{Connection, Membership as Standing, Notice, member_name};
 use crate::batch::RecordBatch;
-use crate::log::{
-    FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks,
-};
+use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
 use crate::record::{Offset, TopicId, TopicPartition};
 
 /// Fetches from before a seek or release that may still hand something out.
@@ -45,10 +43,7 @@ impl MemorySource {
         let mut broker = shared.lock();
         broker.may_refuse("join")?;
         let connection = broker.join(&membership.group, &membership.instance, &membership.anchors);
-        let generation = broker
-            .groups
-            .get(&membership.group)
-            .map_or(0, |group| group.generation());
+        let generation = broker.groups.get(&membership.group).map_or(0, |group| group.generation());
         drop(broker);
         Ok(Self {
             shared,
@@ -67,9 +62,7 @@ impl MemorySource {
         broker
             .groups
             .get(&self.membership.group)
-            .map_or(Standing::Dead, |group| {
-                group.standing(&self.membership.instance, self.connection)
-            })
+            .map_or(Standing::Dead, |group| group.standing(&self.membership.instance, self.connection))
     }
 
     fn fenced(&self) -> LogError {
@@ -99,11 +92,7 @@ impl MemorySource {
     }
 
     fn rejoin(&mut self, broker: &mut Broker) {
-        let Membership {
-            group,
-            instance,
-            anchors,
-        } = &self.membership;
+        let Membership { group, instance, anchors } = &self.membership;
         self.connection = broker.join(group, instance, anchors);
     }
 
@@ -152,8 +141,7 @@ impl MemorySource {
             .iter()
             .filter_map(|anchor| broker.topics.get_key_value(anchor))
             .flat_map(|(name, topic)| {
-                (0..topic.info.settings.partitions)
-                    .map(|partition| TopicPartition::new(name.clone(), partition))
+                (0..topic.info.settings.partitions).map(|partition| TopicPartition::new(name.clone(), partition))
             })
             .filter(|at| !self.held.contains(at))
             .take(1)
@@ -166,10 +154,7 @@ impl MemorySource {
             2 => {
                 let group = broker.groups.get(&self.membership.group);
                 let instance = &self.membership.instance;
-                let kept = self
-                    .held
-                    .iter()
-                    .filter(|at| !group.is_some_and(|group| group.is_revoking(instance, at)));
+                let kept = self.held.iter().filter(|at| !group.is_some_and(|group| group.is_revoking(instance, at)));
                 Polled::Assigned(kept.cloned().collect())
             }
             _ => Polled::Assigned(Vec::new()),
@@ -206,17 +191,11 @@ impl MemorySource {
             let index = broker.dice.below(ready.len() + 1);
             return Ok(ready.get(index).map(|at| (*at).clone()));
         }
-        let behind_last = ready
-            .iter()
-            .find(|at| self.last.as_ref().is_none_or(|last| **at > last));
+        let behind_last = ready.iter().find(|at| self.last.as_ref().is_none_or(|last| **at > last));
         Ok(behind_last.or(ready.first()).map(|at| (*at).clone()))
     }
 
-    fn records(
-        &mut self,
-        broker: &mut Broker,
-        batch: &mut RecordBatch,
-    ) -> Result<Polled, LogError> {
+    fn records(&mut self, broker: &mut Broker, batch: &mut RecordBatch) -> Result<Polled, LogError> {
         if !self.former.is_empty() && broker.strikes(|faults| faults.stale_batch) {
             let (at, fetch) = self.former.remove(0);
             if let Some(polled) = Self::read(broker, &at, fetch, batch) {
@@ -239,12 +218,7 @@ impl MemorySource {
 
     /// Reads on; `None` where nothing moves any more. The batch may stay empty, when only markers and
     /// aborted records were passed.
-    fn read(
-        broker: &mut Broker,
-        at: &TopicPartition,
-        fetch: Fetch,
-        batch: &mut RecordBatch,
-    ) -> Option<Polled> {
+    fn read(broker: &mut Broker, at: &TopicPartition, fetch: Fetch, batch: &mut RecordBatch) -> Option<Polled> {
         let reach = broker.reach();
         if broker.topic_id(at) != Ok(fetch.topic) {
             return None;
@@ -256,11 +230,7 @@ impl MemorySource {
         }
         let next = log.read(fetch.next, reach, batch);
         broker.note("fetched", at, fetch.next.0, next.0);
-        Some(Polled::Records {
-            partition: at.clone(),
-            next,
-            epoch: fetch.epoch,
-        })
+        Some(Polled::Records { partition: at.clone(), next, epoch: fetch.epoch })
     }
 }
 
@@ -296,26 +266,13 @@ impl GroupSource for MemorySource {
         self.records(&mut broker, batch)
     }
 
-    fn fetch(
-        &mut self,
-        partition: &TopicPartition,
-        from: Offset,
-        epoch: FetchEpoch,
-    ) -> Result<(), LogError> {
+    fn fetch(&mut self, partition: &TopicPartition, from: Offset, epoch: FetchEpoch) -> Result<(), LogError> {
         let shared = self.shared.clone();
         let mut broker = shared.lock();
         broker.may_refuse("fetch")?;
         let topic = broker.topic_id(partition)?;
         self.end_fetch(&broker, partition);
-        self.fetches.insert(
-            partition.clone(),
-            Fetch {
-                next: from,
-                epoch,
-                topic,
-                paused: false,
-            },
-        );
+        self.fetches.insert(partition.clone(), Fetch { next: from, epoch, topic, paused: false });
         broker.note("fetch", partition, from.0, epoch.0);
         Ok(())
     }
@@ -376,10 +333,7 @@ impl GroupSource for MemorySource {
         let broker = self.shared.lock();
         // The client's own thread follows rebalances that take nothing away without asking; only the
         // verdict of death has to be noticed first.
-        let generation = match (
-            self.standing(&broker),
-            broker.groups.get(&self.membership.group),
-        ) {
+        let generation = match (self.standing(&broker), broker.groups.get(&self.membership.group)) {
             (Standing::Current, Some(group)) => group.generation(),
             _ => self.generation,
         };

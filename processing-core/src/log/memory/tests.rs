@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::batch::Headers;
-use crate::log::{
-    Cleanup, GroupMetadata, Polled, Publish, Published, Read, TopicSettings, Watermarks,
-};
+use crate::log::{Cleanup, GroupMetadata, Polled, Publish, Published, Read, TopicSettings, Watermarks};
 
 mod copying;
 mod groups;
@@ -17,46 +15,28 @@ mod transactions;
 
 mod contract {
     use super::*;
-    crate::log::contract::for_every_case!(|| -> Arc<dyn Log> {
-        MemoryLog::new(MemoryOptions::default())
-    });
+    crate::log::contract::for_every_case!(|| -> Arc<dyn Log> { MemoryLog::new(MemoryOptions::default()) });
 }
 
 /// Freedom of order is not a fault: the contract holds whatever the batches and turns are.
 mod contract_in_disorder {
     use super::*;
     crate::log::contract::for_every_case!(|| -> Arc<dyn Log> {
-        MemoryLog::new(MemoryOptions {
-            seed: 7,
-            faults: FaultPlan::SHUFFLED,
-            ..MemoryOptions::default()
-        })
+        MemoryLog::new(MemoryOptions { seed: 7, faults: FaultPlan::SHUFFLED, ..MemoryOptions::default() })
     });
 }
 
 /// A log with this one fault, and topic `t` of two partitions.
 fn log_with(faults: FaultPlan) -> Arc<MemoryLog> {
-    let log = MemoryLog::new(MemoryOptions {
-        faults: FaultPlan::NONE,
-        seed: 3,
-        ..MemoryOptions::default()
-    });
+    let log = MemoryLog::new(MemoryOptions { faults: FaultPlan::NONE, seed: 3, ..MemoryOptions::default() });
     topic(&log, "t", Cleanup::Delete, None);
     log.set_faults(faults);
     log
 }
 
 fn topic(log: &MemoryLog, name: &str, cleanup: Cleanup, retention_ms: Option<u64>) {
-    let settings = TopicSettings {
-        partitions: 2,
-        cleanup,
-        retention_ms,
-        log_append_time: true,
-    };
-    log.admin()
-        .unwrap()
-        .create_topic(&name.into(), settings)
-        .unwrap();
+    let settings = TopicSettings { partitions: 2, cleanup, retention_ms, log_append_time: true };
+    log.admin().unwrap().create_topic(&name.into(), settings).unwrap();
 }
 
 fn at(partition: u32) -> TopicPartition {
@@ -84,22 +64,13 @@ fn producer(log: &MemoryLog, id: &str) -> Box<dyn Transaction> {
 }
 
 fn member(log: &MemoryLog, instance: &str) -> Box<dyn GroupSource> {
-    let membership = Membership {
-        group: "g".to_owned(),
-        instance: instance.to_owned(),
-        anchors: vec!["t".into()],
-    };
+    let membership = Membership { group: "g".to_owned(), instance: instance.to_owned(), anchors: vec!["t".into()] };
     log.group_source(membership).unwrap()
 }
 
 /// For publishes without positions, which are checked against no group.
 fn nobody() -> GroupMetadata {
-    GroupMetadata {
-        group: String::new(),
-        generation: 0,
-        member: String::new(),
-        instance: String::new(),
-    }
+    GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() }
 }
 
 fn poll(source: &mut dyn GroupSource) -> Polled {
@@ -116,36 +87,21 @@ fn published(answer: Publish) -> Published {
 /// Offsets and values that a read-committed reader sees in one partition of `t`.
 fn seen(log: &MemoryLog, partition: usize) -> Vec<(u64, String)> {
     let records = &log.committed_records(&"t".into())[partition];
-    let value =
-        |record: &OwnedRecord| String::from_utf8(record.value.clone().unwrap_or_default()).unwrap();
-    records
-        .iter()
-        .map(|record| (record.offset.0, value(record)))
-        .collect()
+    let value = |record: &OwnedRecord| String::from_utf8(record.value.clone().unwrap_or_default()).unwrap();
+    records.iter().map(|record| (record.offset.0, value(record))).collect()
 }
 
 fn seen_values(log: &MemoryLog, partition: usize) -> Vec<String> {
-    seen(log, partition)
-        .into_iter()
-        .map(|(_, value)| value)
-        .collect()
+    seen(log, partition).into_iter().map(|(_, value)| value).collect()
 }
 
 fn ends(log: &MemoryLog, partition: u32) -> (u64, u64, u64) {
-    let Watermarks {
-        start,
-        last_stable,
-        high,
-    } = log.reader().unwrap().watermarks(&at(partition)).unwrap();
+    let Watermarks { start, last_stable, high } = log.reader().unwrap().watermarks(&at(partition)).unwrap();
     (start.0, last_stable.0, high.0)
 }
 
 fn read(log: &MemoryLog, partition: u32, from: u64) -> (Read, Vec<u64>) {
     let mut batch = RecordBatch::new();
-    let read = log
-        .reader()
-        .unwrap()
-        .read(&at(partition), Offset(from), &mut batch)
-        .unwrap();
+    let read = log.reader().unwrap().read(&at(partition), Offset(from), &mut batch).unwrap();
     (read, batch.iter().map(|record| record.offset.0).collect())
 }

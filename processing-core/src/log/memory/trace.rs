@@ -29,23 +29,11 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(keep: usize) -> Self {
-        Self {
-            hasher: FxHasher::default(),
-            steps: 0,
-            keep,
-            lines: VecDeque::new(),
-        }
+        Self { hasher: FxHasher::default(), steps: 0, keep, lines: VecDeque::new() }
     }
 
     /// Adds one step: what happened to whom, with two numbers that `what` explains.
-    pub(super) fn note(
-        &mut self,
-        now: i64,
-        what: &'static str,
-        whom: &(impl Hash + Display),
-        a: u64,
-        b: u64,
-    ) {
+    pub(super) fn note(&mut self, now: i64, what: &'static str, whom: &(impl Hash + Display), a: u64, b: u64) {
         self.steps += 1;
         (now, what, a, b).hash(&mut self.hasher);
         whom.hash(&mut self.hasher);
@@ -58,10 +46,6 @@ impl Recorder {
     }
 
     pub(super) fn trace(&self) -> Trace {
-        Trace {
-            hash: self.hasher.finish(),
-            steps: self.steps,
-            lines: self.lines.iter().cloned().collect(),
-        }
+        Trace { hash: self.hasher.finish(), steps: self.steps, lines: self.lines.iter().cloned().collect() }
     }
 }

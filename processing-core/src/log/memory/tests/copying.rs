@@ -81,11 +81,8 @@ impl Worker {
 
     fn try_step(&mut self, log: &MemoryLog) -> Result<(), LogError> {
         if self.source.is_none() {
-            let membership = Membership {
-                group: "g".to_owned(),
-                instance: self.name.clone(),
-                anchors: vec!["t".into()],
-            };
+            let membership =
+                Membership { group: "g".to_owned(), instance: self.name.clone(), anchors: vec!["t".into()] };
             self.source = Some(log.group_source(membership)?);
         }
         if self.transaction.is_none() {
@@ -97,11 +94,9 @@ impl Worker {
         for (at, position) in &mut self.held {
             if position.is_none() {
                 let from = match source.committed(at) {
-                    Err(LogError::Retry(_)) if self.breach == Breach::UnstableOffsets => log
-                        .group_offsets("g")
-                        .iter()
-                        .find(|(known, _)| known == at)
-                        .map(|(_, offset)| *offset),
+                    Err(LogError::Retry(_)) if self.breach == Breach::UnstableOffsets => {
+                        log.group_offsets("g").iter().find(|(known, _)| known == at).map(|(_, offset)| *offset)
+                    }
                     other => other?,
                 };
                 let from = from.unwrap_or(Offset::ZERO);
@@ -113,11 +108,7 @@ impl Worker {
         let mut batch = RecordBatch::new();
         match source.poll(&mut batch)? {
             Polled::Nothing => self.publish(),
-            Polled::Records {
-                partition,
-                next,
-                epoch,
-            } => self.copy(&partition, next, epoch, &batch),
+            Polled::Records { partition, next, epoch } => self.copy(&partition, next, epoch, &batch),
             Polled::Assigned(partitions) => {
                 for at in partitions {
                     self.held.entry(at).or_insert(None);
@@ -158,13 +149,7 @@ impl Worker {
         }
     }
 
-    fn copy(
-        &mut self,
-        from: &TopicPartition,
-        next: Offset,
-        epoch: FetchEpoch,
-        batch: &RecordBatch,
-    ) {
+    fn copy(&mut self, from: &TopicPartition, next: Offset, epoch: FetchEpoch, batch: &RecordBatch) {
         let Some(Some((current, position))) = self.held.get_mut(from) else {
             return;
         };
@@ -192,11 +177,8 @@ impl Worker {
         let (Some(source), Some(transaction)) = (&self.source, &mut self.transaction) else {
             return;
         };
-        let positions: Vec<_> = self
-            .held
-            .iter()
-            .filter_map(|(at, position)| Some((at.clone(), (*position)?.1)))
-            .collect();
+        let positions: Vec<_> =
+            self.held.iter().filter_map(|(at, position)| Some((at.clone(), (*position)?.1))).collect();
         let metadata = source.group_metadata();
         let mut answer = match self.breach {
             Breach::PositionsApart => transaction.publish(&[], &metadata),
@@ -208,9 +190,7 @@ impl Worker {
         self.sent = 0;
         match (answer, self.breach) {
             (Publish::Published(_), _) | (Publish::Ambiguous(_), Breach::TrustAmbiguous) => {}
-            (Publish::Aborted(_), _) | (Publish::Ambiguous(_), Breach::KeepProducer) => {
-                self.rewind()
-            }
+            (Publish::Aborted(_), _) | (Publish::Ambiguous(_), Breach::KeepProducer) => self.rewind(),
             (Publish::Fenced(_) | Publish::Ambiguous(_), _) => self.rebuild(),
         }
     }
@@ -254,12 +234,7 @@ fn run(seed: u64, breach: Breach, trace_lines: usize) -> (Trace, Option<String>)
     }
     log.set_faults(FaultPlan::NONE);
     let ends = |partition| ends(&log, partition).2;
-    let committed = |partition: u32| {
-        log.group_offsets("g")
-            .iter()
-            .find(|(p, _)| *p == at(partition))
-            .map(|(_, o)| o.0)
-    };
+    let committed = |partition: u32| log.group_offsets("g").iter().find(|(p, _)| *p == at(partition)).map(|(_, o)| o.0);
     let mut rounds = 0;
     while (0..2).any(|partition| committed(partition) != Some(ends(partition))) && rounds < 300 {
         workers.iter_mut().for_each(|worker| worker.step(&log));
@@ -270,21 +245,14 @@ fn run(seed: u64, breach: Breach, trace_lines: usize) -> (Trace, Option<String>)
     log.settle();
     let values = |topic: &str| -> Vec<Vec<Option<Vec<u8>>>> {
         let partitions = log.committed_records(&topic.into());
-        partitions
-            .into_iter()
-            .map(|records| records.into_iter().map(|record| record.value).collect())
-            .collect()
+        partitions.into_iter().map(|records| records.into_iter().map(|record| record.value).collect()).collect()
     };
     let (wanted, found) = (values("t"), values("out"));
     let wrong = if rounds == 300 {
         Some("the positions never reached the ends".to_owned())
     } else if wanted != found {
         let lengths = |all: &[Vec<_>]| all.iter().map(Vec::len).collect::<Vec<_>>();
-        Some(format!(
-            "copied {:?} of {:?}",
-            lengths(&found),
-            lengths(&wanted)
-        ))
+        Some(format!("copied {:?} of {:?}", lengths(&found), lengths(&wanted)))
     } else {
         None
     };
@@ -295,12 +263,7 @@ fn run(seed: u64, breach: Breach, trace_lines: usize) -> (Trace, Option<String>)
 fn a_worker_that_keeps_the_rules_copies_each_record_once() {
     for seed in 0..500 {
         let (_, wrong) = run(seed, Breach::None, 0);
-        assert_eq!(
-            wrong,
-            None,
-            "seed {seed}: {:#?}",
-            run(seed, Breach::None, 60).0.lines
-        );
+        assert_eq!(wrong, None, "seed {seed}: {:#?}", run(seed, Breach::None, 60).0.lines);
     }
 }
 
@@ -324,10 +287,7 @@ fn each_broken_rule_is_found() {
 fn the_same_seed_takes_the_same_steps() {
     let mut hashes = std::collections::BTreeSet::new();
     for seed in 0..20 {
-        let (first, second) = (
-            run(seed, Breach::None, 100_000).0,
-            run(seed, Breach::None, 100_000).0,
-        );
+        let (first, second) = (run(seed, Breach::None, 100_000).0, run(seed, Breach::None, 100_000).0);
         assert!(first.steps > 600 && first.lines.len() as u64 == first.steps);
         assert_eq!(first, second, "seed {seed}");
         hashes.insert(first.hash);

@@ -23,17 +23,12 @@ fn a_silent_member_expires_and_hears_that_its_partitions_are_lost() {
     assert_eq!(a.group_metadata(), stale, "it does not know yet");
     let mut transaction = producer(&log, "p");
     transaction.send(&at(0), &one("never")).unwrap();
-    assert!(matches!(
-        transaction.publish(&[(at(0), Offset(1))], &stale),
-        Publish::Fenced(_)
-    ));
+    assert!(matches!(transaction.publish(&[(at(0), Offset(1))], &stale), Publish::Fenced(_)));
     assert_eq!(seen_values(&log, 0), Vec::<String>::new());
     assert_eq!(poll(&mut *a), Polled::Lost(of_a.clone()));
     // It joins again, and gets a partition when the other has released it.
     assert_eq!(poll(&mut *a), Polled::Nothing);
-    let Polled::Revoked(back) = poll(&mut *b) else {
-        panic!("no revoke")
-    };
+    let Polled::Revoked(back) = poll(&mut *b) else { panic!("no revoke") };
     assert_eq!(poll(&mut *a), Polled::Nothing);
     b.release(&back[0]).unwrap();
     assert_eq!(assigned(poll(&mut *a)), back);
@@ -47,10 +42,7 @@ fn a_crashed_member_keeps_its_partitions_until_the_session_ends() {
     let of_a = assigned(poll(&mut *a));
     assigned(poll(&mut *b));
     assert!(log.crash_member("a"));
-    assert!(matches!(
-        a.poll(&mut RecordBatch::new()),
-        Err(LogError::Fenced(_))
-    ));
+    assert!(matches!(a.poll(&mut RecordBatch::new()), Err(LogError::Fenced(_))));
     for _ in 0..44 {
         log.advance(1_000);
         assert_eq!(poll(&mut *b), Polled::Nothing);
@@ -103,9 +95,7 @@ fn a_forced_rebalance_moves_a_partition_in_good_order() {
     let (giver, taker) = match poll(&mut *a) {
         Polled::Revoked(moved) => ((&mut a, moved), &mut b),
         Polled::Nothing => {
-            let Polled::Revoked(moved) = poll(&mut *b) else {
-                panic!("nobody is revoked")
-            };
+            let Polled::Revoked(moved) = poll(&mut *b) else { panic!("nobody is revoked") };
             ((&mut b, moved), &mut a)
         }
         other => panic!("{other:?}"),
@@ -121,9 +111,7 @@ fn a_lone_member_loses_a_partition_and_gets_it_back() {
     let mut a = member(&log, "a");
     assigned(poll(&mut *a));
     log.force_rebalance();
-    let Polled::Revoked(moved) = poll(&mut *a) else {
-        panic!("no revoke")
-    };
+    let Polled::Revoked(moved) = poll(&mut *a) else { panic!("no revoke") };
     assert_eq!(poll(&mut *a), Polled::Nothing);
     a.release(&moved[0]).unwrap();
     assert_eq!(assigned(poll(&mut *a)), moved);
@@ -137,35 +125,23 @@ fn a_zombie_reads_on_until_it_notices() {
     assigned(poll(&mut *a));
     a.fetch(&at(0), Offset::ZERO, FetchEpoch(1)).unwrap();
     log.append(&at(0), &one("x")).unwrap();
-    log.set_faults(FaultPlan {
-        zombie: 1.0,
-        ..FaultPlan::NONE
-    });
+    log.set_faults(FaultPlan { zombie: 1.0, ..FaultPlan::NONE });
     assert!(log.expire_session("a"));
     assert!(matches!(poll(&mut *a), Polled::Records { .. }));
     let mut transaction = producer(&log, "p");
-    assert!(matches!(
-        transaction.publish(&[(at(0), Offset(1))], &a.group_metadata()),
-        Publish::Fenced(_)
-    ));
+    assert!(matches!(transaction.publish(&[(at(0), Offset(1))], &a.group_metadata()), Publish::Fenced(_)));
     log.set_faults(FaultPlan::NONE);
     assert!(matches!(poll(&mut *a), Polled::Lost(lost) if lost.len() == 2));
 }
 
 #[test]
 fn a_rebalance_between_metadata_and_publish_fences() {
-    let log = log_with(FaultPlan {
-        rebalance_in_publish: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { rebalance_in_publish: 1.0, ..FaultPlan::NONE });
     let mut a = member(&log, "a");
     assigned(poll(&mut *a));
     let mut transaction = producer(&log, "p");
     transaction.send(&at(0), &one("never")).unwrap();
-    assert!(matches!(
-        transaction.publish(&[(at(0), Offset(1))], &a.group_metadata()),
-        Publish::Fenced(_)
-    ));
+    assert!(matches!(transaction.publish(&[(at(0), Offset(1))], &a.group_metadata()), Publish::Fenced(_)));
     log.set_faults(FaultPlan::NONE);
     published(transaction.publish(&[(at(0), Offset(1))], &a.group_metadata()));
     assert_eq!(seen_values(&log, 0), Vec::<String>::new());
@@ -187,10 +163,7 @@ fn a_transaction_without_positions_is_checked_against_no_generation() {
 
 #[test]
 fn a_batch_of_the_former_fetch_comes_under_its_epoch() {
-    let log = log_with(FaultPlan {
-        stale_batch: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { stale_batch: 1.0, ..FaultPlan::NONE });
     let mut a = member(&log, "a");
     assigned(poll(&mut *a));
     log.append(&at(0), &one("x")).unwrap();
@@ -205,10 +178,7 @@ fn a_batch_of_the_former_fetch_comes_under_its_epoch() {
 
 #[test]
 fn invented_control_messages_change_nothing() {
-    let log = log_with(FaultPlan {
-        spurious_control: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { spurious_control: 1.0, ..FaultPlan::NONE });
     let (mut a, mut b) = (member(&log, "a"), member(&log, "b"));
     let of_a = assigned(poll(&mut *a));
     let of_b = assigned(poll(&mut *b));
@@ -234,10 +204,7 @@ fn invented_control_messages_change_nothing() {
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");
     log.set_faults(FaultPlan::NONE);
-    assert_eq!(
-        (poll(&mut *a), poll(&mut *b)),
-        (Polled::Nothing, Polled::Nothing)
-    );
+    assert_eq!((poll(&mut *a), poll(&mut *b)), (Polled::Nothing, Polled::Nothing));
 }
 
 #[test]
@@ -247,8 +214,5 @@ fn a_fetch_out_of_range_says_so() {
     assigned(poll(&mut *a));
     a.fetch(&at(0), Offset(1), FetchEpoch(1)).unwrap();
     let error = a.poll(&mut RecordBatch::new()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "offset 1 of t-0 is out of range: the log holds 0 to 0"
-    );
+    assert_eq!(error.to_string(), "offset 1 of t-0 is out of range: the log holds 0 to 0");
 }

@@ -32,21 +32,12 @@ struct Model {
 
 impl Model {
     fn stable(&self) -> u64 {
-        let open = self
-            .rows
-            .iter()
-            .position(|row| matches!(row, Row::Undecided(..)));
-        open.map_or(self.rows.len() as u64, |first| {
-            (first as u64).max(self.start)
-        })
+        let open = self.rows.iter().position(|row| matches!(row, Row::Undecided(..)));
+        open.map_or(self.rows.len() as u64, |first| (first as u64).max(self.start))
     }
 
     fn visible(&self, from: u64) -> Vec<(u64, u8)> {
-        let rows = self
-            .rows
-            .iter()
-            .enumerate()
-            .map(|(offset, row)| (offset as u64, row));
+        let rows = self.rows.iter().enumerate().map(|(offset, row)| (offset as u64, row));
         rows.filter(|(offset, _)| (from.max(self.start)..self.stable()).contains(offset))
             .filter_map(|(offset, row)| match row {
                 Row::Visible(key) => Some((offset, *key)),
@@ -57,11 +48,7 @@ impl Model {
 
     fn compact(&mut self, bound: u64) {
         let bound = bound.min(self.stable());
-        let below: Vec<(u64, u8)> = self
-            .visible(0)
-            .into_iter()
-            .filter(|(offset, _)| *offset < bound)
-            .collect();
+        let below: Vec<(u64, u8)> = self.visible(0).into_iter().filter(|(offset, _)| *offset < bound).collect();
         for (index, (offset, key)) in below.iter().enumerate() {
             if below[index + 1..].iter().any(|(_, later)| later == key) {
                 self.rows[*offset as usize] = Row::Hidden;

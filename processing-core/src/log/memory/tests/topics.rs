@@ -40,12 +40,7 @@ fn compaction_keeps_the_last_record_of_each_key_at_its_offset() {
     let mut transaction = producer(&log, "p");
     for n in 0..60 {
         let value = n.to_string();
-        transaction
-            .send(
-                &at(0),
-                &keyed(&format!("k{}", n * 7 % 11), (n % 5 > 0).then_some(&value)),
-            )
-            .unwrap();
+        transaction.send(&at(0), &keyed(&format!("k{}", n * 7 % 11), (n % 5 > 0).then_some(&value))).unwrap();
         match n % 3 {
             0 => transaction.abort().unwrap(),
             1 => drop(published(transaction.publish(&[], &nobody()))),
@@ -61,20 +56,13 @@ fn compaction_keeps_the_last_record_of_each_key_at_its_offset() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), kept.len(), "one record for each key");
-    assert!(
-        kept.iter().any(|record| record.value.is_none()),
-        "young tombstones stay"
-    );
+    assert!(kept.iter().any(|record| record.value.is_none()), "young tombstones stay");
     assert_eq!(ends(&log, 0), (0, high, high));
 
     log.advance(86_400_001);
     log.run_compaction();
     assert_eq!(table(), before);
-    assert_eq!(
-        log.committed_records(&"t".into())[0].len(),
-        before.len(),
-        "old tombstones go"
-    );
+    assert_eq!(log.committed_records(&"t".into())[0].len(), before.len(), "old tombstones go");
     // Reading starts in a hole and ends behind one.
     let (read, _) = read(&log, 0, 0);
     assert_eq!(read, Read::Records(Offset(high)));
@@ -116,25 +104,12 @@ fn a_topic_made_anew_ends_fetches_positions_and_transactions_of_the_old() {
 fn a_topic_needs_a_legal_name_and_a_partition() {
     let log = MemoryLog::new(MemoryOptions::default());
     let mut admin = log.admin().unwrap();
-    let settings = TopicSettings {
-        partitions: 1,
-        cleanup: Cleanup::Delete,
-        retention_ms: None,
-        log_append_time: false,
-    };
+    let settings =
+        TopicSettings { partitions: 1, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
     for name in ["", "a b", "ä", &"x".repeat(250)] {
-        assert!(
-            matches!(
-                admin.create_topic(&name.into(), settings),
-                Err(LogError::Fatal(_))
-            ),
-            "{name}"
-        );
+        assert!(matches!(admin.create_topic(&name.into(), settings), Err(LogError::Fatal(_))), "{name}");
     }
-    let none = TopicSettings {
-        partitions: 0,
-        ..settings
-    };
+    let none = TopicSettings { partitions: 0, ..settings };
     assert!(admin.create_topic(&"t".into(), none).is_err());
     assert_eq!(admin.topics(), Ok(vec![]));
 }

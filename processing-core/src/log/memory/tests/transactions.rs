@@ -2,11 +2,7 @@
 
 use super::*;
 
-const ALWAYS_LATE_MARKERS: FaultPlan = FaultPlan {
-    marker_delay: 1.0,
-    marker_ms: 100,
-    ..FaultPlan::NONE
-};
+const ALWAYS_LATE_MARKERS: FaultPlan = FaultPlan { marker_delay: 1.0, marker_ms: 100, ..FaultPlan::NONE };
 
 #[test]
 fn markers_take_offsets_and_leave_gaps() {
@@ -15,20 +11,12 @@ fn markers_take_offsets_and_leave_gaps() {
     for value in ["a", "b"] {
         transaction.send(&at(0), &one(value)).unwrap();
         transaction.send(&at(0), &one(value)).unwrap();
-        let position = published(transaction.publish(&[], &nobody()))
-            .next(&at(0))
-            .unwrap();
+        let position = published(transaction.publish(&[], &nobody())).next(&at(0)).unwrap();
         // The position is behind the records, before the marker.
         assert_eq!(position.0, seen(&log, 0).last().unwrap().0 + 1);
         assert_eq!(position.0 + 1, ends(&log, 0).2);
     }
-    assert_eq!(
-        seen(&log, 0)
-            .iter()
-            .map(|(offset, _)| *offset)
-            .collect::<Vec<_>>(),
-        [0, 1, 3, 4]
-    );
+    assert_eq!(seen(&log, 0).iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [0, 1, 3, 4]);
     assert_eq!(ends(&log, 0), (0, 6, 6));
 }
 
@@ -62,10 +50,7 @@ fn aborted_records_stay_hidden_and_readers_pass_them() {
     transaction.abort().unwrap();
     assert_eq!(read(&log, 0, 0), (Read::Records(Offset(6)), vec![2]));
     assert_eq!(read(&log, 0, 3), (Read::End(Offset(6)), vec![]));
-    log.set_faults(FaultPlan {
-        short_batch: 1.0,
-        ..FaultPlan::NONE
-    });
+    log.set_faults(FaultPlan { short_batch: 1.0, ..FaultPlan::NONE });
     // A short fetch ends behind its record; the end is found by the next one.
     assert_eq!(read(&log, 0, 0), (Read::Records(Offset(3)), vec![2]));
     assert_eq!(read(&log, 0, 3), (Read::End(Offset(6)), vec![]));
@@ -73,27 +58,18 @@ fn aborted_records_stay_hidden_and_readers_pass_them() {
 
 #[test]
 fn a_member_passes_a_trailing_marker() {
-    let log = log_with(FaultPlan {
-        short_batch: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { short_batch: 1.0, ..FaultPlan::NONE });
     let mut source = member(&log, "a");
     assert!(matches!(poll(&mut *source), Polled::Assigned(_)));
     let mut transaction = producer(&log, "p");
     transaction.send(&at(0), &one("x")).unwrap();
     published(transaction.publish(&[], &nobody()));
-    source
-        .fetch(&at(0), Offset::ZERO, Default::default())
-        .unwrap();
+    source.fetch(&at(0), Offset::ZERO, Default::default()).unwrap();
     let mut positions = Vec::new();
     while let Polled::Records { next, .. } = poll(&mut *source) {
         positions.push(next.0);
     }
-    assert_eq!(
-        positions,
-        [1, 2],
-        "behind the record, then behind the marker"
-    );
+    assert_eq!(positions, [1, 2], "behind the record, then behind the marker");
 }
 
 #[test]
@@ -107,11 +83,7 @@ fn markers_come_one_by_one_and_a_restore_to_the_stable_end_misses_a_commit() {
     }
     let answer = transaction.publish(&[(at(1), Offset(5))], &source.group_metadata());
     assert_eq!(published(answer).next(&at(0)), Some(Offset(1)));
-    assert_eq!(
-        ends(&log, 0),
-        (0, 0, 1),
-        "committed, yet only the high watermark tells"
-    );
+    assert_eq!(ends(&log, 0), (0, 0, 1), "committed, yet only the high watermark tells");
     assert_eq!(log.group_offsets("g"), []);
     assert!(matches!(source.committed(&at(1)), Err(LogError::Retry(_))));
     let mut stages = Vec::new();
@@ -124,10 +96,7 @@ fn markers_come_one_by_one_and_a_restore_to_the_stable_end_misses_a_commit() {
         }
     }
     assert_eq!(stages.last(), Some(&(2, 2, false)));
-    assert!(
-        stages.len() >= 3,
-        "the three markers came at different times: {stages:?}"
-    );
+    assert!(stages.len() >= 3, "the three markers came at different times: {stages:?}");
     assert_eq!(source.committed(&at(1)), Ok(Some(Offset(5))));
 }
 
@@ -155,62 +124,27 @@ fn an_ambiguous_publish_is_committed_or_aborted_or_open() {
         assert!(matches!(answer, Publish::Ambiguous(_)), "{answer:?}");
         log
     };
-    let committed = ambiguous(FaultPlan {
-        ambiguous_committed: 1.0,
-        ..FaultPlan::NONE
-    });
-    assert_eq!(
-        (
-            seen_values(&committed, 0).len(),
-            committed.group_offsets("g").len()
-        ),
-        (1, 1)
-    );
-    let aborted = ambiguous(FaultPlan {
-        ambiguous_aborted: 1.0,
-        ..FaultPlan::NONE
-    });
-    assert_eq!(
-        (
-            seen_values(&aborted, 0).len(),
-            aborted.group_offsets("g").len()
-        ),
-        (0, 0)
-    );
+    let committed = ambiguous(FaultPlan { ambiguous_committed: 1.0, ..FaultPlan::NONE });
+    assert_eq!((seen_values(&committed, 0).len(), committed.group_offsets("g").len()), (1, 1));
+    let aborted = ambiguous(FaultPlan { ambiguous_aborted: 1.0, ..FaultPlan::NONE });
+    assert_eq!((seen_values(&aborted, 0).len(), aborted.group_offsets("g").len()), (0, 0));
 
     // Undecided until a newer producer, the late commit, or the timeout decides.
-    let late = FaultPlan {
-        ambiguous_late: 1.0,
-        late_ms: 1_000,
-        ..FaultPlan::NONE
-    };
+    let late = FaultPlan { ambiguous_late: 1.0, late_ms: 1_000, ..FaultPlan::NONE };
     let fenced = ambiguous(late);
     assert_eq!(ends(&fenced, 0), (0, 0, 1));
     drop(producer(&fenced, "p"));
     fenced.advance(100_000);
-    assert_eq!(
-        (
-            seen_values(&fenced, 0).len(),
-            fenced.group_offsets("g").len()
-        ),
-        (0, 0)
-    );
+    assert_eq!((seen_values(&fenced, 0).len(), fenced.group_offsets("g").len()), (0, 0));
     assert_eq!(ends(&fenced, 0), (0, 2, 2));
 
     let mut outcomes = [0, 0];
     for seed in 0..20 {
-        let log = MemoryLog::new(MemoryOptions {
-            seed,
-            faults: late,
-            ..MemoryOptions::default()
-        });
+        let log = MemoryLog::new(MemoryOptions { seed, faults: late, ..MemoryOptions::default() });
         topic(&log, "t", Cleanup::Delete, None);
         let mut transaction = producer(&log, "p");
         transaction.send(&at(0), &one("x")).unwrap();
-        assert!(matches!(
-            transaction.publish(&[], &nobody()),
-            Publish::Ambiguous(_)
-        ));
+        assert!(matches!(transaction.publish(&[], &nobody()), Publish::Ambiguous(_)));
         log.advance(1_000);
         let decided = ends(&log, 0).1 == 2;
         assert_eq!(seen_values(&log, 0).len(), usize::from(decided));
@@ -224,16 +158,10 @@ fn an_ambiguous_publish_is_committed_or_aborted_or_open() {
 
 #[test]
 fn an_aborted_publish_lets_the_producer_go_on() {
-    let log = log_with(FaultPlan {
-        publish_aborted: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { publish_aborted: 1.0, ..FaultPlan::NONE });
     let mut transaction = producer(&log, "p");
     transaction.send(&at(0), &one("never")).unwrap();
-    assert!(matches!(
-        transaction.publish(&[], &nobody()),
-        Publish::Aborted(_)
-    ));
+    assert!(matches!(transaction.publish(&[], &nobody()), Publish::Aborted(_)));
     log.set_faults(FaultPlan::NONE);
     transaction.send(&at(0), &one("seen")).unwrap();
     published(transaction.publish(&[], &nobody()));
@@ -242,16 +170,10 @@ fn an_aborted_publish_lets_the_producer_go_on() {
 
 #[test]
 fn a_publish_may_not_tell_where_its_records_are() {
-    let log = log_with(FaultPlan {
-        unknown_position: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { unknown_position: 1.0, ..FaultPlan::NONE });
     let mut transaction = producer(&log, "p");
     transaction.send(&at(0), &one("x")).unwrap();
-    assert_eq!(
-        published(transaction.publish(&[], &nobody())).next(&at(0)),
-        None
-    );
+    assert_eq!(published(transaction.publish(&[], &nobody())).next(&at(0)), None);
     assert_eq!(seen_values(&log, 0), ["x"]);
 }
 
@@ -264,23 +186,14 @@ fn a_transaction_times_out_and_its_producer_is_fenced() {
     assert_eq!(ends(&log, 0), (0, 0, 1));
     log.advance(1);
     assert_eq!(ends(&log, 0), (0, 2, 2));
-    assert!(matches!(
-        transaction.send(&at(0), &one("never")),
-        Err(LogError::Fenced(_))
-    ));
-    assert!(matches!(
-        transaction.publish(&[], &nobody()),
-        Publish::Fenced(_)
-    ));
+    assert!(matches!(transaction.send(&at(0), &one("never")), Err(LogError::Fenced(_))));
+    assert!(matches!(transaction.publish(&[], &nobody()), Publish::Fenced(_)));
     assert_eq!(seen_values(&log, 0), Vec::<String>::new());
 }
 
 #[test]
 fn a_fenced_producer_may_not_notice_until_it_publishes() {
-    let log = log_with(FaultPlan {
-        zombie: 1.0,
-        ..FaultPlan::NONE
-    });
+    let log = log_with(FaultPlan { zombie: 1.0, ..FaultPlan::NONE });
     let mut old = producer(&log, "p");
     drop(producer(&log, "p"));
     old.send(&at(0), &one("never")).unwrap();
@@ -292,16 +205,9 @@ fn a_fenced_producer_may_not_notice_until_it_publishes() {
 /// reason why a producer is made anew after an ambiguous answer.
 #[test]
 fn late_records_land_in_the_next_transaction_unless_the_producer_was_replaced() {
-    let late = FaultPlan {
-        late_produce: 1.0,
-        late_ms: 1_000,
-        ..FaultPlan::NONE
-    };
+    let late = FaultPlan { late_produce: 1.0, late_ms: 1_000, ..FaultPlan::NONE };
     let run = |seed: u64, replace: bool| {
-        let log = MemoryLog::new(MemoryOptions {
-            seed,
-            ..MemoryOptions::default()
-        });
+        let log = MemoryLog::new(MemoryOptions { seed, ..MemoryOptions::default() });
         topic(&log, "t", Cleanup::Delete, None);
         log.set_faults(late);
         let mut transaction = producer(&log, "p");
@@ -328,10 +234,7 @@ fn late_records_land_in_the_next_transaction_unless_the_producer_was_replaced() 
             ambiguous += 1;
         }
     }
-    assert!(
-        (1..10).contains(&ambiguous),
-        "both happen: {ambiguous} of 10"
-    );
+    assert!((1..10).contains(&ambiguous), "both happen: {ambiguous} of 10");
 }
 
 #[test]
@@ -353,18 +256,9 @@ fn any_call_may_ask_for_patience_and_has_done_nothing() {
     let log = log_with(FaultPlan::NONE);
     let mut source = member(&log, "a");
     let mut transaction = producer(&log, "p");
-    log.set_faults(FaultPlan {
-        retry: 1.0,
-        ..FaultPlan::NONE
-    });
-    assert!(matches!(
-        source.poll(&mut RecordBatch::new()),
-        Err(LogError::Retry(_))
-    ));
-    assert!(matches!(
-        transaction.send(&at(0), &one("x")),
-        Err(LogError::Retry(_))
-    ));
+    log.set_faults(FaultPlan { retry: 1.0, ..FaultPlan::NONE });
+    assert!(matches!(source.poll(&mut RecordBatch::new()), Err(LogError::Retry(_))));
+    assert!(matches!(transaction.send(&at(0), &one("x")), Err(LogError::Retry(_))));
     assert!(log.admin().is_err() && log.reader().is_err());
     log.set_faults(FaultPlan::NONE);
     assert!(matches!(poll(&mut *source), Polled::Assigned(_)));
