@@ -1,1 +1,2 @@
-//! stub
+//! The shell around the record path.
+pub mod settings;
