@@ -9,7 +9,7 @@ use crate::record::{EventTime, TopicName, TopicPartition, WallTime};
 /// Everything that a running worker registers.
 struct Everything {
     telemetry: Arc<Telemetry>,
-    process: ProcessMetrics,
+    _process: ProcessMetrics,
     thread: ThreadMetrics,
     task: TaskMetrics,
     partition: PartitionGauges,
@@ -24,7 +24,7 @@ fn everything() -> Everything {
     let mut log = LogMetrics::new(&telemetry, &topics, &topics);
     log.retention(&topics[0], Some(Duration::from_secs(3_600)));
     Everything {
-        process: ProcessMetrics::new(&telemetry, "0.1.0", "abc"),
+        _process: ProcessMetrics::new(&telemetry, "0.1.0", "abc"),
         thread: ThreadMetrics::new(&telemetry, "worker-0"),
         partition: task.partition(&TopicPartition::new("search.executed", 3)),
         _store: task.store("panes"),
@@ -202,7 +202,6 @@ fn what_is_fed_is_what_is_scraped() {
     all.task.latency_sink.record(31.0);
     all.partition.lag(7, Duration::from_millis(1_500));
     all.log.consumed(&"search.executed".into(), 10, 2_500);
-    all.process.state("running");
     let scrape = scrape(&all.telemetry.render());
     for (series, value) in [
         ("stream_commits_total{result=\"ok\"}", 1.0),
@@ -245,8 +244,6 @@ fn what_is_fed_is_what_is_scraped() {
             "stream_bytes_consumed_total{topic=\"search.executed\"}",
             2_500.0,
         ),
-        ("stream_app_state{state=\"running\"}", 1.0),
-        ("stream_app_state{state=\"starting\"}", 0.0),
     ] {
         assert_eq!(scrape.samples.get(series), Some(&value), "{series}");
     }
