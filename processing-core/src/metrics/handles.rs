@@ -136,9 +136,14 @@ impl ProcessMetrics {
         for (state, gauge) in &self.states {
             gauge.set(f64::from(u8::from(*state == page.state.as_str())));
         }
-        let count = |fits: fn(&ThreadState) -> bool| page.threads.values().filter(|t| fits(&t.state)).count() as f64;
-        self.threads_alive.set(count(|state| matches!(state, ThreadState::Joining | ThreadState::Member)));
-        self.threads_failed.set(count(|state| matches!(state, ThreadState::Failed(_))));
+        let count = |fits: fn(&ThreadState) -> bool| {
+            page.threads.values().filter(|t| fits(&t.state)).count() as f64
+        };
+        self.threads_alive.set(count(|state| {
+            matches!(state, ThreadState::Joining | ThreadState::Member)
+        }));
+        self.threads_failed
+            .set(count(|state| matches!(state, ThreadState::Failed(_))));
         let restoring = page
             .tasks
             .values()

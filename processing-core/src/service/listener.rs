@@ -1,7 +1,7 @@
 //! A listening socket with bounds: so many connections, and none that is silent for ever.
 //!
 //! Not here: what is answered. Invariant: at most `HTTP_CONNECTIONS_MAX` connections are open, and each
-//! is closed after `HTTP_IDLE_TIMEOUT` without a byte from the other side.
+//! is closed after some time (`HTTP_IDLE_TIMEOUT`) without a byte from the other side.
 
 use std::future::Future as _;
 use std::io;
@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::error::CoreError;
-use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_IDLE_TIMEOUT, HTTP_PORTS_TRIED};
+use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_PORTS_TRIED};
 
 /// Takes `address`, or with `next_free` the first free port from it on. Port 0 lets the system choose.
 pub(super) fn bind(address: SocketAddr, next_free: bool) -> Result<TcpListener, CoreError> {
@@ -33,13 +33,21 @@ pub(super) fn bind(address: SocketAddr, next_free: bool) -> Result<TcpListener, 
             }
         }
     }
-    let why = last.map_or_else(|| "there is no such port".to_owned(), |error| error.to_string());
+    let why = last.map_or_else(
+        || "there is no such port".to_owned(),
+        |error| error.to_string(),
+    );
     let help = if next_free {
-        format!("and {} ports after it were tried too; set `http.listen` to another", tries - 1)
+        format!(
+            "and {} ports after it were tried too; set `http.listen` to another",
+            tries - 1
+        )
     } else {
         "set `http.listen` to another, or `http.port.next.free`".to_owned()
     };
-    Err(CoreError::config(format!("cannot listen on {address}: {why}; {help}")))
+    Err(CoreError::config(format!(
+        "cannot listen on {address}: {why}; {help}"
+    )))
 }
 
 /// See the file's head.
@@ -50,9 +58,12 @@ pub(super) struct Bounded {
 }
 
 impl Bounded {
-    pub(super) fn new(listener: tokio::net::TcpListener) -> Self {
-        let idle = Duration::from_millis(HTTP_IDLE_TIMEOUT.0.unsigned_abs());
-        Self { listener, permits: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)), idle }
+    pub(super) fn new(listener: tokio::net::TcpListener, idle: Duration) -> Self {
+        Self {
+            listener,
+            permits: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
+            idle,
+        }
     }
 }
 
@@ -71,7 +82,15 @@ impl axum::serve::Listener for Bounded {
             };
             let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
             let deadline = Box::pin(sleep(self.idle));
-            return (Connection { stream, deadline, idle: self.idle, _permit: permit }, peer);
+            return (
+                Connection {
+                    stream,
+                    deadline,
+                    idle: self.idle,
+                    _permit: permit,
+                },
+                peer,
+            );
         }
     }
 
@@ -89,24 +108,33 @@ pub(super) struct Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 this.deadline.as_mut().reset(Instant::now() + this.idle);
                 Poll::Ready(read)
             }
-            Poll::Pending => this
-                .deadline
-                .as_mut()
-                .poll(context)
-                .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the other side is silent"))),
+            Poll::Pending => this.deadline.as_mut().poll(context).map(|()| {
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the other side is silent",
+                ))
+            }),
         }
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 
@@ -116,5 +144,33 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use axum::serve::Listener as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_connections_than_the_bound_are_taken_in() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut bounded = Bounded::new(listener, Duration::from_secs(60));
+        let mut open = Vec::new();
+        for _ in 0..HTTP_CONNECTIONS_MAX {
+            let client = std::net::TcpStream::connect(address).unwrap();
+            open.push((client, bounded.accept().await));
+        }
+        let _one_more = std::net::TcpStream::connect(address).unwrap();
+        let mut next = pin!(bounded.accept());
+        let waits = poll_fn(|context| Poll::Ready(next.as_mut().poll(context).is_pending())).await;
+        assert!(waits, "one more than the bound was taken in");
+        open.pop();
+        next.await;
     }
 }
