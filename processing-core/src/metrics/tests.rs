@@ -335,3 +335,17 @@ fn the_process_tells_its_memory() {
     assert!(scrape.samples["process_open_fds"] >= 3.0);
     assert!(scrape.samples["process_cpu_seconds_total"] >= 0.0);
 }
+
+#[test]
+fn a_task_that_changes_threads_stays_one_series_until_its_last_handle_goes() {
+    let telemetry = Telemetry::new(&[]).unwrap();
+    let series = "stream_time_seconds{task=\"0_3\"}";
+    let old = TaskMetrics::new(&telemetry, "0_3", "count");
+    old.stream_time(EventTime(1_000));
+    let new = TaskMetrics::new(&telemetry, "0_3", "count");
+    drop(old);
+    new.stream_time(EventTime(2_000));
+    assert_eq!(scrape(&telemetry.render()).samples.get(series), Some(&2.0));
+    drop(new);
+    assert!(!telemetry.render().contains(series));
+}

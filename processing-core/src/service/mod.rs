@@ -161,3 +161,6 @@ pub fn end(name: &str, result: Result<(), CoreError>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
