@@ -14,6 +14,7 @@ use ::metrics::{Counter, Histogram};
 use super::catalogue as c;
 use super::{Gauge, Metric, SecondsCounter, Telemetry};
 use crate::record::{EventTime, TopicName, TopicPartition, WallTime};
+use crate::service::status::{Snapshot, TaskState, ThreadState};
 
 fn seconds_since_1970(millis: i64) -> f64 {
     millis as f64 / 1_000.0
@@ -116,22 +117,25 @@ impl ProcessMetrics {
         }
     }
 
-    /// The state that the process is in; one of the known values of `stream_app_state`.
-    pub fn state(&self, present: &str) {
+    /// Takes over what the status page says, so that both tell the same.
+    pub fn show(&self, page: &Snapshot) {
         for (state, gauge) in &self.states {
-            gauge.set(f64::from(u8::from(*state == present)));
+            gauge.set(f64::from(u8::from(*state == page.state.as_str())));
         }
-    }
-
-    /// Threads by status.
-    pub fn threads(&self, alive: usize, failed: usize) {
-        self.threads_alive.set(alive as f64);
-        self.threads_failed.set(failed as f64);
-    }
-
-    /// Tasks by role.
-    pub fn tasks(&self, active: usize, restoring: usize) {
-        self.tasks_active.set(active as f64);
+        let count = |fits: fn(&ThreadState) -> bool| {
+            page.threads.values().filter(|t| fits(&t.state)).count() as f64
+        };
+        self.threads_alive.set(count(|state| {
+            matches!(state, ThreadState::Joining | ThreadState::Member)
+        }));
+        self.threads_failed
+            .set(count(|state| matches!(state, ThreadState::Failed(_))));
+        let restoring = page
+            .tasks
+            .values()
+            .filter(|task| matches!(task.state, TaskState::Created | TaskState::Restoring))
+            .count();
+        self.tasks_active.set((page.tasks.len() - restoring) as f64);
         self.tasks_restoring.set(restoring as f64);
         self.restore_active.set(restoring as f64);
     }
