@@ -122,19 +122,11 @@ impl ProcessMetrics {
         for (state, gauge) in &self.states {
             gauge.set(f64::from(u8::from(*state == page.state.as_str())));
         }
-        let count = |fits: fn(&ThreadState) -> bool| {
-            page.threads.values().filter(|t| fits(&t.state)).count() as f64
-        };
-        self.threads_alive.set(count(|state| {
-            matches!(state, ThreadState::Joining | ThreadState::Member)
-        }));
-        self.threads_failed
-            .set(count(|state| matches!(state, ThreadState::Failed(_))));
-        let restoring = page
-            .tasks
-            .values()
-            .filter(|task| matches!(task.state, TaskState::Created | TaskState::Restoring))
-            .count();
+        let count = |fits: fn(&ThreadState) -> bool| page.threads.values().filter(|t| fits(&t.state)).count() as f64;
+        self.threads_alive.set(count(|state| matches!(state, ThreadState::Joining | ThreadState::Member)));
+        self.threads_failed.set(count(|state| matches!(state, ThreadState::Failed(_))));
+        let restoring =
+            page.tasks.values().filter(|task| matches!(task.state, TaskState::Created | TaskState::Restoring)).count();
         self.tasks_active.set((page.tasks.len() - restoring) as f64);
         self.tasks_restoring.set(restoring as f64);
         self.restore_active.set(restoring as f64);

@@ -48,25 +48,13 @@ fn scrape(text: &str) -> Scrape {
     for line in text.lines().filter(|line| !line.is_empty()) {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
-            assert!(
-                scrape.helps.insert(name.into(), help.into()).is_none(),
-                "two HELP lines of {name}"
-            );
+            assert!(scrape.helps.insert(name.into(), help.into()).is_none(), "two HELP lines of {name}");
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(
-                scrape.types.insert(name.into(), kind.into()).is_none(),
-                "two TYPE lines of {name}"
-            );
+            assert!(scrape.types.insert(name.into(), kind.into()).is_none(), "two TYPE lines of {name}");
         } else {
             let (series, value) = line.rsplit_once(' ').unwrap();
-            assert!(
-                scrape
-                    .samples
-                    .insert(series.into(), value.parse().unwrap())
-                    .is_none(),
-                "twice: {series}"
-            );
+            assert!(scrape.samples.insert(series.into(), value.parse().unwrap()).is_none(), "twice: {series}");
         }
     }
     scrape
@@ -82,29 +70,12 @@ fn every_declared_metric_is_scraped_with_help_and_type() {
             Kind::Gauge => "gauge",
             Kind::Histogram(_) => "histogram",
         };
-        assert_eq!(
-            scrape.types.get(metric.name).map(String::as_str),
-            Some(kind),
-            "{}",
-            metric.name
-        );
-        assert_eq!(
-            scrape.helps.get(metric.name).map(String::as_str),
-            Some(metric.help),
-            "{}",
-            metric.name
-        );
+        assert_eq!(scrape.types.get(metric.name).map(String::as_str), Some(kind), "{}", metric.name);
+        assert_eq!(scrape.helps.get(metric.name).map(String::as_str), Some(metric.help), "{}", metric.name);
     }
     let declared: BTreeSet<&str> = catalogue::ALL.iter().map(|metric| metric.name).collect();
-    for name in scrape
-        .types
-        .keys()
-        .filter(|name| !name.starts_with("process_"))
-    {
-        assert!(
-            declared.contains(name.as_str()),
-            "{name} is scraped but not declared"
-        );
+    for name in scrape.types.keys().filter(|name| !name.starts_with("process_")) {
+        assert!(declared.contains(name.as_str()), "{name} is scraped but not declared");
     }
 }
 
@@ -120,9 +91,7 @@ fn known_label_values_are_there_from_the_start() {
                 let series: Vec<_> = scrape
                     .samples
                     .iter()
-                    .filter(|(series, _)| {
-                        series.starts_with(metric.name) && series.contains(&wanted)
-                    })
+                    .filter(|(series, _)| series.starts_with(metric.name) && series.contains(&wanted))
                     .collect();
                 assert!(!series.is_empty(), "{} has no series {wanted}", metric.name);
                 assert!(series.iter().all(|(_, value)| **value == 0.0), "{series:?}");
@@ -137,49 +106,16 @@ fn names_follow_the_rules() {
         assert_eq!(metric.check(), Ok(()), "{}", metric.name);
         assert!(metric.name.starts_with("stream_"), "{}", metric.name);
     }
-    let base = Metric {
-        name: "a_total",
-        kind: Kind::Counter,
-        unit: Unit::Count,
-        labels: &[],
-        help: "x",
-    };
+    let base = Metric { name: "a_total", kind: Kind::Counter, unit: Unit::Count, labels: &[], help: "x" };
     for wrong in [
-        Metric {
-            name: "aCount_total",
-            ..base
-        },
-        Metric {
-            name: "a__b_total",
-            ..base
-        },
+        Metric { name: "aCount_total", ..base },
+        Metric { name: "a__b_total", ..base },
         Metric { name: "a", ..base },
-        Metric {
-            name: "a_total",
-            kind: Kind::Gauge,
-            ..base
-        },
-        Metric {
-            name: "a_ms_total",
-            unit: Unit::Seconds,
-            ..base
-        },
-        Metric {
-            name: "a_seconds_total",
-            ..base
-        },
-        Metric {
-            name: "a",
-            kind: Kind::Histogram(&[2.0, 1.0]),
-            ..base
-        },
-        Metric {
-            labels: &[LabelSpec {
-                name: "city",
-                known: &[],
-            }],
-            ..base
-        },
+        Metric { name: "a_total", kind: Kind::Gauge, ..base },
+        Metric { name: "a_ms_total", unit: Unit::Seconds, ..base },
+        Metric { name: "a_seconds_total", ..base },
+        Metric { name: "a", kind: Kind::Histogram(&[2.0, 1.0]), ..base },
+        Metric { labels: &[LabelSpec { name: "city", known: &[] }], ..base },
         Metric { help: "", ..base },
     ] {
         assert!(wrong.check().is_err(), "{wrong:?}");
@@ -191,8 +127,7 @@ fn names_follow_the_rules() {
 #[test]
 fn what_is_fed_is_what_is_scraped() {
     let mut all = everything();
-    all.thread
-        .commit_ok(WallTime(1_500), Duration::from_millis(30));
+    all.thread.commit_ok(WallTime(1_500), Duration::from_millis(30));
     all.thread.commit_failed("aborted", "log");
     all.thread.poll.add(Duration::from_millis(250));
     all.thread.poll.add(Duration::from_millis(500));
@@ -210,40 +145,16 @@ fn what_is_fed_is_what_is_scraped() {
         ("stream_txn_aborted_total{reason=\"log\"}", 1.0),
         ("stream_commit_duration_seconds_bucket{le=\"0.025\"}", 0.0),
         ("stream_commit_duration_seconds_bucket{le=\"0.05\"}", 1.0),
-        (
-            "stream_last_progress_timestamp_seconds{thread=\"worker-0\"}",
-            1.5,
-        ),
-        (
-            "stream_thread_time_seconds_total{thread=\"worker-0\",stage=\"poll\"}",
-            0.75,
-        ),
+        ("stream_last_progress_timestamp_seconds{thread=\"worker-0\"}", 1.5),
+        ("stream_thread_time_seconds_total{thread=\"worker-0\",stage=\"poll\"}", 0.75),
         ("stream_records_dropped_total{reason=\"late\"}", 3.0),
         ("stream_time_seconds{task=\"0_3\"}", 90.0),
-        (
-            "stream_record_e2e_latency_seconds_bucket{node=\"sink\",le=\"30\"}",
-            1.0,
-        ),
-        (
-            "stream_record_e2e_latency_seconds_count{node=\"sink\"}",
-            2.0,
-        ),
-        (
-            "stream_consumer_lag_records{topic=\"search.executed\",partition=\"3\"}",
-            7.0,
-        ),
-        (
-            "stream_consumer_lag_seconds{topic=\"search.executed\",partition=\"3\"}",
-            1.5,
-        ),
-        (
-            "stream_records_consumed_total{topic=\"search.executed\"}",
-            10.0,
-        ),
-        (
-            "stream_bytes_consumed_total{topic=\"search.executed\"}",
-            2_500.0,
-        ),
+        ("stream_record_e2e_latency_seconds_bucket{node=\"sink\",le=\"30\"}", 1.0),
+        ("stream_record_e2e_latency_seconds_count{node=\"sink\"}", 2.0),
+        ("stream_consumer_lag_records{topic=\"search.executed\",partition=\"3\"}", 7.0),
+        ("stream_consumer_lag_seconds{topic=\"search.executed\",partition=\"3\"}", 1.5),
+        ("stream_records_consumed_total{topic=\"search.executed\"}", 10.0),
+        ("stream_bytes_consumed_total{topic=\"search.executed\"}", 2_500.0),
     ] {
         assert_eq!(scrape.samples.get(series), Some(&value), "{series}");
     }
@@ -258,12 +169,7 @@ fn a_task_that_moves_away_takes_its_gauges_and_leaves_its_counters() {
     task.processed.increment(9);
     drop((task, lag));
     let scrape = scrape(&telemetry.render());
-    assert_eq!(
-        scrape
-            .samples
-            .get("stream_records_processed_total{node=\"count\"}"),
-        Some(&9.0)
-    );
+    assert_eq!(scrape.samples.get("stream_records_processed_total{node=\"count\"}"), Some(&9.0));
     assert!(!scrape.types.contains_key("stream_consumer_lag_records"));
     assert!(!scrape.types.contains_key("stream_time_seconds"));
 }
@@ -276,18 +182,10 @@ fn a_label_that_never_ends_is_folded_into_other() {
         log.consumed(&TopicName::new(format!("t{n}")), 1, 1);
     }
     let scrape = scrape(&telemetry.render());
-    let series: Vec<_> = scrape
-        .samples
-        .keys()
-        .filter(|series| series.starts_with("stream_records_consumed_total"))
-        .collect();
+    let series: Vec<_> =
+        scrape.samples.keys().filter(|series| series.starts_with("stream_records_consumed_total")).collect();
     assert_eq!(series.len(), LABEL_VALUES_MAX + 1);
-    assert_eq!(
-        scrape
-            .samples
-            .get("stream_records_consumed_total{topic=\"other\"}"),
-        Some(&10.0)
-    );
+    assert_eq!(scrape.samples.get("stream_records_consumed_total{topic=\"other\"}"), Some(&10.0));
 }
 
 #[test]
@@ -295,11 +193,7 @@ fn labels_are_escaped() {
     let telemetry = Telemetry::new(&[]).unwrap();
     let gauge = telemetry.gauge(&catalogue::STREAM_TIME, &[("task", "a\"b\\c\nd")]);
     gauge.set(1.0);
-    assert!(
-        telemetry
-            .render()
-            .contains(r#"stream_time_seconds{task="a\"b\\c\nd"} 1"#)
-    );
+    assert!(telemetry.render().contains(r#"stream_time_seconds{task="a\"b\\c\nd"} 1"#));
 }
 
 #[test]
@@ -312,10 +206,7 @@ fn upkeep_folds_samples_without_a_scrape() {
     telemetry.upkeep();
     thread.process_duration.record(0.001);
     let scrape = scrape(&telemetry.render());
-    assert_eq!(
-        scrape.samples.get("stream_process_duration_seconds_count"),
-        Some(&10_001.0)
-    );
+    assert_eq!(scrape.samples.get("stream_process_duration_seconds_count"), Some(&10_001.0));
     drop(Upkeep::start(&telemetry).unwrap());
 }
 

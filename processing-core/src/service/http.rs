@@ -31,9 +31,7 @@ use super::problem::{Deliberate, Problem, as_problems};
 use super::settings::HttpSettings;
 use super::status::{Check, StatusBoard};
 use crate::error::CoreError;
-use crate::limits::{
-    HTTP_BLOCKING_THREADS_MAX, HTTP_BODY_BYTES_MAX, HTTP_IDLE_TIMEOUT, HTTP_REQUEST_TIMEOUT,
-};
+use crate::limits::{HTTP_BLOCKING_THREADS_MAX, HTTP_BODY_BYTES_MAX, HTTP_IDLE_TIMEOUT, HTTP_REQUEST_TIMEOUT};
 use crate::metrics::{ProcessMetrics, Telemetry};
 
 /// What the library's routes read from.
@@ -67,22 +65,14 @@ fn bounded_routes(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
-        .with_state(Sources {
-            board,
-            telemetry,
-            process,
-        })
+        .with_state(Sources { board, telemetry, process })
         .merge(queries)
         .fallback(|| async {
-            Problem::not_found(
-                "there is /livez, /readyz, /metrics, /status and the worker's queries",
-            )
+            Problem::not_found("there is /livez, /readyz, /metrics, /status and the worker's queries")
         })
         // ORDER: the last layer is the outermost; problems are made after everything else has spoken.
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
-        .layer(from_fn(move |request, next| {
-            within_time(within, request, next)
-        }))
+        .layer(from_fn(move |request, next| within_time(within, request, next)))
         .layer(from_fn(as_problems))
         .layer(map_response(never_cached))
 }
@@ -97,11 +87,7 @@ async fn readyz(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Re
 
 /// As the Kubernetes API server answers: the status code is the contract, the text is for people.
 fn checks(checks: &[Check], query: Option<&str>) -> Response {
-    let verbose = query.is_some_and(|query| {
-        query
-            .split('&')
-            .any(|part| part.split('=').next() == Some("verbose"))
-    });
+    let verbose = query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
     let passes = checks.iter().all(|check| check.failing.is_none());
     if passes && !verbose {
         return "ok\n".into_response();
@@ -113,11 +99,7 @@ fn checks(checks: &[Check], query: Option<&str>) -> Response {
             Some(reason) => text.push_str(&format!("[-]{name} failed: {reason}\n")),
         }
     }
-    let status = if passes {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if passes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = (status, text).into_response();
     response.extensions_mut().insert(Deliberate);
     response
@@ -126,10 +108,7 @@ fn checks(checks: &[Check], query: Option<&str>) -> Response {
 async fn metrics(State(sources): State<Sources>) -> Response {
     let snapshot = sources.board.snapshot();
     sources.process.show(&snapshot);
-    let kind = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, sources.telemetry.render()).into_response()
 }
 
@@ -140,20 +119,14 @@ async fn status(State(sources): State<Sources>) -> Response {
 async fn within_time(bound: Duration, request: Request, next: Next) -> Response {
     match tokio::time::timeout(bound, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::unavailable(format!("no answer within {} ms", bound.as_millis()))
-            .into_response(),
+        Err(_) => Problem::unavailable(format!("no answer within {} ms", bound.as_millis())).into_response(),
     }
 }
 
 async fn never_cached(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -169,26 +142,16 @@ impl HttpServer {
     /// Takes the port and serves `routes` on a thread of its own. `None` where the settings say `off`.
     /// A port in use is an error of the settings.
     pub fn start(settings: &HttpSettings, routes: Router) -> Result<Option<Self>, CoreError> {
-        Self::start_bounded(
-            settings,
-            routes,
-            Duration::from_millis(HTTP_IDLE_TIMEOUT.0.unsigned_abs()),
-        )
+        Self::start_bounded(settings, routes, Duration::from_millis(HTTP_IDLE_TIMEOUT.0.unsigned_abs()))
     }
 
     #[allow(clippy::disallowed_methods, reason = "HTTP is outside the pure steps")]
-    fn start_bounded(
-        settings: &HttpSettings,
-        routes: Router,
-        idle: Duration,
-    ) -> Result<Option<Self>, CoreError> {
+    fn start_bounded(settings: &HttpSettings, routes: Router, idle: Duration) -> Result<Option<Self>, CoreError> {
         let Some(listen) = settings.listen else {
             return Ok(None);
         };
         let listener = listener::bind(listen, settings.next_free)?;
-        let fail = |error: std::io::Error| {
-            CoreError::config(format!("cannot serve HTTP on {listen}: {error}"))
-        };
+        let fail = |error: std::io::Error| CoreError::config(format!("cannot serve HTTP on {listen}: {error}"));
         let address = listener.local_addr().map_err(fail)?;
         listener.set_nonblocking(true).map_err(fail)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -220,11 +183,7 @@ impl HttpServer {
                 runtime.shutdown_background();
             })
             .map_err(fail)?;
-        Ok(Some(Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        }))
+        Ok(Some(Self { address, stop: Some(stop), thread: Some(thread) }))
     }
 
     /// Where it listens: the port that was really taken.

@@ -33,21 +33,13 @@ pub(super) fn bind(address: SocketAddr, next_free: bool) -> Result<TcpListener, 
             }
         }
     }
-    let why = last.map_or_else(
-        || "there is no such port".to_owned(),
-        |error| error.to_string(),
-    );
+    let why = last.map_or_else(|| "there is no such port".to_owned(), |error| error.to_string());
     let help = if next_free {
-        format!(
-            "and {} ports after it were tried too; set `http.listen` to another",
-            tries - 1
-        )
+        format!("and {} ports after it were tried too; set `http.listen` to another", tries - 1)
     } else {
         "set `http.listen` to another, or `http.port.next.free`".to_owned()
     };
-    Err(CoreError::config(format!(
-        "cannot listen on {address}: {why}; {help}"
-    )))
+    Err(CoreError::config(format!("cannot listen on {address}: {why}; {help}")))
 }
 
 /// See the file's head.
@@ -59,11 +51,7 @@ pub(super) struct Bounded {
 
 impl Bounded {
     pub(super) fn new(listener: tokio::net::TcpListener, idle: Duration) -> Self {
-        Self {
-            listener,
-            permits: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
-            idle,
-        }
+        Self { listener, permits: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)), idle }
     }
 }
 
@@ -82,15 +70,7 @@ impl axum::serve::Listener for Bounded {
             };
             let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
             let deadline = Box::pin(sleep(self.idle));
-            return (
-                Connection {
-                    stream,
-                    deadline,
-                    idle: self.idle,
-                    _permit: permit,
-                },
-                peer,
-            );
+            return (Connection { stream, deadline, idle: self.idle, _permit: permit }, peer);
         }
     }
 
@@ -108,33 +88,24 @@ pub(super) struct Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 this.deadline.as_mut().reset(Instant::now() + this.idle);
                 Poll::Ready(read)
             }
-            Poll::Pending => this.deadline.as_mut().poll(context).map(|()| {
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the other side is silent",
-                ))
-            }),
+            Poll::Pending => this
+                .deadline
+                .as_mut()
+                .poll(context)
+                .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the other side is silent"))),
         }
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 

@@ -28,9 +28,7 @@ use crate::error::CoreError;
 use crate::limits::LOG_FIELD_BYTES_MAX;
 
 /// Fields whose values may be somebody's data.
-const HIDDEN: &[&str] = &[
-    "payload", "value", "key", "body", "headers", "record", "password", "secret", "token",
-];
+const HIDDEN: &[&str] = &["payload", "value", "key", "body", "headers", "record", "password", "secret", "token"];
 
 /// The log cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -51,30 +49,12 @@ impl From<LoggingError> for CoreError {
 
 /// Sends all log lines of the process to the standard output, or to the standard error where the
 /// output belongs to somebody else (a table, piped records).
-pub fn start(
-    settings: &LoggingSettings,
-    to_stderr: bool,
-    clock: Arc<dyn Clock>,
-) -> Result<(), LoggingError> {
-    let terminal = if to_stderr {
-        std::io::stderr().is_terminal()
-    } else {
-        std::io::stdout().is_terminal()
-    };
+pub fn start(settings: &LoggingSettings, to_stderr: bool, clock: Arc<dyn Clock>) -> Result<(), LoggingError> {
+    let terminal = if to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
     let set = if to_stderr {
-        tracing::subscriber::set_global_default(subscriber(
-            settings,
-            terminal,
-            clock,
-            std::io::stderr,
-        )?)
+        tracing::subscriber::set_global_default(subscriber(settings, terminal, clock, std::io::stderr)?)
     } else {
-        tracing::subscriber::set_global_default(subscriber(
-            settings,
-            terminal,
-            clock,
-            std::io::stdout,
-        )?)
+        tracing::subscriber::set_global_default(subscriber(settings, terminal, clock, std::io::stdout)?)
     };
     set.map_err(|_| LoggingError::Twice)
 }
@@ -89,9 +69,7 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder()
-        .parse(&settings.level)
-        .map_err(|e| LoggingError::Level(e.to_string()))?;
+    let filter = EnvFilter::builder().parse(&settings.level).map_err(|e| LoggingError::Level(e.to_string()))?;
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
@@ -116,19 +94,10 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> tracing_subscriber::fmt::FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         // From the root to the leaf, so that what is nearer to the event wins.
-        for span in context
-            .event_scope()
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
             let Some(text) = extensions.get::<FormattedFields<N>>() else {
                 continue;
@@ -145,12 +114,7 @@ where
         let (level, target) = (event.metadata().level(), event.metadata().target());
         let message = fields.message;
         if self.json {
-            let own = [
-                ("ts", time.as_str()),
-                ("level", level.as_str()),
-                ("msg", &message),
-                ("target", target),
-            ];
+            let own = [("ts", time.as_str()), ("level", level.as_str()), ("msg", &message), ("target", target)];
             for (at, (name, text)) in own.iter().enumerate() {
                 let before = if at == 0 { '{' } else { ',' };
                 write!(writer, "{before}\"{name}\":{}", Value::from(*text))?;
@@ -176,9 +140,7 @@ where
 
 /// Text in which no line ends.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[derive(Default)]
@@ -259,10 +221,7 @@ mod tests {
 
     fn logged(format: LogFormat, level: &str, log: impl FnOnce()) -> String {
         let kept = Kept::default();
-        let settings = LoggingSettings {
-            format,
-            level: level.into(),
-        };
+        let settings = LoggingSettings { format, level: level.into() };
         let clock = Arc::new(ManualClock::at(WallTime(1_795_256_100_120)));
         let writer = kept.clone();
         let subscriber = subscriber(&settings, true, clock, move || writer.clone()).unwrap();
@@ -275,20 +234,11 @@ mod tests {
         let text = logged(LogFormat::Json, "info", || {
             let span = tracing::info_span!("task", task = "0_3", topic = "outer");
             let _in = span.enter();
-            tracing::warn!(
-                topic = "a",
-                offset = 7_u64,
-                ok = false,
-                level = "mine",
-                "gone {}",
-                1
-            );
+            tracing::warn!(topic = "a", offset = 7_u64, ok = false, level = "mine", "gone {}", 1);
             tracing::debug!("not shown");
         });
         assert!(
-            text.starts_with(
-                r#"{"ts":"2026-11-21T10:15:00.120Z","level":"WARN","msg":"gone 1","target":"#
-            ),
+            text.starts_with(r#"{"ts":"2026-11-21T10:15:00.120Z","level":"WARN","msg":"gone 1","target":"#),
             "{text}"
         );
         let line: Value = serde_json::from_str(text.trim_end()).unwrap();
@@ -308,10 +258,7 @@ mod tests {
             let text = logged(format, "info", || {
                 tracing::info!(payload = "Lisboa", key = ?b"Lisboa", why = "é".repeat(10_000), "x\ny");
             });
-            assert!(
-                !text.contains("Lisboa") && text.contains("(hidden)"),
-                "{text}"
-            );
+            assert!(!text.contains("Lisboa") && text.contains("(hidden)"), "{text}");
             assert!(text.len() < LOG_FIELD_BYTES_MAX + 300, "{}", text.len());
             assert_eq!(text.lines().count(), 1, "{text}");
         }

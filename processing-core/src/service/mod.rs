@@ -76,13 +76,7 @@ pub fn start(
     topology_hash: &str,
     arguments: impl IntoIterator<Item = String>,
 ) -> Result<Start, CoreError> {
-    let Program {
-        name,
-        version,
-        declared,
-        metrics,
-        log_to_stderr,
-    } = program;
+    let Program { name, version, declared, metrics, log_to_stderr } = program;
     let (line, explain) = match flags::parse(&declared, arguments)? {
         Asked::Help => return Ok(Start::Print(flags::help(name, &declared))),
         Asked::Version => return Ok(Start::Print(format!("{name} {version}\n"))),
@@ -98,31 +92,14 @@ pub fn start(
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let fail = |error: std::io::Error| {
-        CoreError::config(format!("the machine refuses a thread or a signal: {error}"))
-    };
-    let telemetry =
-        Telemetry::new(metrics).map_err(|error| CoreError::config(error.to_string()))?;
+    let fail = |error: std::io::Error| CoreError::config(format!("the machine refuses a thread or a signal: {error}"));
+    let telemetry = Telemetry::new(metrics).map_err(|error| CoreError::config(error.to_string()))?;
     let upkeep = Upkeep::start(&telemetry).map_err(fail)?;
     let process = Arc::new(ProcessMetrics::new(&telemetry, version, topology_hash));
     let shutdown = Shutdown::new();
     signals::listen(&shutdown).map_err(fail)?;
-    let board = StatusBoard::new(
-        &settings.application.id,
-        version,
-        Arc::clone(&clock),
-        shutdown.clone(),
-    );
-    let shell = Shell {
-        settings,
-        clock,
-        telemetry,
-        process,
-        board,
-        shutdown,
-        http: None,
-        _upkeep: upkeep,
-    };
+    let board = StatusBoard::new(&settings.application.id, version, Arc::clone(&clock), shutdown.clone());
+    let shell = Shell { settings, clock, telemetry, process, board, shutdown, http: None, _upkeep: upkeep };
     Ok(Start::Run(Box::new(shell)))
 }
 
@@ -130,12 +107,8 @@ impl Shell {
     /// Opens the port with the worker's `queries` beside the library's routes. Answers the address, or
     /// `None` where the settings say `off`.
     pub fn serve(&mut self, queries: Router) -> Result<Option<std::net::SocketAddr>, CoreError> {
-        let routes = http::routes(
-            Arc::clone(&self.board),
-            Arc::clone(&self.telemetry),
-            Arc::clone(&self.process),
-            queries,
-        );
+        let routes =
+            http::routes(Arc::clone(&self.board), Arc::clone(&self.telemetry), Arc::clone(&self.process), queries);
         self.http = HttpServer::start(&self.settings.http, routes)?;
         let address = self.http.as_ref().map(HttpServer::address);
         if let Some(address) = address {

@@ -31,11 +31,7 @@ impl Problem {
     /// A problem with this status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self {
-            status: status.as_u16(),
-            title,
-            detail: detail.into(),
-        }
+        Self { status: status.as_u16(), title, detail: detail.into() }
     }
 
     /// 400: a parameter is wrong.
@@ -60,9 +56,7 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM);
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -73,19 +67,14 @@ pub(super) async fn as_problems(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     let foreign = (status.is_client_error() || status.is_server_error())
-        && response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_none_or(|kind| kind != PROBLEM)
+        && response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM)
         && response.extensions().get::<Deliberate>().is_none();
     if !foreign {
         return response;
     }
     let (parts, body) = response.into_parts();
     // Longer than any text of the framework's: then nothing is quoted.
-    let text = to_bytes(body, PROBLEM_DETAIL_BYTES_MAX)
-        .await
-        .unwrap_or_default();
+    let text = to_bytes(body, PROBLEM_DETAIL_BYTES_MAX).await.unwrap_or_default();
     let mut problem = Problem::new(status, String::from_utf8_lossy(&text)).into_response();
     if let Some(allow) = parts.headers.get(header::ALLOW) {
         problem.headers_mut().insert(header::ALLOW, allow.clone());

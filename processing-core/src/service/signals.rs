@@ -35,23 +35,13 @@ impl Default for Shutdown {
 impl Shutdown {
     /// Nobody wants to stop yet.
     pub fn new() -> Self {
-        let inner = Inner {
-            reason: Mutex::new(None),
-            woken: Condvar::new(),
-            told: watch::Sender::new(false),
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+        let inner = Inner { reason: Mutex::new(None), woken: Condvar::new(), told: watch::Sender::new(false) };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Asks everything to stop. The first reason stands.
     pub fn request(&self, reason: impl Into<String>) {
-        let mut present = self
-            .inner
-            .reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut present = self.inner.reason.lock().unwrap_or_else(PoisonError::into_inner);
         if present.is_none() {
             *present = Some(reason.into());
         }
@@ -67,25 +57,14 @@ impl Shutdown {
 
     /// Why, once it is wanted.
     pub fn reason(&self) -> Option<String> {
-        self.inner
-            .reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.inner.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for the wish at most this long; says whether it is there. For a thread that has nothing
     /// to do.
     pub fn wait(&self, at_most: Duration) -> bool {
-        let reason = self
-            .inner
-            .reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .inner
-            .woken
-            .wait_timeout_while(reason, at_most, |reason| reason.is_none());
+        let reason = self.inner.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.inner.woken.wait_timeout_while(reason, at_most, |reason| reason.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.is_some()
     }
 
@@ -100,19 +79,11 @@ impl Shutdown {
 /// Turns SIGTERM and SIGINT into [`Shutdown::request`]. A second signal, or the end of the budget,
 /// ends the process at once with 128 + the signal's number. Fails where the machine gives no thread
 /// or no signal handler.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "signals are outside the pure steps"
-)]
+#[allow(clippy::disallowed_methods, reason = "signals are outside the pure steps")]
 pub fn listen(shutdown: &Shutdown) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
-    let (terminate, interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     drop(entered);
     let shutdown = shutdown.clone();
     std::thread::Builder::new()
@@ -123,15 +94,10 @@ pub fn listen(shutdown: &Shutdown) -> std::io::Result<()> {
 
 async fn serve(shutdown: Shutdown, mut terminate: Signal, mut interrupt: Signal) {
     let (name, number) = next(&mut terminate, &mut interrupt).await;
-    tracing::info!(
-        signal = name,
-        "stopping: committing and flushing; a second signal ends at once"
-    );
+    tracing::info!(signal = name, "stopping: committing and flushing; a second signal ends at once");
     shutdown.request(name);
     let budget = Duration::from_millis(SHUTDOWN_BUDGET.0.unsigned_abs());
-    let number = tokio::time::timeout(budget, next(&mut terminate, &mut interrupt))
-        .await
-        .map_or(number, |(_, n)| n);
+    let number = tokio::time::timeout(budget, next(&mut terminate, &mut interrupt)).await.map_or(number, |(_, n)| n);
     tracing::warn!("ending by force; what was not committed is read again at the next start");
     std::process::exit(128 + number);
 }
@@ -153,9 +119,7 @@ mod tests {
     #[test]
     fn a_wish_stands_with_its_first_reason_and_wakes_who_waits() {
         let shutdown = Shutdown::new();
-        assert!(
-            !shutdown.requested() && !shutdown.wait(Duration::ZERO) && shutdown.reason().is_none()
-        );
+        assert!(!shutdown.requested() && !shutdown.wait(Duration::ZERO) && shutdown.reason().is_none());
         let waiting = {
             let shutdown = shutdown.clone();
             std::thread::spawn(move || shutdown.wait(Duration::MAX))
@@ -164,9 +128,7 @@ mod tests {
         shutdown.request("second");
         assert!(waiting.join().unwrap() && shutdown.requested());
         assert_eq!(shutdown.reason().as_deref(), Some("first"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(shutdown.requested_async());
     }
 
@@ -175,11 +137,7 @@ mod tests {
     /// Runs this test binary again as a process that listens to signals, and waits until it does.
     fn child(role: &str) -> (Child, BufReader<std::process::ChildStdout>) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "service::signals::tests::a_process_that_listens",
-                "--nocapture",
-            ])
+            .args(["--exact", "service::signals::tests::a_process_that_listens", "--nocapture"])
             .env(ROLE, role)
             .stdout(Stdio::piped())
             .spawn()
@@ -193,23 +151,13 @@ mod tests {
         let mut line = String::new();
         while !line.contains(wanted) {
             line.clear();
-            assert_ne!(
-                out.read_line(&mut line).unwrap(),
-                0,
-                "the child ended before saying {wanted}"
-            );
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "the child ended before saying {wanted}");
         }
     }
 
     fn kill(child: &Child, signal: &str) {
         let id = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Not a test by itself: the other process of the two below.

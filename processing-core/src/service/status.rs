@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use page::{
-    Check, Counts, PartitionStatus, ProcessState, RestoreProgress, Snapshot, TaskState, TaskStatus,
-    ThreadState, ThreadStatus,
+    Check, Counts, PartitionStatus, ProcessState, RestoreProgress, Snapshot, TaskState, TaskStatus, ThreadState,
+    ThreadStatus,
 };
 pub use reporter::{CommitCounts, ThreadReporter};
 
@@ -51,12 +51,7 @@ struct Thread {
 
 impl StatusBoard {
     /// A page for the process that starts now.
-    pub fn new(
-        application: &str,
-        version: &str,
-        clock: Arc<dyn Clock>,
-        shutdown: Shutdown,
-    ) -> Arc<Self> {
+    pub fn new(application: &str, version: &str, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Arc<Self> {
         let started = clock.now();
         Arc::new(Self {
             application: application.to_owned(),
@@ -73,17 +68,9 @@ impl StatusBoard {
     /// that is what a panic looks like.
     pub fn thread(self: &Arc<Self>, name: &str) -> ThreadReporter {
         let last_tick = Arc::new(AtomicI64::new(self.clock.now().0));
-        let thread = Thread {
-            state: ThreadState::Joining,
-            last_tick: Arc::clone(&last_tick),
-        };
+        let thread = Thread { state: ThreadState::Joining, last_tick: Arc::clone(&last_tick) };
         self.lock().threads.insert(name.to_owned(), thread);
-        ThreadReporter {
-            board: Arc::clone(self),
-            name: name.to_owned(),
-            last_tick,
-            ended: false,
-        }
+        ThreadReporter { board: Arc::clone(self), name: name.to_owned(), last_tick, ended: false }
     }
 
     /// Something outside the threads that keeps the process from being ready (a missing topic, a
@@ -95,10 +82,7 @@ impl StatusBoard {
                 inner.obstacles.remove(name);
             }
             // One more than can be shown would change nothing: not ready is not ready.
-            Some(reason)
-                if inner.obstacles.len() < STATUS_REASONS_MAX
-                    || inner.obstacles.contains_key(name) =>
-            {
+            Some(reason) if inner.obstacles.len() < STATUS_REASONS_MAX || inner.obstacles.contains_key(name) => {
                 inner.obstacles.insert(name.to_owned(), reason);
             }
             Some(_) => {}
@@ -116,16 +100,10 @@ impl StatusBoard {
         let stuck = self.first_thread(&inner, |name, thread, age| match &thread.state {
             ThreadState::Failed(reason) => Some(format!("thread {name} has failed: {reason}")),
             ThreadState::Stopped => None,
-            _ if age > self.tick_bound.0 => Some(format!(
-                "thread {name} has not come round for {} s",
-                age / 1_000
-            )),
+            _ if age > self.tick_bound.0 => Some(format!("thread {name} has not come round for {} s", age / 1_000)),
             _ => None,
         });
-        vec![Check {
-            name: "threads",
-            failing: stuck,
-        }]
+        vec![Check { name: "threads", failing: stuck }]
     }
 
     /// The checks of `/readyz`.
@@ -146,41 +124,19 @@ impl StatusBoard {
             TaskState::Created => Some(format!("task {id} is not open yet")),
             TaskState::Restoring => {
                 let remaining: u64 = task.restore.values().map(|restore| restore.remaining).sum();
-                Some(format!(
-                    "task {id} has {remaining} changelog records to read"
-                ))
+                Some(format!("task {id} has {remaining} changelog records to read"))
             }
         });
-        let obstacles = inner
-            .obstacles
-            .iter()
-            .next()
-            .map(|(name, reason)| format!("{name}: {reason}"));
-        let stopping = self.shutdown.requested().then(|| {
-            format!(
-                "stopping: {}",
-                self.shutdown
-                    .reason()
-                    .unwrap_or_else(|| "asked to".to_owned())
-            )
-        });
+        let obstacles = inner.obstacles.iter().next().map(|(name, reason)| format!("{name}: {reason}"));
+        let stopping = self
+            .shutdown
+            .requested()
+            .then(|| format!("stopping: {}", self.shutdown.reason().unwrap_or_else(|| "asked to".to_owned())));
         vec![
-            Check {
-                name: "shutdown",
-                failing: stopping,
-            },
-            Check {
-                name: "joined",
-                failing: joined,
-            },
-            Check {
-                name: "restored",
-                failing: restored,
-            },
-            Check {
-                name: "obstacles",
-                failing: obstacles,
-            },
+            Check { name: "shutdown", failing: stopping },
+            Check { name: "joined", failing: joined },
+            Check { name: "restored", failing: restored },
+            Check { name: "obstacles", failing: obstacles },
         ]
     }
 
@@ -188,33 +144,20 @@ impl StatusBoard {
     pub fn snapshot(&self) -> Snapshot {
         let (live, ready) = (self.liveness(), self.readiness());
         let mut reasons: Vec<String> = Vec::new();
-        for reason in live
-            .iter()
-            .chain(&ready)
-            .filter_map(|check| check.failing.clone())
-        {
+        for reason in live.iter().chain(&ready).filter_map(|check| check.failing.clone()) {
             if !reasons.contains(&reason) {
                 reasons.push(reason);
             }
         }
         let passes = |checks: &[Check]| checks.iter().all(|check| check.failing.is_none());
-        let fails = |name: &str| {
-            ready
-                .iter()
-                .any(|check| check.name == name && check.failing.is_some())
-        };
+        let fails = |name: &str| ready.iter().any(|check| check.name == name && check.failing.is_some());
         let (live, ready_now) = (passes(&live), passes(&ready));
         let inner = self.lock();
         let state = if fails("shutdown") {
             ProcessState::Stopping
         } else if ready_now && live {
             ProcessState::Running
-        } else if !live
-            || inner
-                .threads
-                .values()
-                .any(|t| matches!(t.state, ThreadState::Stopped))
-        {
+        } else if !live || inner.threads.values().any(|t| matches!(t.state, ThreadState::Stopped)) {
             ProcessState::Degraded
         } else if fails("joined") {
             ProcessState::Starting
@@ -238,21 +181,10 @@ impl StatusBoard {
                 .iter()
                 .map(|(name, thread)| {
                     let last_tick_age_ms = age(now, thread.last_tick.load(Ordering::Relaxed));
-                    (
-                        name.clone(),
-                        ThreadStatus {
-                            state: thread.state.clone(),
-                            last_tick_age_ms,
-                        },
-                    )
+                    (name.clone(), ThreadStatus { state: thread.state.clone(), last_tick_age_ms })
                 })
                 .collect(),
-            lag: inner
-                .tasks
-                .values()
-                .flat_map(|task| task.partitions.values())
-                .map(|p| p.lag)
-                .sum(),
+            lag: inner.tasks.values().flat_map(|task| task.partitions.values()).map(|p| p.lag).sum(),
             tasks: inner.tasks.clone(),
             last_commit_age_ms: inner.last_commit.map(|last| age(now, last.0)),
             counts: inner.counts.clone(),
@@ -260,19 +192,12 @@ impl StatusBoard {
         }
     }
 
-    fn first_thread(
-        &self,
-        inner: &Inner,
-        fails: impl Fn(&str, &Thread, i64) -> Option<String>,
-    ) -> Option<String> {
+    fn first_thread(&self, inner: &Inner, fails: impl Fn(&str, &Thread, i64) -> Option<String>) -> Option<String> {
         let now = self.clock.now();
-        inner.threads.iter().find_map(|(name, thread)| {
-            fails(
-                name,
-                thread,
-                age(now, thread.last_tick.load(Ordering::Relaxed)),
-            )
-        })
+        inner
+            .threads
+            .iter()
+            .find_map(|(name, thread)| fails(name, thread, age(now, thread.last_tick.load(Ordering::Relaxed))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -32,30 +32,14 @@ fn bounded(within: Duration, idle: Duration) -> Fixture {
     let telemetry = Telemetry::new(&[]).unwrap();
     let process = Arc::new(ProcessMetrics::new(&telemetry, "0.1.0", "abc"));
     let queries = Router::new()
-        .route(
-            "/v1/double/{n}",
-            get(|Path(n): Path<u32>| async move { (n * 2).to_string() }),
-        )
+        .route("/v1/double/{n}", get(|Path(n): Path<u32>| async move { (n * 2).to_string() }))
         .route("/v1/stuck", get(std::future::pending::<()>))
-        .route(
-            "/v1/gone",
-            get(|| async { Problem::not_found("no city of this name") }),
-        )
+        .route("/v1/gone", get(|| async { Problem::not_found("no city of this name") }))
         .route("/v1/echo", post(|body: String| async { body }));
-    let settings = HttpSettings {
-        listen: Some("127.0.0.1:0".parse().unwrap()),
-        next_free: false,
-    };
+    let settings = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false };
     let routes = bounded_routes(board, telemetry, process, queries, within);
-    let server = HttpServer::start_bounded(&settings, routes, idle)
-        .unwrap()
-        .unwrap();
-    Fixture {
-        clock,
-        shutdown,
-        thread,
-        server,
-    }
+    let server = HttpServer::start_bounded(&settings, routes, idle).unwrap().unwrap();
+    Fixture { clock, shutdown, thread, server }
 }
 
 struct Answer {
@@ -66,9 +50,7 @@ struct Answer {
 
 impl Fixture {
     fn get(&self, path: &str) -> Answer {
-        self.ask(&format!(
-            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-        ))
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     }
 
     fn ask(&self, request: &str) -> Answer {
@@ -78,11 +60,7 @@ impl Fixture {
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer {
-            status,
-            head: head.to_lowercase(),
-            body: body.to_owned(),
-        }
+        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 }
 
@@ -92,9 +70,7 @@ fn readiness_follows_joining_restoring_running_and_stopping() {
     let not_yet = fixture.get("/readyz");
     assert_eq!(not_yet.status, 503);
     assert!(
-        not_yet
-            .body
-            .contains("[-]joined failed: thread worker-0 has not joined the group yet\n"),
+        not_yet.body.contains("[-]joined failed: thread worker-0 has not joined the group yet\n"),
         "{}",
         not_yet.body
     );
@@ -105,12 +81,7 @@ fn readiness_follows_joining_restoring_running_and_stopping() {
     fixture.thread.task("0_0", TaskState::Running);
     let ready = fixture.get("/readyz");
     assert_eq!((ready.status, ready.body.as_str()), (200, "ok\n"));
-    assert!(
-        fixture
-            .get("/readyz?verbose")
-            .body
-            .contains("[+]restored ok\n")
-    );
+    assert!(fixture.get("/readyz?verbose").body.contains("[+]restored ok\n"));
     fixture.shutdown.request("SIGTERM");
     assert_eq!(fixture.get("/readyz").status, 503);
     assert_eq!(fixture.get("/livez").status, 200);
@@ -123,11 +94,7 @@ fn liveness_is_about_the_loops_and_nothing_else() {
     fixture.clock.advance(DurationMs::minutes(6));
     let dead = fixture.get("/livez");
     assert_eq!(dead.status, 503);
-    assert!(
-        dead.body.contains("worker-0 has not come round for 360 s"),
-        "{}",
-        dead.body
-    );
+    assert!(dead.body.contains("worker-0 has not come round for 360 s"), "{}", dead.body);
     fixture.thread.tick(WallTime(DurationMs::minutes(6).0));
     assert_eq!(fixture.get("/livez").status, 200);
 }
@@ -138,39 +105,16 @@ fn metrics_and_status_tell_the_same_state() {
     fixture.thread.joined();
     fixture.thread.task("0_0", TaskState::Restoring);
     let metrics = fixture.get("/metrics");
-    assert!(
-        metrics
-            .head
-            .contains("content-type: text/plain; version=0.0.4")
-    );
-    assert!(
-        metrics
-            .body
-            .contains("stream_app_state{state=\"restoring\"} 1\n"),
-        "{}",
-        metrics.body
-    );
-    assert!(
-        metrics
-            .body
-            .contains("stream_tasks{role=\"restoring\"} 1\n")
-    );
-    assert!(
-        metrics
-            .body
-            .contains("stream_threads{status=\"alive\"} 1\n")
-    );
+    assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"));
+    assert!(metrics.body.contains("stream_app_state{state=\"restoring\"} 1\n"), "{}", metrics.body);
+    assert!(metrics.body.contains("stream_tasks{role=\"restoring\"} 1\n"));
+    assert!(metrics.body.contains("stream_threads{status=\"alive\"} 1\n"));
     let status: serde_json::Value = serde_json::from_str(&fixture.get("/status").body).unwrap();
     assert_eq!(status["state"], "restoring");
     assert_eq!(status["ready"], false);
     assert_eq!(status["tasks"]["0_0"]["thread"], "worker-0");
     assert_eq!(status["threads"]["worker-0"]["state"], "member");
-    assert!(
-        fixture
-            .get("/status")
-            .head
-            .contains("cache-control: no-store")
-    );
+    assert!(fixture.get("/status").head.contains("cache-control: no-store"));
 }
 
 #[test]
@@ -186,31 +130,15 @@ fn queries_are_answered_and_every_error_is_a_problem() {
         (fixture.get("/v1/gone"), 404, "no city of this name"),
         (fixture.get("/nowhere"), 404, "/livez"),
         (fixture.get("/v1/double/x"), 400, "Cannot parse"),
-        (
-            fixture.ask("DELETE /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
-            405,
-            "",
-        ),
+        (fixture.ask("DELETE /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"), 405, ""),
         (fixture.ask(&post), 413, "length limit exceeded"),
     ] {
         assert_eq!(answer.status, status, "{}", answer.body);
-        assert!(
-            answer
-                .head
-                .contains("content-type: application/problem+json"),
-            "{}",
-            answer.head
-        );
+        assert!(answer.head.contains("content-type: application/problem+json"), "{}", answer.head);
         let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(problem["status"], status);
         assert!(!problem["title"].as_str().unwrap().is_empty());
-        assert!(
-            problem["detail"]
-                .as_str()
-                .unwrap_or_default()
-                .contains(part),
-            "{problem}"
-        );
+        assert!(problem["detail"].as_str().unwrap_or_default().contains(part), "{problem}");
     }
 }
 
@@ -218,27 +146,15 @@ fn queries_are_answered_and_every_error_is_a_problem() {
 fn a_port_in_use_is_named_and_the_next_free_one_is_found() {
     let fixture = fixture();
     let taken = fixture.server.address();
-    let mut settings = HttpSettings {
-        listen: Some(taken),
-        next_free: false,
-    };
+    let mut settings = HttpSettings { listen: Some(taken), next_free: false };
     let error = HttpServer::start(&settings, Router::new()).unwrap_err();
     assert_eq!(error.exit_code() as u8, 1);
-    assert!(
-        error.to_string().contains(&taken.to_string()) && error.to_string().contains("http.listen"),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&taken.to_string()) && error.to_string().contains("http.listen"), "{error}");
     settings.next_free = true;
-    let second = HttpServer::start(&settings, Router::new())
-        .unwrap()
-        .unwrap();
+    let second = HttpServer::start(&settings, Router::new()).unwrap().unwrap();
     assert!(second.address().port() > taken.port());
     settings.listen = None;
-    assert!(
-        HttpServer::start(&settings, Router::new())
-            .unwrap()
-            .is_none()
-    );
+    assert!(HttpServer::start(&settings, Router::new()).unwrap().is_none());
 }
 
 #[test]
@@ -254,11 +170,7 @@ fn a_query_that_never_ends_is_broken_off() {
     let fixture = bounded(Duration::from_millis(1), Duration::from_secs(60));
     let answer = fixture.get("/v1/stuck");
     assert_eq!(answer.status, 503);
-    assert!(
-        answer.body.contains("no answer within 1 ms"),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("no answer within 1 ms"), "{}", answer.body);
     assert!(answer.head.contains("retry-after"), "{}", answer.head);
 }
 
@@ -278,9 +190,7 @@ fn a_connection_beyond_the_bound_waits_until_another_ends() {
         .map(|_| TcpStream::connect(fixture.server.address()).unwrap())
         .collect();
     let mut asking = TcpStream::connect(fixture.server.address()).unwrap();
-    asking
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .unwrap();
+    asking.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     drop(silent);
     let mut text = String::new();
     asking.read_to_string(&mut text).unwrap();

@@ -7,10 +7,8 @@ use crate::limits::{COMMIT_INTERVAL_MAX, THREADS_MAX};
 use crate::record::DurationMs;
 
 /// Internal topics append up to 100 letters of their own to the id; Kafka allows 249 in all.
-const ID: ValueKind = ValueKind::Checked {
-    wants: "1 to 149 of the letters a-z A-Z 0-9 . _ -",
-    check: |text| is_name(text, 149),
-};
+const ID: ValueKind =
+    ValueKind::Checked { wants: "1 to 149 of the letters a-z A-Z 0-9 . _ -", check: |text| is_name(text, 149) };
 
 pub(super) const SPECS: &[Spec] = &[
     Spec::new(

@@ -32,9 +32,6 @@ pub struct EmbeddedSettings {
 
 impl EmbeddedSettings {
     pub(super) fn read(values: &Values) -> Result<Self, SettingsError> {
-        Ok(Self {
-            dir: values.get("embedded.dir")?,
-            sync: values.get("embedded.sync")?,
-        })
+        Ok(Self { dir: values.get("embedded.dir")?, sync: values.get("embedded.sync")? })
     }
 }

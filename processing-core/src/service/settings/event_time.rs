@@ -9,21 +9,13 @@ use crate::record::DurationMs;
 pub(super) const SPECS: &[Spec] = &[
     Spec::new(
         "idle.after.ms",
-        ValueKind::Millis {
-            min: DurationMs(10),
-            max: DurationMs::hours(24),
-            off: true,
-        },
+        ValueKind::Millis { min: DurationMs(10), max: DurationMs::hours(24), off: true },
         "10s",
         "A partition that is read to its end and silent for this long follows the time of the others; off: never",
     ),
     Spec::new(
         "future.bound.ms",
-        ValueKind::Millis {
-            min: DurationMs::seconds(1),
-            max: DurationMs::hours(24 * 365),
-            off: true,
-        },
+        ValueKind::Millis { min: DurationMs::seconds(1), max: DurationMs::hours(24 * 365), off: true },
         "1h",
         "A record whose event time is this far ahead of its log timestamp goes to the dead letters; off: never",
     ),
@@ -40,9 +32,6 @@ pub struct EventTimeSettings {
 
 impl EventTimeSettings {
     pub(super) fn read(values: &Values) -> Result<Self, SettingsError> {
-        Ok(Self {
-            idle_after: values.get("idle.after.ms")?,
-            future_bound: values.get("future.bound.ms")?,
-        })
+        Ok(Self { idle_after: values.get("idle.after.ms")?, future_bound: values.get("future.bound.ms")? })
     }
 }

@@ -6,23 +6,13 @@
 use super::{KAFKA, Settings};
 
 /// What a client's setting is called if it must not be shown. Better one too many.
-const SECRET_WORDS: &[&str] = &[
-    "password",
-    "passphrase",
-    "secret",
-    "jaas",
-    "credential",
-    "user.info",
-    "pem",
-    ".key",
-    "private",
-];
+const SECRET_WORDS: &[&str] =
+    &["password", "passphrase", "secret", "jaas", "credential", "user.info", "pem", ".key", "private"];
 
 impl Settings {
     /// One line for each setting: name, value, origin, help.
     pub fn explain(&self) -> String {
-        let mut text =
-            String::from("# Settings in force. Weakest first: default, file, variable, flag.\n");
+        let mut text = String::from("# Settings in force. Weakest first: default, file, variable, flag.\n");
         for spec in self.declared.specs() {
             let Some(found) = self.values.values.get(spec.name.as_ref()) else {
                 continue;

@@ -32,10 +32,7 @@ pub struct Line {
 }
 
 /// Reads the arguments after the program's name.
-pub fn parse(
-    declared: &Declarations,
-    arguments: impl IntoIterator<Item = String>,
-) -> Result<Asked, CoreError> {
+pub fn parse(declared: &Declarations, arguments: impl IntoIterator<Item = String>) -> Result<Asked, CoreError> {
     let mut line = Line::default();
     let mut explain = false;
     let mut arguments = arguments.into_iter().peekable();
@@ -45,9 +42,7 @@ pub fn parse(
                 "-h" => Ok(Asked::Help),
                 "-V" => Ok(Asked::Version),
                 // It may be a value whose flag is missing, and a secret at that: it is not repeated.
-                _ => Err(usage(
-                    "an argument stands without its flag; settings are given as --name value",
-                )),
+                _ => Err(usage("an argument stands without its flag; settings are given as --name value")),
             };
         };
         let (name, text) = match flag.split_once('=') {
@@ -60,12 +55,9 @@ pub fn parse(
             "explain" => explain = true,
             "config" => line.file = Some(value(name, text, &mut arguments)?.into()),
             name if declared.knows(name) => {
-                let is_switch = declared
-                    .specs()
-                    .any(|spec| spec.name == name && matches!(spec.kind, ValueKind::Switch));
-                let next_is_value = arguments
-                    .peek()
-                    .is_some_and(|next| next == "true" || next == "false");
+                let is_switch =
+                    declared.specs().any(|spec| spec.name == name && matches!(spec.kind, ValueKind::Switch));
+                let next_is_value = arguments.peek().is_some_and(|next| next == "true" || next == "false");
                 let text = if is_switch && text.is_none() && !next_is_value {
                     "true".to_owned()
                 } else {
@@ -80,11 +72,7 @@ pub fn parse(
             }
         }
     }
-    Ok(if explain {
-        Asked::Explain(line)
-    } else {
-        Asked::Run(line)
-    })
+    Ok(if explain { Asked::Explain(line) } else { Asked::Run(line) })
 }
 
 /// The help's text: usage, then every setting with its default, range and variable.
@@ -100,11 +88,7 @@ pub fn help(program: &str, declared: &Declarations) -> String {
         super::FILE_VARIABLE
     );
     for spec in declared.specs() {
-        let default = if spec.default.is_empty() {
-            "unset"
-        } else {
-            spec.default.as_ref()
-        };
+        let default = if spec.default.is_empty() { "unset" } else { spec.default.as_ref() };
         text.push_str(&format!(
             "\n  --{} VALUE\n      {}.\n      {}; default {default}; {}\n",
             spec.name,
@@ -116,13 +100,8 @@ pub fn help(program: &str, declared: &Declarations) -> String {
     text
 }
 
-fn value(
-    name: &str,
-    text: Option<String>,
-    arguments: &mut impl Iterator<Item = String>,
-) -> Result<String, CoreError> {
-    text.or_else(|| arguments.next())
-        .ok_or_else(|| usage(&format!("--{name} takes a value")))
+fn value(name: &str, text: Option<String>, arguments: &mut impl Iterator<Item = String>) -> Result<String, CoreError> {
+    text.or_else(|| arguments.next()).ok_or_else(|| usage(&format!("--{name} takes a value")))
 }
 
 fn usage(message: &str) -> CoreError {

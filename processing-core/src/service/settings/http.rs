@@ -33,9 +33,6 @@ pub struct HttpSettings {
 
 impl HttpSettings {
     pub(super) fn read(values: &Values) -> Result<Self, SettingsError> {
-        Ok(Self {
-            listen: values.get("http.listen")?,
-            next_free: values.get("http.port.next.free")?,
-        })
+        Ok(Self { listen: values.get("http.listen")?, next_free: values.get("http.port.next.free")? })
     }
 }

@@ -9,10 +9,8 @@ use super::application::is_name;
 use super::{SettingsError, Spec, ValueKind, Values};
 use crate::record::TopicName;
 
-const TOPIC: ValueKind = ValueKind::Checked {
-    wants: "1 to 249 of the letters a-z A-Z 0-9 . _ -",
-    check: |text| is_name(text, 249),
-};
+const TOPIC: ValueKind =
+    ValueKind::Checked { wants: "1 to 249 of the letters a-z A-Z 0-9 . _ -", check: |text| is_name(text, 249) };
 
 /// One input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,25 +29,12 @@ pub(super) fn specs(name: &str, topic: &str, enabled: bool) -> [Spec; 2] {
         ..Spec::new("", kind, "", "")
     };
     [
-        spec(
-            "enabled",
-            ValueKind::Switch,
-            enabled.to_string(),
-            format!("Whether the input {name} is read"),
-        ),
-        spec(
-            "topic",
-            TOPIC,
-            topic.to_owned(),
-            format!("Topic of the input {name}"),
-        ),
+        spec("enabled", ValueKind::Switch, enabled.to_string(), format!("Whether the input {name} is read")),
+        spec("topic", TOPIC, topic.to_owned(), format!("Topic of the input {name}")),
     ]
 }
 
-pub(super) fn read(
-    names: &[String],
-    values: &Values,
-) -> Result<BTreeMap<String, InputSettings>, SettingsError> {
+pub(super) fn read(names: &[String], values: &Values) -> Result<BTreeMap<String, InputSettings>, SettingsError> {
     names
         .iter()
         .map(|name| {

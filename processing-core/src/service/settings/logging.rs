@@ -49,18 +49,13 @@ impl LoggingSettings {
             "text" => LogFormat::Text,
             _ => LogFormat::Auto,
         };
-        Ok(Self {
-            format,
-            level: values.get("log.level")?,
-        })
+        Ok(Self { format, level: values.get("log.level")? })
     }
 }
 
 /// A bare word would be taken for a module's name by the filter: `inof` must not silence the log.
 fn is_level(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    let bare_words_fit = text
-        .split(',')
-        .all(|part| part.contains('=') || LEVELS.contains(&part.trim()));
+    let bare_words_fit = text.split(',').all(|part| part.contains('=') || LEVELS.contains(&part.trim()));
     bare_words_fit && tracing_subscriber::filter::Targets::from_str(text).is_ok()
 }

@@ -89,19 +89,10 @@ pub struct Declarations {
 impl Declarations {
     /// The library's own settings for an application of this id.
     pub fn library(application_id: &str) -> Self {
-        let groups = [
-            application::SPECS,
-            state::SPECS,
-            event_time::SPECS,
-            http::SPECS,
-            logging::SPECS,
-            embedded::SPECS,
-        ];
-        Self {
-            specs: groups.into_iter().flatten().cloned().collect(),
-            inputs: Vec::new(),
-        }
-        .with_default("application.id", application_id)
+        let groups =
+            [application::SPECS, state::SPECS, event_time::SPECS, http::SPECS, logging::SPECS, embedded::SPECS];
+        Self { specs: groups.into_iter().flatten().cloned().collect(), inputs: Vec::new() }
+            .with_default("application.id", application_id)
     }
 
     /// With a worker's own settings.
@@ -126,15 +117,7 @@ impl Declarations {
             Some(spec) => spec.default = default.to_owned().into(),
             None => self.specs.push(Spec {
                 name: name.to_owned().into(),
-                ..Spec::new(
-                    "",
-                    ValueKind::Checked {
-                        wants: "nothing: it is not declared",
-                        check: |_| false,
-                    },
-                    "",
-                    "",
-                )
+                ..Spec::new("", ValueKind::Checked { wants: "nothing: it is not declared", check: |_| false }, "", "")
             }),
         }
         self
@@ -150,8 +133,7 @@ impl Declarations {
     }
 
     fn knows(&self, name: &str) -> bool {
-        name.len() > KAFKA.len() && name.starts_with(KAFKA)
-            || self.names().any(|known| known == name)
+        name.len() > KAFKA.len() && name.starts_with(KAFKA) || self.names().any(|known| known == name)
     }
 
     /// Names and variables that two settings share: a mistake of whoever wrote the worker.
@@ -169,10 +151,7 @@ impl Declarations {
                 }
             }
             if spec.name.starts_with(KAFKA) {
-                problems.push(Problem::new(format!(
-                    "`{}`: names in `kafka.` belong to the client",
-                    spec.name
-                )));
+                problems.push(Problem::new(format!("`{}`: names in `kafka.` belong to the client", spec.name)));
             }
         }
         problems
@@ -213,25 +192,14 @@ pub struct Values {
 impl Values {
     /// The value of `name`. Fails only for a name that is not declared or a type that is not its kind's.
     pub fn get<T: FromValue>(&self, name: &str) -> Result<T, SettingsError> {
-        let problem = |text: String| SettingsError {
-            problems: vec![Problem::new(text)],
-        };
-        let found = self
-            .values
-            .get(name)
-            .ok_or_else(|| problem(format!("the setting `{name}` is not declared")))?;
-        T::from_value(&found.value).ok_or_else(|| {
-            problem(format!(
-                "the setting `{name}` cannot be read as {}",
-                std::any::type_name::<T>()
-            ))
-        })
+        let problem = |text: String| SettingsError { problems: vec![Problem::new(text)] };
+        let found = self.values.get(name).ok_or_else(|| problem(format!("the setting `{name}` is not declared")))?;
+        T::from_value(&found.value)
+            .ok_or_else(|| problem(format!("the setting `{name}` cannot be read as {}", std::any::type_name::<T>())))
     }
 
     fn origin(&self, name: &str) -> Origin {
-        self.values
-            .get(name)
-            .map_or(Origin::Default, |found| found.origin.clone())
+        self.values.get(name).map_or(Origin::Default, |found| found.origin.clone())
     }
 }
 
@@ -291,21 +259,13 @@ impl Settings {
             let origin = given.map_or(Origin::Default, |given| given.origin.clone());
             match spec.kind.parse(text) {
                 Ok(value) => {
-                    values
-                        .values
-                        .insert(spec.name.to_string(), Effective { value, origin });
+                    values.values.insert(spec.name.to_string(), Effective { value, origin });
                 }
                 Err(_) if spec.secret => {
                     let wants = spec.kind.describe();
-                    problems.push(Problem::new(format!(
-                        "{origin}: `{}` does not fit; it takes {wants}",
-                        spec.name
-                    )));
+                    problems.push(Problem::new(format!("{origin}: `{}` does not fit; it takes {wants}", spec.name)));
                 }
-                Err(problem) => problems.push(Problem::new(format!(
-                    "{origin}: `{}`: {problem}",
-                    spec.name
-                ))),
+                Err(problem) => problems.push(Problem::new(format!("{origin}: `{}`: {problem}", spec.name))),
             }
         }
         if !problems.is_empty() {
@@ -327,11 +287,7 @@ impl Settings {
             kafka_origins,
         };
         let problems = settings.contradictions();
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(SettingsError { problems })
-        }
+        if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
     }
 
     /// A setting that a worker has declared. Fails only for a name that is not declared or a type that
@@ -343,11 +299,7 @@ impl Settings {
     /// Where a setting's value came from.
     pub fn origin(&self, name: &str) -> Origin {
         match name.strip_prefix(KAFKA) {
-            Some(client) => self
-                .kafka_origins
-                .get(client)
-                .cloned()
-                .unwrap_or(Origin::Default),
+            Some(client) => self.kafka_origins.get(client).cloned().unwrap_or(Origin::Default),
             None => self.values.origin(name),
         }
     }

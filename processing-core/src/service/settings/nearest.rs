@@ -15,9 +15,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 
 /// `; did you mean X?`, or nothing.
 pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(name, known)
-        .map(|near| format!("; did you mean `{near}`?"))
-        .unwrap_or_default()
+    nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// How many letters must be changed, added, left out or swapped with their neighbour (optimal string
@@ -33,9 +31,7 @@ fn distance(a: &str, b: &str) -> usize {
                 i + j
             } else {
                 let changed = usize::from(a[i - 1] != b[j - 1]);
-                let mut best = (at(i - 1, j) + 1)
-                    .min(at(i, j - 1) + 1)
-                    .min(at(i - 1, j - 1) + changed);
+                let mut best = (at(i - 1, j) + 1).min(at(i, j - 1) + 1).min(at(i - 1, j - 1) + changed);
                 if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                     best = best.min(at(i - 2, j - 2) + 1);
                 }
@@ -53,12 +49,7 @@ mod tests {
 
     #[test]
     fn slips_are_found_and_strangers_are_not() {
-        let known = [
-            "commit.interval.ms",
-            "state.dir",
-            "http.listen",
-            "log.level",
-        ];
+        let known = ["commit.interval.ms", "state.dir", "http.listen", "log.level"];
         for (typed, meant) in [
             ("comit.interval.ms", Some("commit.interval.ms")),
             ("commit.interval", Some("commit.interval.ms")),
@@ -74,13 +65,8 @@ mod tests {
 
     #[test]
     fn distances_are_the_textbooks() {
-        for (a, b, d) in [
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-            ("ab", "ba", 1),
-            ("flaw", "lawn", 2),
-            ("é", "e", 1),
-        ] {
+        for (a, b, d) in [("", "abc", 3), ("kitten", "sitting", 3), ("ab", "ba", 1), ("flaw", "lawn", 2), ("é", "e", 1)]
+        {
             assert_eq!(distance(a, b), d, "{a} {b}");
             assert_eq!(distance(b, a), d, "{b} {a}");
         }

@@ -78,11 +78,7 @@ impl Sources {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self {
-            file,
-            environment,
-            flags,
-        }
+        Self { file, environment, flags }
     }
 }
 
@@ -100,53 +96,31 @@ pub(super) fn gather(
         .filter(|(_, value)| !value.is_empty())
         .collect();
     let mut all = Vec::new();
-    let file = sources
-        .file
-        .clone()
-        .or_else(|| environment.get(FILE_VARIABLE).map(PathBuf::from));
+    let file = sources.file.clone().or_else(|| environment.get(FILE_VARIABLE).map(PathBuf::from));
     if let Some(path) = file {
         from_file(declared, &path, problems, &mut all);
     }
     from_environment(declared, &environment, problems, warnings, &mut all);
     for (name, text) in &sources.flags {
-        let given = Given {
-            name: name.clone(),
-            text: text.clone(),
-            origin: Origin::Flag(name.clone()),
-        };
+        let given = Given { name: name.clone(), text: text.clone(), origin: Origin::Flag(name.clone()) };
         if declared.knows(name) {
             all.push(given);
         } else {
-            problems.push(Problem::unknown(
-                &given.origin,
-                name,
-                &hint(name, declared.names()),
-            ));
+            problems.push(Problem::unknown(&given.origin, name, &hint(name, declared.names())));
         }
     }
     all
 }
 
-fn from_file(
-    declared: &Declarations,
-    path: &Path,
-    problems: &mut Vec<Problem>,
-    all: &mut Vec<Given>,
-) {
+fn from_file(declared: &Declarations, path: &Path, problems: &mut Vec<Problem>, all: &mut Vec<Given>) {
     let text = match read_bounded(path) {
         Ok(text) => text,
         Err(error) => {
-            problems.push(Problem::new(format!(
-                "{}: the settings file cannot be read: {error}",
-                path.display()
-            )));
+            problems.push(Problem::new(format!("{}: the settings file cannot be read: {error}", path.display())));
             return;
         }
     };
-    let place = |at: usize| Origin::File {
-        path: path.to_owned(),
-        line: line_of(&text, at),
-    };
+    let place = |at: usize| Origin::File { path: path.to_owned(), line: line_of(&text, at) };
     match DeTable::parse(&text) {
         Ok(table) => {
             let mut found = Vec::new();
@@ -157,43 +131,30 @@ fn from_file(
             for (name, at, value) in found {
                 let origin = place(at);
                 if let Some(first) = seen.insert(name.clone(), origin.clone()) {
-                    problems.push(Problem::new(format!(
-                        "{origin}: `{name}` is already given at {first}"
-                    )));
+                    problems.push(Problem::new(format!("{origin}: `{name}` is already given at {first}")));
                     continue;
                 }
                 if !declared.knows(&name) {
-                    problems.push(Problem::unknown(
-                        &origin,
-                        &name,
-                        &hint(&name, declared.names()),
-                    ));
+                    problems.push(Problem::unknown(&origin, &name, &hint(&name, declared.names())));
                     continue;
                 }
                 match value {
                     Ok(text) => all.push(Given { name, text, origin }),
-                    Err(kind) => problems.push(Problem::new(format!(
-                        "{origin}: `{name}` takes a single value, not {kind}"
-                    ))),
+                    Err(kind) => {
+                        problems.push(Problem::new(format!("{origin}: `{name}` takes a single value, not {kind}")))
+                    }
                 }
             }
         }
         Err(error) => {
             let origin = place(error.span().map_or(0, |span| span.start));
-            problems.push(Problem::new(format!(
-                "{origin}: not TOML: {}",
-                error.message()
-            )));
+            problems.push(Problem::new(format!("{origin}: not TOML: {}", error.message())));
         }
     }
 }
 
 /// The names of a table's leaves with the position of their keys and their values as text.
-fn flatten(
-    prefix: &str,
-    table: &DeTable<'_>,
-    found: &mut Vec<(String, usize, Result<String, &'static str>)>,
-) {
+fn flatten(prefix: &str, table: &DeTable<'_>, found: &mut Vec<(String, usize, Result<String, &'static str>)>) {
     for (key, value) in table {
         let name = format!("{prefix}{}", key.get_ref());
         let leaf = |text: Result<String, &'static str>| (name.clone(), key.span().start, text);
@@ -237,11 +198,7 @@ fn from_environment(
             found = found.or(given);
         }
         if let Some((text, origin)) = found {
-            all.push(Given {
-                name: spec.name.to_string(),
-                text,
-                origin,
-            });
+            all.push(Given { name: spec.name.to_string(), text, origin });
         }
     }
     kafka_from_environment(environment, &used, problems, all);
@@ -251,9 +208,7 @@ fn from_environment(
             let hint = hint(name, variables.iter().map(String::as_str));
             // Only a warning: one ConfigMap may serve several workers, and Kubernetes puts variables of
             // its own beside ours.
-            warnings.push(format!(
-                "variable {name} belongs to no setting of this worker{hint}"
-            ));
+            warnings.push(format!("variable {name} belongs to no setting of this worker{hint}"));
         }
     }
 }
@@ -270,14 +225,10 @@ fn kafka_from_environment(
         && one != other
     {
         problems.push(Problem::new(
-            "variables KAFKA_BROKERS and KAFKA_BOOTSTRAP_SERVERS differ; unset one of them"
-                .to_owned(),
+            "variables KAFKA_BROKERS and KAFKA_BOOTSTRAP_SERVERS differ; unset one of them".to_owned(),
         ));
     }
-    for name in environment
-        .keys()
-        .filter(|name| name.starts_with(KAFKA_PREFIX))
-    {
+    for name in environment.keys().filter(|name| name.starts_with(KAFKA_PREFIX)) {
         if used.iter().any(|known| known == name) || is_service_link(name) {
             continue;
         }
@@ -286,29 +237,16 @@ fn kafka_from_environment(
             None => (*name, false),
         };
         if is_file && environment.contains_key(base) {
-            problems.push(Problem::new(format!(
-                "variables {base} and {name} are both set; unset one of them"
-            )));
+            problems.push(Problem::new(format!("variables {base} and {name} are both set; unset one of them")));
             continue;
         }
         let file = format!("{base}_FILE");
         let Some((text, origin)) = value_or_file(environment, base, &file, problems) else {
             continue;
         };
-        let client = base
-            .trim_start_matches(KAFKA_PREFIX)
-            .to_lowercase()
-            .replace('_', ".");
-        let client = if client == "brokers" {
-            "bootstrap.servers".to_owned()
-        } else {
-            client
-        };
-        all.push(Given {
-            name: format!("{KAFKA}{client}"),
-            text,
-            origin,
-        });
+        let client = base.trim_start_matches(KAFKA_PREFIX).to_lowercase().replace('_', ".");
+        let client = if client == "brokers" { "bootstrap.servers".to_owned() } else { client };
+        all.push(Given { name: format!("{KAFKA}{client}"), text, origin });
     }
 }
 
@@ -328,9 +266,7 @@ fn value_or_file(
 ) -> Option<(String, Origin)> {
     match (environment.get(name), environment.get(file)) {
         (Some(_), Some(_)) => {
-            problems.push(Problem::new(format!(
-                "variables {name} and {file} are both set; unset one of them"
-            )));
+            problems.push(Problem::new(format!("variables {name} and {file} are both set; unset one of them")));
             None
         }
         (Some(text), None) => Some(((*text).to_owned(), Origin::Variable(name.to_owned()))),
@@ -340,9 +276,7 @@ fn value_or_file(
                 Some((text, Origin::Variable(file.to_owned())))
             }
             Err(error) => {
-                problems.push(Problem::new(format!(
-                    "variable {file}: {path} cannot be read: {error}"
-                )));
+                problems.push(Problem::new(format!("variable {file}: {path} cannot be read: {error}")));
                 None
             }
         },
@@ -353,21 +287,13 @@ fn value_or_file(
 fn read_bounded(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
-    file.take(SETTINGS_FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
+    file.take(SETTINGS_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > SETTINGS_FILE_BYTES_MAX {
-        return Err(std::io::Error::other(format!(
-            "larger than {SETTINGS_FILE_BYTES_MAX} bytes"
-        )));
+        return Err(std::io::Error::other(format!("larger than {SETTINGS_FILE_BYTES_MAX} bytes")));
     }
     Ok(text)
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()
-        .iter()
-        .take(at)
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }

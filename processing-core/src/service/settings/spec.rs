@@ -92,12 +92,7 @@ pub struct Spec {
 
 impl Spec {
     /// A setting that is not secret.
-    pub const fn new(
-        name: &'static str,
-        kind: ValueKind,
-        default: &'static str,
-        help: &'static str,
-    ) -> Self {
+    pub const fn new(name: &'static str, kind: ValueKind, default: &'static str, help: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
             kind,
@@ -150,9 +145,7 @@ impl ValueKind {
             }
             Self::Millis { off: true, .. } if text == "off" => Ok(Value::Millis(None)),
             Self::Millis { min, max, .. } => {
-                let span = parse_scaled(text, MILLIS)
-                    .and_then(|ms| i64::try_from(ms).ok())
-                    .map(DurationMs);
+                let span = parse_scaled(text, MILLIS).and_then(|ms| i64::try_from(ms).ok()).map(DurationMs);
                 match span {
                     Some(span) if span >= *min && span <= *max => Ok(Value::Millis(Some(span))),
                     _ => Err(self.wants(text)),
@@ -165,10 +158,7 @@ impl ValueKind {
             Self::OneOf(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Self::OneOf(_) => Err(self.wants(text)),
             Self::Listen if text == "off" => Ok(Value::Listen(None)),
-            Self::Listen => text
-                .parse()
-                .map(|address| Value::Listen(Some(address)))
-                .map_err(|_| self.wants(text)),
+            Self::Listen => text.parse().map(|address| Value::Listen(Some(address))).map_err(|_| self.wants(text)),
             Self::Checked { check, .. } if check(text) => Ok(Value::Text(text.to_owned())),
             Self::Checked { .. } => Err(self.wants(text)),
         }
@@ -187,10 +177,7 @@ impl ValueKind {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Millis { min, max, off } => {
                 let off = if *off { ", or off" } else { "" };
-                format!(
-                    "milliseconds from {} to {} (also as 500ms, 30s, 5m, 1h, 1d){off}",
-                    min.0, max.0
-                )
+                format!("milliseconds from {} to {} (also as 500ms, 30s, 5m, 1h, 1d){off}", min.0, max.0)
             }
             Self::Bytes { min, max } => {
                 format!("bytes from {min} to {max} (also as 64KiB, 16MiB, 1GiB)")
@@ -202,25 +189,12 @@ impl ValueKind {
     }
 }
 
-const MILLIS: &[(&str, u64)] = &[
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
-const BYTES: &[(&str, u64)] = &[
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("B", 1),
-];
+const MILLIS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const BYTES: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 /// `5m` in units of the scale; a bare number counts in the smallest.
 fn parse_scaled(text: &str, scale: &[(&str, u64)]) -> Option<u64> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let number: u64 = digits.parse().ok()?;
     let factor = match unit.trim_start() {
@@ -297,40 +271,18 @@ impl FromValue for Option<std::path::PathBuf> {
 mod tests {
     use super::*;
 
-    const SPAN: ValueKind = ValueKind::Millis {
-        min: DurationMs(1),
-        max: DurationMs::hours(48),
-        off: true,
-    };
-    const SIZE: ValueKind = ValueKind::Bytes {
-        min: 1,
-        max: 1 << 40,
-    };
+    const SPAN: ValueKind = ValueKind::Millis { min: DurationMs(1), max: DurationMs::hours(48), off: true };
+    const SIZE: ValueKind = ValueKind::Bytes { min: 1, max: 1 << 40 };
 
     #[test]
     fn spans_and_sizes_are_read_with_and_without_a_unit() {
-        for (text, ms) in [
-            ("100", 100),
-            ("100ms", 100),
-            ("30s", 30_000),
-            ("5 m", 300_000),
-            ("1h", 3_600_000),
-            ("2d", 172_800_000),
-        ] {
-            assert_eq!(
-                SPAN.parse(text),
-                Ok(Value::Millis(Some(DurationMs(ms)))),
-                "{text}"
-            );
+        for (text, ms) in
+            [("100", 100), ("100ms", 100), ("30s", 30_000), ("5 m", 300_000), ("1h", 3_600_000), ("2d", 172_800_000)]
+        {
+            assert_eq!(SPAN.parse(text), Ok(Value::Millis(Some(DurationMs(ms)))), "{text}");
         }
         assert_eq!(SPAN.parse("off"), Ok(Value::Millis(None)));
-        for (text, bytes) in [
-            ("7", 7),
-            ("7B", 7),
-            ("64KiB", 65_536),
-            ("16 MiB", 16 << 20),
-            ("1GiB", 1 << 30),
-        ] {
+        for (text, bytes) in [("7", 7), ("7B", 7), ("64KiB", 65_536), ("16 MiB", 16 << 20), ("1GiB", 1 << 30)] {
             assert_eq!(SIZE.parse(text), Ok(Value::Bytes(bytes)), "{text}");
         }
     }
@@ -346,30 +298,15 @@ mod tests {
             (SPAN, "99999999999999999d", "milliseconds"),
             (SIZE, "1kb", "64KiB"),
             (SIZE, "0", "bytes"),
-            (
-                ValueKind::Millis {
-                    min: DurationMs(1),
-                    max: DurationMs(9),
-                    off: false,
-                },
-                "off",
-                "milliseconds",
-            ),
+            (ValueKind::Millis { min: DurationMs(1), max: DurationMs(9), off: false }, "off", "milliseconds"),
             (ValueKind::Switch, "yes", "true or false"),
             (ValueKind::Integer { min: 1, max: 64 }, "65", "from 1 to 64"),
-            (
-                ValueKind::Integer { min: 1, max: 64 },
-                "1.5",
-                "from 1 to 64",
-            ),
+            (ValueKind::Integer { min: 1, max: 64 }, "1.5", "from 1 to 64"),
             (ValueKind::OneOf(&["json", "text"]), "xml", "json, text"),
             (ValueKind::Listen, "9464", "127.0.0.1:9464"),
         ] {
             let problem = kind.parse(text).unwrap_err();
-            assert!(
-                problem.contains(part) && problem.contains(text),
-                "{problem}"
-            );
+            assert!(problem.contains(part) && problem.contains(text), "{problem}");
         }
     }
 

@@ -18,19 +18,13 @@ pub(super) const SPECS: &[Spec] = &[
     ),
     Spec::new(
         "statestore.cache.max.bytes",
-        ValueKind::Bytes {
-            min: 0,
-            max: 1 << 40,
-        },
+        ValueKind::Bytes { min: 0, max: 1 << 40 },
         "16MiB",
         "Decoded hot values of all tasks together, a part of `memory.budget.bytes`",
     ),
     Spec::new(
         "memory.budget.bytes",
-        ValueKind::Bytes {
-            min: 16 * MIB,
-            max: 1 << 40,
-        },
+        ValueKind::Bytes { min: 16 * MIB, max: 1 << 40 },
         "64MiB",
         "Block cache, memtables, caches and queues of this process together; below half of a container's limit",
     ),

@@ -14,20 +14,13 @@ fn declared() -> Declarations {
         .with([
             Spec::new(
                 "window.size.ms",
-                ValueKind::Millis {
-                    min: DurationMs(1),
-                    max: DurationMs::hours(24),
-                    off: false,
-                },
+                ValueKind::Millis { min: DurationMs(1), max: DurationMs::hours(24), off: false },
                 "60m",
                 "Size of the window",
             ),
             Spec::new(
                 "api.token",
-                ValueKind::Checked {
-                    wants: "a token",
-                    check: |text| text.len() < 8,
-                },
+                ValueKind::Checked { wants: "a token", check: |text| text.len() < 8 },
                 "",
                 "A token",
             )
@@ -48,22 +41,11 @@ impl Case {
         let path = dir.path().join("s.toml");
         let mut sources = Sources::default();
         if let Some(text) = self.file {
-            std::fs::File::create(&path)
-                .unwrap()
-                .write_all(text.as_bytes())
-                .unwrap();
+            std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
             sources.file = Some(path);
         }
-        sources.environment = self
-            .env
-            .iter()
-            .map(|(n, v)| ((*n).into(), (*v).into()))
-            .collect();
-        sources.flags = self
-            .flags
-            .iter()
-            .map(|(n, v)| ((*n).into(), (*v).into()))
-            .collect();
+        sources.environment = self.env.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+        sources.flags = self.flags.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
         Settings::load(declared(), &sources)
     }
 
@@ -91,10 +73,7 @@ fn defaults_are_those_that_the_documents_name() {
     assert!(settings.embedded.sync);
     assert!(settings.inputs["search"].enabled);
     assert_eq!(settings.inputs["saved"].topic.as_str(), "itinerary.saved");
-    assert_eq!(
-        settings.get::<DurationMs>("window.size.ms").unwrap(),
-        DurationMs::minutes(60)
-    );
+    assert_eq!(settings.get::<DurationMs>("window.size.ms").unwrap(), DurationMs::minutes(60));
     let port = settings.http.listen.unwrap().port();
     assert!(![3000, 8080, 8081, 9092].contains(&port));
     assert!(settings.http.listen.unwrap().ip().is_loopback());
@@ -103,20 +82,11 @@ fn defaults_are_those_that_the_documents_name() {
 
 #[test]
 fn flags_beat_the_environment_which_beats_the_file_which_beats_defaults() {
-    let mut case = Case {
-        file: Some("# first\ncommit.interval.ms = 200\n"),
-        ..Case::default()
-    };
+    let mut case = Case { file: Some("# first\ncommit.interval.ms = 200\n"), ..Case::default() };
     let check = |case: &Case, ms: i64, origin: &str| {
         let settings = case.load().unwrap();
         assert_eq!(settings.application.commit_interval, DurationMs(ms));
-        assert!(
-            settings
-                .origin("commit.interval.ms")
-                .to_string()
-                .ends_with(origin),
-            "{origin}"
-        );
+        assert!(settings.origin("commit.interval.ms").to_string().ends_with(origin), "{origin}");
     };
     check(&case, 200, "s.toml:2");
     case.env.push(("STREAMFLEET_COMMIT_INTERVAL_MS", "300"));
@@ -135,17 +105,8 @@ fn tables_dotted_keys_and_quoted_keys_are_the_same() {
         "\"commit.interval.ms\" = \"250ms\"",
         "[commit]\n\"interval.ms\" = 2_50",
     ] {
-        let settings = Case {
-            file: Some(text),
-            ..Case::default()
-        }
-        .load()
-        .unwrap();
-        assert_eq!(
-            settings.application.commit_interval,
-            DurationMs(250),
-            "{text}"
-        );
+        let settings = Case { file: Some(text), ..Case::default() }.load().unwrap();
+        assert_eq!(settings.application.commit_interval, DurationMs(250), "{text}");
     }
 }
 
@@ -169,51 +130,25 @@ fn mistakes_are_told_all_at_once_with_their_places_and_what_was_meant() {
         "variable STREAMFLEET_EMBEDDED_SYNC: `embedded.sync`: `maybe` does not fit; it takes true or false",
     ];
     for wanted in expected {
-        assert!(
-            problems.iter().any(|problem| problem.starts_with(wanted)),
-            "{wanted}\nnot in {problems:#?}"
-        );
+        assert!(problems.iter().any(|problem| problem.starts_with(wanted)), "{wanted}\nnot in {problems:#?}");
     }
-    assert!(
-        problems
-            .iter()
-            .any(|problem| problem.starts_with("s.toml:5: `state.dir` is already given at"))
-    );
+    assert!(problems.iter().any(|problem| problem.starts_with("s.toml:5: `state.dir` is already given at")));
     assert_eq!(problems.len(), expected.len() + 1, "{problems:#?}");
 }
 
 #[test]
 fn a_file_that_is_not_toml_or_not_there_is_named() {
-    let problems = Case {
-        file: Some("a = 1\nb = = 2\n"),
-        ..Case::default()
-    }
-    .problems();
-    assert!(
-        problems[0].starts_with("s.toml:2: not TOML: "),
-        "{problems:?}"
-    );
-    let sources = Sources {
-        file: Some("/nowhere/s.toml".into()),
-        ..Sources::default()
-    };
-    let error = Settings::load(declared(), &sources)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("/nowhere/s.toml: the settings file cannot be read: "),
-        "{error}"
-    );
+    let problems = Case { file: Some("a = 1\nb = = 2\n"), ..Case::default() }.problems();
+    assert!(problems[0].starts_with("s.toml:2: not TOML: "), "{problems:?}");
+    let sources = Sources { file: Some("/nowhere/s.toml".into()), ..Sources::default() };
+    let error = Settings::load(declared(), &sources).unwrap_err().to_string();
+    assert!(error.starts_with("/nowhere/s.toml: the settings file cannot be read: "), "{error}");
 }
 
 #[test]
 fn an_empty_variable_is_unset() {
     let case = Case {
-        env: vec![
-            ("STREAMFLEET_COMMIT_INTERVAL_MS", ""),
-            ("KAFKA_BROKERS", ""),
-            ("STREAMFLEET_CONFIG", ""),
-        ],
+        env: vec![("STREAMFLEET_COMMIT_INTERVAL_MS", ""), ("KAFKA_BROKERS", ""), ("STREAMFLEET_CONFIG", "")],
         ..Case::default()
     };
     let settings = case.load().unwrap();
@@ -227,19 +162,13 @@ fn a_misspelt_variable_is_warned_of_and_a_file_can_be_named_by_one() {
     let path = dir.path().join("x.toml");
     std::fs::write(&path, "num.stream.threads = 3").unwrap();
     let mut sources = Sources::default();
-    sources
-        .environment
-        .insert("STREAMFLEET_CONFIG".into(), path.display().to_string());
-    sources
-        .environment
-        .insert("STREAMFLEET_STAT_DIR".into(), "/x".into());
+    sources.environment.insert("STREAMFLEET_CONFIG".into(), path.display().to_string());
+    sources.environment.insert("STREAMFLEET_STAT_DIR".into(), "/x".into());
     let settings = Settings::load(declared(), &sources).unwrap();
     assert_eq!(settings.application.threads, 3);
     assert_eq!(
         settings.warnings,
-        [
-            "variable STREAMFLEET_STAT_DIR belongs to no setting of this worker; did you mean `STREAMFLEET_STATE_DIR`?"
-        ]
+        ["variable STREAMFLEET_STAT_DIR belongs to no setting of this worker; did you mean `STREAMFLEET_STATE_DIR`?"]
     );
 }
 
@@ -262,12 +191,7 @@ fn kafka_settings_pass_through_by_their_own_names() {
         flags: vec![("kafka.client.rack", "eu-1")],
     };
     let settings = case.load().unwrap();
-    let found: Vec<(&str, &str)> = settings
-        .kafka
-        .0
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_str()))
-        .collect();
+    let found: Vec<(&str, &str)> = settings.kafka.0.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     assert_eq!(
         found,
         [
@@ -280,10 +204,7 @@ fn kafka_settings_pass_through_by_their_own_names() {
         ]
     );
     assert_eq!(settings.application.instance, "trending-2");
-    let both = Case {
-        env: vec![("KAFKA_BROKERS", "a"), ("KAFKA_BOOTSTRAP_SERVERS", "b")],
-        ..Case::default()
-    };
+    let both = Case { env: vec![("KAFKA_BROKERS", "a"), ("KAFKA_BOOTSTRAP_SERVERS", "b")], ..Case::default() };
     assert!(both.problems()[0].contains("KAFKA_BROKERS and KAFKA_BOOTSTRAP_SERVERS differ"));
 }
 
@@ -293,123 +214,57 @@ fn a_secret_can_come_from_a_file_and_is_never_shown() {
     let path = dir.path().join("password");
     std::fs::write(&path, "hunter2\n").unwrap();
     let mut sources = Sources::default();
-    sources.environment.insert(
-        "KAFKA_SASL_PASSWORD_FILE".into(),
-        path.display().to_string(),
-    );
-    sources
-        .environment
-        .insert("KAFKA_SASL_USERNAME".into(), "ada".into());
-    sources
-        .environment
-        .insert("STREAMFLEET_API_TOKEN".into(), "s3cret".into());
+    sources.environment.insert("KAFKA_SASL_PASSWORD_FILE".into(), path.display().to_string());
+    sources.environment.insert("KAFKA_SASL_USERNAME".into(), "ada".into());
+    sources.environment.insert("STREAMFLEET_API_TOKEN".into(), "s3cret".into());
     let settings = Settings::load(declared(), &sources).unwrap();
     assert_eq!(settings.kafka.get("sasl.password"), Some("hunter2"));
     assert_eq!(settings.get::<String>("api.token").unwrap(), "s3cret");
-    for shown in [
-        settings.explain(),
-        format!("{settings:?}"),
-        format!("{:?}", settings.kafka),
-    ] {
-        assert!(
-            !shown.contains("hunter2") && !shown.contains("s3cret"),
-            "{shown}"
-        );
+    for shown in [settings.explain(), format!("{settings:?}"), format!("{:?}", settings.kafka)] {
+        assert!(!shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
         assert!(shown.contains("sasl.password"), "{shown}");
     }
-    assert!(
-        settings
-            .explain()
-            .contains("# \"kafka.sasl.password\" = (hidden)  # variable KAFKA_SASL_PASSWORD_FILE")
-    );
+    assert!(settings.explain().contains("# \"kafka.sasl.password\" = (hidden)  # variable KAFKA_SASL_PASSWORD_FILE"));
 
-    sources
-        .environment
-        .insert("STREAMFLEET_API_TOKEN".into(), "s3cret-but-misspelt".into());
-    let error = Settings::load(declared(), &sources)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("api.token") && !error.contains("s3cret-but"),
-        "{error}"
-    );
+    sources.environment.insert("STREAMFLEET_API_TOKEN".into(), "s3cret-but-misspelt".into());
+    let error = Settings::load(declared(), &sources).unwrap_err().to_string();
+    assert!(error.contains("api.token") && !error.contains("s3cret-but"), "{error}");
 }
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (case, part) in [
+        (Case { flags: vec![("statestore.cache.max.bytes", "60MiB")], ..Case::default() }, "at most half"),
         (
             Case {
-                flags: vec![("statestore.cache.max.bytes", "60MiB")],
-                ..Case::default()
-            },
-            "at most half",
-        ),
-        (
-            Case {
-                flags: vec![
-                    ("commit.interval.ms", "5s"),
-                    ("kafka.transaction.timeout.ms", "9999"),
-                ],
+                flags: vec![("commit.interval.ms", "5s"), ("kafka.transaction.timeout.ms", "9999")],
                 ..Case::default()
             },
             "at least twice",
         ),
         (
             Case {
-                flags: vec![
-                    ("inputs.search.enabled", "false"),
-                    ("inputs.saved.enabled", "false"),
-                ],
+                flags: vec![("inputs.search.enabled", "false"), ("inputs.saved.enabled", "false")],
                 ..Case::default()
             },
             "all inputs are disabled",
         ),
-        (
-            Case {
-                flags: vec![("inputs.search.topic", "a b")],
-                ..Case::default()
-            },
-            "1 to 249",
-        ),
-        (
-            Case {
-                flags: vec![("application.id", "")],
-                ..Case::default()
-            },
-            "1 to 149",
-        ),
+        (Case { flags: vec![("inputs.search.topic", "a b")], ..Case::default() }, "1 to 249"),
+        (Case { flags: vec![("application.id", "")], ..Case::default() }, "1 to 149"),
     ] {
         let problems = case.problems();
-        assert!(
-            problems.len() == 1 && problems[0].contains(part),
-            "{part}: {problems:?}"
-        );
+        assert!(problems.len() == 1 && problems[0].contains(part), "{part}: {problems:?}");
     }
 }
 
 #[test]
 fn mistakes_of_the_worker_itself_are_told() {
-    let twice = Declarations::library("x").with([Spec::new(
-        "state_dir",
-        ValueKind::Text,
-        "",
-        "Same variable as state.dir",
-    )]);
-    let error = Settings::load(twice, &Sources::default())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("shares the variable STREAMFLEET_STATE_DIR"),
-        "{error}"
-    );
+    let twice =
+        Declarations::library("x").with([Spec::new("state_dir", ValueKind::Text, "", "Same variable as state.dir")]);
+    let error = Settings::load(twice, &Sources::default()).unwrap_err().to_string();
+    assert!(error.contains("shares the variable STREAMFLEET_STATE_DIR"), "{error}");
     let strange = Declarations::library("x").with_default("no.such", "1");
-    assert!(
-        Settings::load(strange, &Sources::default())
-            .unwrap_err()
-            .to_string()
-            .contains("`no.such`")
-    );
+    assert!(Settings::load(strange, &Sources::default()).unwrap_err().to_string().contains("`no.such`"));
     let settings = Case::default().load().unwrap();
     assert!(settings.get::<bool>("no.such").is_err());
     assert!(settings.get::<bool>("window.size.ms").is_err());
@@ -417,33 +272,19 @@ fn mistakes_of_the_worker_itself_are_told() {
 
 #[test]
 fn explain_says_each_value_and_its_origin() {
-    let case = Case {
-        file: Some("[http]\nlisten = \"off\"\n"),
-        ..Case::default()
-    };
+    let case = Case { file: Some("[http]\nlisten = \"off\"\n"), ..Case::default() };
     let text = case.load().unwrap().explain();
     for spec in declared().specs() {
         assert!(text.contains(&format!("{} = ", spec.name)), "{}", spec.name);
     }
-    assert!(
-        text.contains("s.toml:2\n") && text.contains("http.listen = \"off\""),
-        "{text}"
-    );
-    assert!(
-        text.contains("commit.interval.ms = 100  # default\n"),
-        "{text}"
-    );
+    assert!(text.contains("s.toml:2\n") && text.contains("http.listen = \"off\""), "{text}");
+    assert!(text.contains("commit.interval.ms = 100  # default\n"), "{text}");
 }
 
 #[test]
 fn the_command_line_is_read() {
     let parse = |line: &str| flags::parse(&declared(), line.split_whitespace().map(str::to_owned));
-    let pairs = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(n, v)| ((*n).into(), (*v).into()))
-            .collect()
-    };
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     assert_eq!(
         parse(
             "--config f.toml --commit.interval.ms 50 --embedded.sync --http.port.next.free false --kafka.client.id=a=b"
@@ -458,9 +299,7 @@ fn the_command_line_is_read() {
             ]),
         }))
     );
-    assert!(
-        matches!(parse("--explain --state.dir x"), Ok(flags::Asked::Explain(line)) if line.flags.len() == 1)
-    );
+    assert!(matches!(parse("--explain --state.dir x"), Ok(flags::Asked::Explain(line)) if line.flags.len() == 1));
     assert_eq!(parse("--state.dir x --help"), Ok(flags::Asked::Help));
     assert_eq!(parse("-V"), Ok(flags::Asked::Version));
     for (line, part) in [
@@ -471,16 +310,11 @@ fn the_command_line_is_read() {
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code() as u8, 2);
-        assert!(
-            error.to_string().contains(part) && !error.to_string().contains("hunter2"),
-            "{error}"
-        );
+        assert!(error.to_string().contains(part) && !error.to_string().contains("hunter2"), "{error}");
     }
     let help = flags::help("trending-cities", &declared());
     for spec in declared().specs() {
-        assert!(
-            help.contains(&format!("--{} VALUE", spec.name)) && help.contains(&spec.variable())
-        );
+        assert!(help.contains(&format!("--{} VALUE", spec.name)) && help.contains(&spec.variable()));
     }
 }
 

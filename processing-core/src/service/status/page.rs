@@ -63,12 +63,7 @@ impl PartitionStatus {
     /// `time` is the partition's stream time.
     pub fn new(position: u64, lag: u64, time: EventTime, idle: bool) -> Self {
         let stream_time_ms = (time != EventTime::MIN).then_some(time.0);
-        Self {
-            position,
-            lag,
-            stream_time_ms,
-            idle,
-        }
+        Self { position, lag, stream_time_ms, idle }
     }
 }
 

@@ -51,15 +51,12 @@ impl ThreadReporter {
     /// A task of this thread is in this state; a new one starts without partitions.
     pub fn task(&self, id: &str, state: TaskState) {
         let mut inner = self.board.lock();
-        let task = inner
-            .tasks
-            .entry(id.to_owned())
-            .or_insert_with(|| TaskStatus {
-                thread: self.name.clone(),
-                state,
-                restore: BTreeMap::new(),
-                partitions: BTreeMap::new(),
-            });
+        let task = inner.tasks.entry(id.to_owned()).or_insert_with(|| TaskStatus {
+            thread: self.name.clone(),
+            state,
+            restore: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+        });
         task.thread.clone_from(&self.name);
         task.state = state;
         if state != TaskState::Restoring {
@@ -84,11 +81,7 @@ impl ThreadReporter {
     /// A task is no longer this thread's. One that another thread has taken over stays.
     pub fn task_gone(&self, id: &str) {
         let mut inner = self.board.lock();
-        if inner
-            .tasks
-            .get(id)
-            .is_some_and(|task| task.thread == self.name)
-        {
+        if inner.tasks.get(id).is_some_and(|task| task.thread == self.name) {
             inner.tasks.remove(id);
         }
     }
@@ -123,10 +116,7 @@ impl ThreadReporter {
     fn end(&mut self, state: ThreadState) {
         self.ended = true;
         self.set_state(state);
-        self.board
-            .lock()
-            .tasks
-            .retain(|_, task| task.thread != self.name);
+        self.board.lock().tasks.retain(|_, task| task.thread != self.name);
     }
 
     fn set_state(&self, state: ThreadState) {
@@ -139,9 +129,7 @@ impl ThreadReporter {
 impl Drop for ThreadReporter {
     fn drop(&mut self) {
         if !self.ended {
-            self.end(ThreadState::Failed(
-                "it ended without a word, as in a panic".to_owned(),
-            ));
+            self.end(ThreadState::Failed("it ended without a word, as in a panic".to_owned()));
         }
     }
 }

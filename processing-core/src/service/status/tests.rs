@@ -12,10 +12,7 @@ fn board() -> (Arc<ManualClock>, Shutdown, Arc<StatusBoard>) {
 }
 
 fn failing(checks: Vec<Check>) -> Vec<String> {
-    checks
-        .into_iter()
-        .filter_map(|check| check.failing)
-        .collect()
+    checks.into_iter().filter_map(|check| check.failing).collect()
 }
 
 #[test]
@@ -25,30 +22,17 @@ fn a_slow_restore_is_alive_and_not_ready() {
     assert!(failing(board.liveness()).is_empty());
     let thread = board.thread("worker-0");
     thread.joined();
-    assert!(
-        board.snapshot().ready,
-        "a member without tasks is a spare, and ready"
-    );
+    assert!(board.snapshot().ready, "a member without tasks is a spare, and ready");
     thread.task("0_1", TaskState::Created);
     assert_eq!(failing(board.readiness()), ["task 0_1 is not open yet"]);
     thread.task("0_1", TaskState::Restoring);
-    thread.restoring(
-        "0_1",
-        "panes",
-        RestoreProgress {
-            done: 5,
-            remaining: 95,
-        },
-    );
+    thread.restoring("0_1", "panes", RestoreProgress { done: 5, remaining: 95 });
     for _ in 0..100 {
         clock.advance(DurationMs::minutes(4));
         thread.tick(clock.now());
     }
     assert!(failing(board.liveness()).is_empty());
-    assert_eq!(
-        failing(board.readiness()),
-        ["task 0_1 has 95 changelog records to read"]
-    );
+    assert_eq!(failing(board.readiness()), ["task 0_1 has 95 changelog records to read"]);
     assert_eq!(board.snapshot().state, ProcessState::Restoring);
     thread.task("0_1", TaskState::Running);
     assert_eq!(board.snapshot().state, ProcessState::Running);
@@ -61,17 +45,11 @@ fn a_loop_that_does_not_come_round_is_dead_after_the_bound() {
     clock.advance(TICK_BOUND);
     assert!(failing(board.liveness()).is_empty());
     clock.advance(DurationMs(1));
-    assert_eq!(
-        failing(board.liveness()),
-        ["thread worker-0 has not come round for 300 s"]
-    );
+    assert_eq!(failing(board.liveness()), ["thread worker-0 has not come round for 300 s"]);
     thread.tick(clock.now());
     assert!(failing(board.liveness()).is_empty());
     clock.set(WallTime(0));
-    assert!(
-        failing(board.liveness()).is_empty(),
-        "a clock that was set back kills nobody"
-    );
+    assert!(failing(board.liveness()).is_empty(), "a clock that was set back kills nobody");
 }
 
 #[test]
@@ -83,10 +61,7 @@ fn a_thread_that_vanishes_has_failed_and_one_that_stops_has_not() {
     clock.advance(DurationMs::hours(1));
     told.tick(clock.now());
     drop(bad);
-    assert_eq!(
-        failing(board.liveness()),
-        ["thread b has failed: it ended without a word, as in a panic"]
-    );
+    assert_eq!(failing(board.liveness()), ["thread b has failed: it ended without a word, as in a panic"]);
     told.failed("fenced");
     let snapshot = board.snapshot();
     assert_eq!(snapshot.state, ProcessState::Degraded);
@@ -111,14 +86,8 @@ fn obstacles_are_named_until_they_are_gone() {
     let (_, _, board) = board();
     let thread = board.thread("a");
     thread.joined();
-    board.obstacle(
-        "missing topic",
-        Some("poi.favorited is enabled and does not exist".into()),
-    );
-    assert_eq!(
-        failing(board.readiness()),
-        ["missing topic: poi.favorited is enabled and does not exist"]
-    );
+    board.obstacle("missing topic", Some("poi.favorited is enabled and does not exist".into()));
+    assert_eq!(failing(board.readiness()), ["missing topic: poi.favorited is enabled and does not exist"]);
     assert_eq!(board.snapshot().state, ProcessState::Degraded);
     board.obstacle("missing topic", None);
     assert!(board.snapshot().ready);
@@ -143,18 +112,9 @@ fn counts_and_lags_add_up() {
     thread.task("0_0", TaskState::Running);
     for (partition, lag) in [(0, 3), (1, 4), (1, 5)] {
         let partition = TopicPartition::new("t", partition);
-        thread.partition(
-            "0_0",
-            &partition,
-            PartitionStatus::new(9, lag, EventTime::MIN, false),
-        );
+        thread.partition("0_0", &partition, PartitionStatus::new(9, lag, EventTime::MIN, false));
     }
-    let counts = CommitCounts {
-        records_in: 10,
-        records_out: 2,
-        dropped: &[("late", 1)],
-        dead_letters: &[],
-    };
+    let counts = CommitCounts { records_in: 10, records_out: 2, dropped: &[("late", 1)], dead_letters: &[] };
     thread.committed(clock.now(), counts);
     clock.advance(DurationMs(250));
     thread.committed(clock.now(), counts);
@@ -162,14 +122,7 @@ fn counts_and_lags_add_up() {
     clock.advance(DurationMs(50));
     let snapshot = board.snapshot();
     assert_eq!(snapshot.lag, 8);
-    assert_eq!(
-        (
-            snapshot.counts.commits,
-            snapshot.counts.aborts,
-            snapshot.counts.records_in
-        ),
-        (2, 1, 20)
-    );
+    assert_eq!((snapshot.counts.commits, snapshot.counts.aborts, snapshot.counts.records_in), (2, 1, 20));
     assert_eq!(snapshot.counts.dropped["late"], 2);
     assert_eq!(snapshot.last_commit_age_ms, Some(50));
     assert_eq!(snapshot.uptime_ms, 300);
