@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod embedded;
 
 use std::collections::BTreeMap;
 
