@@ -4,6 +4,8 @@
 //! Invariant: a batch owns its bytes and is reused; reading a record from it copies and allocates
 //! nothing.
 
+use std::ops::Range;
+
 use crate::record::{LogTime, Offset};
 
 /// An ordered run of records of one topic-partition.
@@ -156,6 +158,21 @@ impl RecordBatch {
         });
     }
 
+    /// The keys, values and headers of the records in `range`, one behind the other; empty where the
+    /// range is.
+    pub(crate) fn run(&self, range: Range<usize>) -> &[u8] {
+        let border = |index: usize| self.slots.get(index).map_or(self.bytes.len(), |slot| slot.start);
+        &self.bytes[border(range.start)..border(range.end).max(border(range.start))]
+    }
+
+    /// Takes over bytes that hold the keys, values and headers of many records, in one copy; the
+    /// loader then tells where each of the records stands in them.
+    pub(crate) fn load(&mut self, run: &[u8]) -> Loader<'_> {
+        let next = self.bytes.len();
+        self.bytes.extend_from_slice(run);
+        Loader { batch: self, next }
+    }
+
     /// The record at `index`, counted from 0 within the batch.
     pub fn get(&self, index: usize) -> Option<RecordRef<'_>> {
         let slot = self.slots.get(index)?;
@@ -202,5 +219,34 @@ impl RecordBatch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.slots.clear();
+    }
+}
+
+/// Adds the records of a run of bytes to a batch, in their order.
+pub(crate) struct Loader<'a> {
+    batch: &'a mut RecordBatch,
+    next: usize,
+}
+
+impl Loader<'_> {
+    /// Adds the next record, given the lengths of its parts; `false`, and nothing is added, if the
+    /// run is shorter than that.
+    #[inline]
+    pub(crate) fn record(
+        &mut self,
+        offset: Offset,
+        timestamp: LogTime,
+        key: Option<u32>,
+        value: Option<u32>,
+        headers: u32,
+    ) -> bool {
+        let length = key.unwrap_or(0) as usize + value.unwrap_or(0) as usize + headers as usize;
+        let end = self.next + length;
+        if end > self.batch.bytes.len() {
+            return false;
+        }
+        self.batch.slots.push(Slot { offset, timestamp, start: self.next, key, value, headers });
+        self.next = end;
+        true
     }
 }

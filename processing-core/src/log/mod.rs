@@ -11,8 +11,7 @@
 
 #[cfg(test)]
 mod contract;
-#[cfg(any(test, feature = "testing"))]
-pub mod memory;
+pub mod embedded;
 
 use std::collections::BTreeMap;
 
