@@ -5,10 +5,7 @@
 //! Invariant: a rule names the file, the line and what to do instead; the lists of exceptions may
 //! only shrink, and an exception that is no longer needed is an error as well.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a tree that cannot be read is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a tree that cannot be read is a failed test")]
 
 use std::collections::BTreeSet;
 use std::fs;
