@@ -155,7 +155,6 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
     fold: S,
     /// Whose time the time records tell.
     sub_topology: u16,
-    tasks: u32,
     partials: FxHashMap<(i64, i64, K), S::State>,
     /// The last time that was sent downstream.
     sent: EventTime,
@@ -170,7 +169,6 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
             windows,
             fold,
             sub_topology,
-            tasks: 0,
             partials: FxHashMap::default(),
             sent: EventTime::MIN,
             reached: EventTime::MIN,
