@@ -207,6 +207,14 @@ impl RecordBatch {
         self.bytes.len()
     }
 
+    /// Takes back the records from index `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(slot) = self.slots.get(len) {
+            self.bytes.truncate(slot.start);
+            self.slots.truncate(len);
+        }
+    }
+
     /// Forgets all records and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -1,6 +1,51 @@
 //! Event-time windows and top-K over local state, exactly once by log transactions.
+//!
+//! The way of a record is seven files; read them in the order in which they stand here. A topology is
+//! written in the language of [`dsl`], frozen into a [`plan`], laid out on a [`log`] and driven by
+//! [`worker`]s.
 
+pub mod dsl;
+
+// 1: bytes arrive.
+pub mod source;
+// 2: bytes become a typed event, or a poison verdict.
+pub mod decode;
+// 3: the operator chain.
+pub mod process;
+// 4: records are folded into panes.
+pub mod window_store;
+// 5: a staged row becomes a changelog record.
+pub mod changelog;
+// 6: results become output records.
+pub mod sink;
+// 7: everything above becomes true at once.
+pub mod commit;
+
+// What stands beside the way.
 pub mod aggregate;
 pub mod batch;
+pub mod clock;
+mod closing;
+mod commit_record;
+pub mod counts;
+pub mod error;
+mod idleness;
+pub mod layout;
+pub mod limits;
 pub mod log;
+pub mod metrics;
+mod placement;
+pub mod plan;
 pub mod record;
+pub mod repartition;
+pub mod restore;
+pub mod service;
+pub mod sliding;
+mod state_view;
+pub mod step;
+pub mod task;
+mod time_log;
+pub mod updates;
+pub mod window;
+pub mod windowed;
+pub mod worker;

@@ -42,17 +42,9 @@ pub struct Batch {
 
 #[derive(Clone, Debug)]
 enum Stored {
-    Put {
-        key: Range<usize>,
-        value: Range<usize>,
-    },
-    Delete {
-        key: Range<usize>,
-    },
-    DeleteRange {
-        start: Range<usize>,
-        end: Option<Range<usize>>,
-    },
+    Put { key: Range<usize>, value: Range<usize> },
+    Delete { key: Range<usize> },
+    DeleteRange { start: Range<usize>, end: Option<Range<usize>> },
 }
 
 impl Batch {
@@ -72,18 +64,13 @@ impl Batch {
 
     /// Gives `key` a value.
     pub fn put(&mut self, column: ColumnId, key: &[u8], value: &[u8]) {
-        let stored = Stored::Put {
-            key: self.keep(key),
-            value: self.keep(value),
-        };
+        let stored = Stored::Put { key: self.keep(key), value: self.keep(value) };
         self.changes.push((column, stored));
     }
 
     /// Takes the value of `key` away.
     pub fn delete(&mut self, column: ColumnId, key: &[u8]) {
-        let stored = Stored::Delete {
-            key: self.keep(key),
-        };
+        let stored = Stored::Delete { key: self.keep(key) };
         self.changes.push((column, stored));
     }
 
@@ -92,10 +79,7 @@ impl Batch {
         if range.is_empty() {
             return;
         }
-        let stored = Stored::DeleteRange {
-            start: self.keep(range.start),
-            end: range.end.map(|end| self.keep(end)),
-        };
+        let stored = Stored::DeleteRange { start: self.keep(range.start), end: range.end.map(|end| self.keep(end)) };
         self.changes.push((column, stored));
     }
 
@@ -106,16 +90,12 @@ impl Batch {
 
     /// The changes in the order in which they were added.
     pub fn changes(&self) -> impl Iterator<Item = (ColumnId, Change<'_>)> {
-        self.changes
-            .iter()
-            .map(|(column, stored)| (*column, self.change(stored)))
+        self.changes.iter().map(|(column, stored)| (*column, self.change(stored)))
     }
 
     /// The positions, by column.
     pub fn positions(&self) -> impl Iterator<Item = (ColumnId, Position)> {
-        self.positions
-            .iter()
-            .map(|(column, position)| (*column, *position))
+        self.positions.iter().map(|(column, position)| (*column, *position))
     }
 
     /// Bytes of keys and values.
@@ -144,17 +124,11 @@ impl Batch {
     fn change(&self, stored: &Stored) -> Change<'_> {
         let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
         match stored {
-            Stored::Put { key, value } => Change::Put {
-                key: bytes(key),
-                value: bytes(value),
-            },
+            Stored::Put { key, value } => Change::Put { key: bytes(key), value: bytes(value) },
             Stored::Delete { key } => Change::Delete { key: bytes(key) },
-            Stored::DeleteRange { start, end } => Change::DeleteRange {
-                range: KeyRange {
-                    start: bytes(start),
-                    end: end.as_ref().map(bytes),
-                },
-            },
+            Stored::DeleteRange { start, end } => {
+                Change::DeleteRange { range: KeyRange { start: bytes(start), end: end.as_ref().map(bytes) } }
+            }
         }
     }
 }

@@ -74,11 +74,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if *format != BINCODE_2 {
         return Err(CodecError::UnknownFormat(*format));
     }
-    let (value, used) =
-        bincode::serde::decode_from_slice(body, CONFIG).map_err(|error| CodecError::Malformed {
-            wanted,
-            detail: error.to_string(),
-        })?;
+    let (value, used) = bincode::serde::decode_from_slice(body, CONFIG)
+        .map_err(|error| CodecError::Malformed { wanted, detail: error.to_string() })?;
     match body.len() - used {
         0 => Ok(value),
         surplus => Err(CodecError::Surplus { wanted, surplus }),
@@ -142,20 +139,10 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let mut bytes = Vec::new();
-        let pulse = Pulse {
-            trips: 300,
-            delta: -2,
-            city: "Évora".into(),
-            score: 0.5,
-            shares: vec![None, Some(7)],
-        };
+        let pulse = Pulse { trips: 300, delta: -2, city: "Évora".into(), score: 0.5, shares: vec![None, Some(7)] };
         encode_into(&mut bytes, &pulse).unwrap();
-        let body = [
-            &[0xFB, 0x2C, 0x01, 3, 6][..],
-            "Évora".as_bytes(),
-            &[0, 0, 0, 0, 0, 0, 0xE0, 0x3F, 2, 0, 1, 7],
-        ]
-        .concat();
+        let body =
+            [&[0xFB, 0x2C, 0x01, 3, 6][..], "Évora".as_bytes(), &[0, 0, 0, 0, 0, 0, 0xE0, 0x3F, 2, 0, 1, 7]].concat();
         assert_eq!(bytes, [&[1][..], &body].concat());
         assert_eq!(decode::<u8>(&[2, 0]), Err(CodecError::UnknownFormat(2)));
         assert_eq!(decode::<u8>(&[]), Err(CodecError::Empty));
@@ -165,9 +152,6 @@ mod tests {
     fn a_damaged_length_does_not_allocate_without_bound() {
         let mut bytes = vec![BINCODE_2, 0xFD];
         bytes.extend_from_slice(&u64::MAX.to_le_bytes());
-        assert!(matches!(
-            decode::<Vec<u64>>(&bytes),
-            Err(CodecError::Malformed { .. })
-        ));
+        assert!(matches!(decode::<Vec<u64>>(&bytes), Err(CodecError::Malformed { .. })));
     }
 }

@@ -10,8 +10,12 @@ use crate::store::ColumnId;
 /// A store that could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Bytes on disk are not what was written. The rows can be had again from the changelog.
-    #[error("store at {path} is damaged: {detail}; delete it and rebuild it from its changelog")]
+    /// Bytes on disk are not what was written. The rows of a task can be had again from its changelog;
+    /// those of an [`crate::OrderedStore`] cannot, and its owner stops instead of following the remedy.
+    #[error(
+        "store at {path} is damaged: {detail}; a task's store is rebuilt from its changelog, a log has to be \
+         restored from a copy or begun anew"
+    )]
     Damaged {
         /// The store's folder.
         path: PathBuf,
@@ -27,9 +31,7 @@ pub enum StoreError {
         detail: String,
     },
     /// The disk has no room left. Nothing that was acknowledged is lost.
-    #[error(
-        "no space left for the store at {path}: {detail}; free space or enlarge the volume, then start again"
-    )]
+    #[error("no space left for the store at {path}: {detail}; free space or enlarge the volume, then start again")]
     Full {
         /// The store's folder.
         path: PathBuf,
@@ -37,9 +39,7 @@ pub enum StoreError {
         detail: String,
     },
     /// Another process, or another part of this one, has the store open.
-    #[error(
-        "store at {path} is in use: {detail}; stop the other process or choose another state.dir"
-    )]
+    #[error("store at {path} is in use: {detail}; stop the other process or choose another state.dir")]
     Locked {
         /// The store's folder or lock file.
         path: PathBuf,
@@ -91,9 +91,7 @@ impl StoreError {
         let path = path.to_path_buf();
         let detail = format!("cannot {doing}: {error}");
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Self::Full { path, detail }
-            }
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full { path, detail },
             _ => Self::Io { path, detail },
         }
     }

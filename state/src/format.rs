@@ -85,8 +85,8 @@ impl Contents {
         columns.sort_by_key(|column| column.id);
         let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         names.sort_unstable();
-        let repeated = columns.windows(2).any(|pair| pair[0].id == pair[1].id)
-            || names.windows(2).any(|pair| pair[0] == pair[1]);
+        let repeated =
+            columns.windows(2).any(|pair| pair[0].id == pair[1].id) || names.windows(2).any(|pair| pair[0] == pair[1]);
         (!repeated).then_some(Self { columns })
     }
 
@@ -109,12 +109,9 @@ impl Contents {
 
     /// Whether a store with the record `stored` holds these contents.
     pub fn check(&self, stored: &[u8]) -> Result<(), FormatError> {
-        let body = stored
-            .strip_prefix(MAGIC)
-            .ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;
-        let (version, body) = body
-            .split_first_chunk()
-            .ok_or_else(|| FormatError::Unreadable("no format version".into()))?;
+        let body = stored.strip_prefix(MAGIC).ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;
+        let (version, body) =
+            body.split_first_chunk().ok_or_else(|| FormatError::Unreadable("no format version".into()))?;
         let found = u16::from_be_bytes(*version);
         if found != FORMAT_VERSION {
             return Err(FormatError::UnknownVersion { found });
@@ -122,17 +119,12 @@ impl Contents {
         let stored: Vec<StoredColumn> =
             codec::decode(body).map_err(|error| FormatError::Unreadable(error.to_string()))?;
         let expected: Vec<StoredColumn> = self.columns.iter().map(StoredColumn::from).collect();
-        let pairs = (0..stored.len().max(expected.len()))
-            .map(|index| (stored.get(index), expected.get(index)));
+        let pairs = (0..stored.len().max(expected.len())).map(|index| (stored.get(index), expected.get(index)));
         for (on_disk, wanted) in pairs {
-            let on_disk =
-                on_disk.map_or_else(|| "no further column".to_owned(), StoredColumn::described);
-            let wanted =
-                wanted.map_or_else(|| "no further column".to_owned(), StoredColumn::described);
+            let on_disk = on_disk.map_or_else(|| "no further column".to_owned(), StoredColumn::described);
+            let wanted = wanted.map_or_else(|| "no further column".to_owned(), StoredColumn::described);
             if on_disk != wanted {
-                return Err(FormatError::OtherContents {
-                    difference: format!("on disk {on_disk}, expected {wanted}"),
-                });
+                return Err(FormatError::OtherContents { difference: format!("on disk {on_disk}, expected {wanted}") });
             }
         }
         Ok(())
@@ -152,12 +144,7 @@ impl From<&ColumnContents> for StoredColumn {
 
 impl StoredColumn {
     fn described(&self) -> String {
-        let Self {
-            id,
-            keys,
-            name,
-            fingerprint,
-        } = self;
+        let Self { id, keys, name, fingerprint } = self;
         format!("column {id} `{name}` with keys of family {keys} and `{fingerprint}`")
     }
 }
@@ -167,12 +154,7 @@ mod tests {
     use super::*;
 
     fn column(id: u8, name: &str, fingerprint: &str) -> ColumnContents {
-        ColumnContents {
-            id: ColumnId(id),
-            name: name.into(),
-            keys: KeyFamily::Pane,
-            fingerprint: fingerprint.into(),
-        }
+        ColumnContents { id: ColumnId(id), name: name.into(), keys: KeyFamily::Pane, fingerprint: fingerprint.into() }
     }
 
     fn contents(columns: &[ColumnContents]) -> Contents {
@@ -182,15 +164,7 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let bytes = contents(&[column(3, "pulse", "count")]).to_bytes();
-        let expected = [
-            b"SFstate".as_slice(),
-            &[0, 1],
-            &[1, 1, 3, 1, 5],
-            b"pulse",
-            &[5],
-            b"count",
-        ]
-        .concat();
+        let expected = [b"SFstate".as_slice(), &[0, 1], &[1, 1, 3, 1, 5], b"pulse", &[5], b"count"].concat();
         assert_eq!(bytes, expected);
     }
 
@@ -209,39 +183,17 @@ mod tests {
             contents(&[column(1, "a", "count"), column(2, "c", "sum")]),
             contents(&[column(1, "a", "count"), column(3, "b", "sum")]),
             contents(&[column(1, "a", "count")]),
-            contents(&[
-                column(1, "a", "count"),
-                column(2, "b", "sum"),
-                column(4, "d", "max"),
-            ]),
-            contents(&[
-                column(1, "a", "count"),
-                ColumnContents {
-                    keys: KeyFamily::TopK,
-                    ..column(2, "b", "sum")
-                },
-            ]),
+            contents(&[column(1, "a", "count"), column(2, "b", "sum"), column(4, "d", "max")]),
+            contents(&[column(1, "a", "count"), ColumnContents { keys: KeyFamily::TopK, ..column(2, "b", "sum") }]),
         ];
         for expected in changed {
             let error = expected.check(&stored).unwrap_err();
-            assert!(
-                matches!(error, FormatError::OtherContents { .. }),
-                "{error}"
-            );
+            assert!(matches!(error, FormatError::OtherContents { .. }), "{error}");
             let text = error.to_string();
-            assert!(
-                text.contains("on disk") && text.contains("expected") && text.contains("reprocess"),
-                "{text}"
-            );
+            assert!(text.contains("on disk") && text.contains("expected") && text.contains("reprocess"), "{text}");
         }
-        let text = contents(&[column(1, "a", "mean"), column(2, "b", "sum")])
-            .check(&stored)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            text.contains("`count`") && text.contains("`mean`"),
-            "{text}"
-        );
+        let text = contents(&[column(1, "a", "mean"), column(2, "b", "sum")]).check(&stored).unwrap_err().to_string();
+        assert!(text.contains("`count`") && text.contains("`mean`"), "{text}");
     }
 
     #[test]
@@ -253,21 +205,12 @@ mod tests {
         let error = contents.check(&stored).unwrap_err();
         assert_eq!(error, FormatError::UnknownVersion { found: 2 });
         assert!(error.to_string().contains("version 2") && error.to_string().contains("version 1"));
-        assert!(matches!(
-            contents.check(b"other"),
-            Err(FormatError::Unreadable(_))
-        ));
+        assert!(matches!(contents.check(b"other"), Err(FormatError::Unreadable(_))));
     }
 
     #[test]
     fn a_number_or_a_name_given_twice_is_no_contents() {
-        assert_eq!(
-            Contents::new([column(1, "a", ""), column(1, "b", "")]),
-            None
-        );
-        assert_eq!(
-            Contents::new([column(1, "a", ""), column(2, "a", "")]),
-            None
-        );
+        assert_eq!(Contents::new([column(1, "a", ""), column(1, "b", "")]), None);
+        assert_eq!(Contents::new([column(1, "a", ""), column(2, "a", "")]), None);
     }
 }

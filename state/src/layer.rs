@@ -4,24 +4,34 @@
 //! Invariant: a row of the layer is newer than the layer's mask, so rows are asked first and the
 //! mask speaks only for the layers below.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::ops::Bound;
 
 use crate::batch::Batch;
 use crate::mask::Mask;
+use crate::run::SortedRun;
 use crate::store::{ColumnId, KeyRange};
 
 /// What a layer knows of a key: its value, or `None` for deleted.
-pub(crate) type Slot = Option<Box<[u8]>>;
+type Slot = Option<Box<[u8]>>;
 
-/// Cost of a row beyond its bytes: two allocations and the map's own room.
+/// A key with what a layer knows of it.
+pub(crate) type LayerRow<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Cost of a row out of order beyond its bytes: two allocations and the map's own room.
 const ROW_OVERHEAD_BYTES: usize = 64;
 
 /// Changes of one column, in the order of keys.
 #[derive(Default, Debug)]
 pub(crate) struct Layer {
+    /// Rows that came in the order of their keys.
+    run: SortedRun,
+    /// The others; no key is in both.
     rows: BTreeMap<Box<[u8]>, Slot>,
     mask: Mask,
+    /// Of `rows` and `mask`.
     bytes: usize,
 }
 
@@ -37,12 +47,12 @@ pub(crate) enum Word<'a> {
 
 impl Layer {
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.mask.is_empty()
+        self.run.is_empty() && self.rows.is_empty() && self.mask.is_empty()
     }
 
     /// Memory held, in bytes, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.run.bytes()
     }
 
     pub(crate) fn mask(&self) -> &Mask {
@@ -50,7 +60,7 @@ impl Layer {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Word<'_> {
-        match self.rows.get(key) {
+        match self.run.get(key).or_else(|| self.rows.get(key).map(Option::as_deref)) {
             Some(Some(value)) => Word::Value(value),
             Some(None) => Word::Deleted,
             None if self.mask.covers(key) => Word::Deleted,
@@ -59,21 +69,20 @@ impl Layer {
     }
 
     pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
-        match self.rows.get_mut(key) {
-            // Aggregates mostly keep their length, and then their place.
-            Some(Some(slot)) if value.is_some_and(|value| value.len() == slot.len()) => {
-                slot.copy_from_slice(value.unwrap_or_default());
+        if let Some(slot) = self.rows.get_mut(key) {
+            match (slot.as_deref_mut(), value) {
+                // Aggregates mostly keep their length, and then their place.
+                (Some(old), Some(new)) if old.len() == new.len() => old.copy_from_slice(new),
+                _ => {
+                    self.bytes -= value_bytes(slot);
+                    *slot = value.map(Into::into);
+                    self.bytes += value_bytes(slot);
+                }
             }
-            Some(slot) => {
-                self.bytes -= value_bytes(slot);
-                *slot = value.map(Into::into);
-                self.bytes += value_bytes(slot);
-            }
-            None => {
-                let slot: Slot = value.map(Into::into);
-                self.bytes += key.len() + value_bytes(&slot) + ROW_OVERHEAD_BYTES;
-                self.rows.insert(key.into(), slot);
-            }
+        } else if !self.run.set(key, value) {
+            let slot: Slot = value.map(Into::into);
+            self.bytes += row_bytes(key, &slot);
+            self.rows.insert(key.into(), slot);
         }
     }
 
@@ -81,36 +90,29 @@ impl Layer {
         if range.is_empty() {
             return;
         }
+        self.run.delete_range(range);
         // Split off what is hit instead of removing row by row: expiry drops most of a layer at once.
         let mut hit = self.rows.split_off(range.start);
         if let Some(end) = range.end {
             self.rows.append(&mut hit.split_off(end));
         }
-        self.bytes -= hit
-            .iter()
-            .map(|(key, slot)| row_bytes(key, slot))
-            .sum::<usize>();
+        self.bytes -= hit.iter().map(|(key, slot)| row_bytes(key, slot)).sum::<usize>();
         self.bytes += self.mask.add(range);
     }
 
     /// Lays `upper`, which is newer, over this layer and leaves `upper` empty.
     pub(crate) fn absorb(&mut self, upper: &mut Self) {
-        let upper = std::mem::take(upper);
         if self.is_empty() {
-            *self = upper;
+            std::mem::swap(self, upper);
             return;
         }
         for range in upper.mask.ranges() {
             self.delete_range(range);
         }
-        for (key, slot) in upper.rows {
-            let added = row_bytes(&key, &slot);
-            let key_bytes = key.len() + ROW_OVERHEAD_BYTES;
-            self.bytes += added;
-            if let Some(old) = self.rows.insert(key, slot) {
-                self.bytes -= key_bytes + value_bytes(&old);
-            }
+        for (key, value) in upper.rows_in(KeyRange::ALL) {
+            self.set(key, value);
         }
+        upper.clear();
     }
 
     /// Adds all changes to `batch`: ranges first, because the rows are newer.
@@ -118,32 +120,64 @@ impl Layer {
         for range in self.mask.ranges() {
             batch.delete_range(column, range);
         }
-        for (key, slot) in &self.rows {
-            match slot {
+        for (key, value) in self.rows_in(KeyRange::ALL) {
+            match value {
                 Some(value) => batch.put(column, key, value),
                 None => batch.delete(column, key),
             }
         }
     }
 
+    /// Forgets everything; memory for rows in order is kept for the next ones.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        self.run.clear();
+        self.rows.clear();
+        self.mask = Mask::default();
+        self.bytes = 0;
     }
 
-    /// The layer's own rows of `range`, deleted ones included.
-    pub(crate) fn rows_in<'a>(
-        &'a self,
-        range: KeyRange<'_>,
-    ) -> impl DoubleEndedIterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a {
+    /// The layer's own rows of `range`, ascending, deleted ones included.
+    pub(crate) fn rows_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
+        Merged {
+            left: self.run.rows_in(range).peekable(),
+            right: self.loose_in(range).peekable(),
+            first: Ordering::Less,
+        }
+    }
+
+    /// The layer's own rows of `range`, descending, deleted ones included.
+    pub(crate) fn rows_back_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
+        let (run, loose) = (self.run.rows_in(range).rev(), self.loose_in(range).rev());
+        Merged { left: run.peekable(), right: loose.peekable(), first: Ordering::Greater }
+    }
+
+    fn loose_in<'a>(&'a self, range: KeyRange<'_>) -> impl DoubleEndedIterator<Item = LayerRow<'a>> + use<'a> {
+        // The map panics on an empty range, and need not be asked when it has nothing.
         let found = (!range.is_empty() && !self.rows.is_empty()).then(|| {
             let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
-            self.rows
-                .range::<[u8], _>((Bound::Included(range.start), end))
+            self.rows.range::<[u8], _>((Bound::Included(range.start), end))
         });
-        found
-            .into_iter()
-            .flatten()
-            .map(|(key, slot)| (&**key, slot.as_deref()))
+        found.into_iter().flatten().map(|(key, slot)| (&**key, slot.as_deref()))
+    }
+}
+
+/// Two sequences sorted the same way, without a common key, as one. `first` is how the key that comes
+/// first compares to the other.
+struct Merged<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<'a>>> {
+    left: Peekable<L>,
+    right: Peekable<R>,
+    first: Ordering,
+}
+
+impl<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<'a>>> Iterator for Merged<'a, L, R> {
+    type Item = LayerRow<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match (self.left.peek(), self.right.peek()) {
+            (Some((left, _)), Some((right, _))) if left.cmp(right) != self.first => self.right.next(),
+            (Some(_), _) => self.left.next(),
+            (None, _) => self.right.next(),
+        }
     }
 }
 

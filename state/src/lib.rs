@@ -1,8 +1,8 @@
 //! The stores of a task: ordered rows, staged writes, changelog positions, key and value encodings.
 //!
-//! A task's rows lie in a [`Base`](store::Base) (RocksDB or memory) and are changed through a
-//! [`TaskStore`](staged::TaskStore), which writes the base only with the receipt of a published
-//! transaction. Beside it, [`OrderedStore`](ordered::OrderedStore) is the durable sorted map that a
+//! A task's rows lie in a [`Base`] (RocksDB or memory) and are changed through a
+//! [`TaskStore`], which writes the base only with the receipt of a published
+//! transaction. Beside it, [`OrderedStore`] is the durable sorted map that a
 //! log can stand on.
 //!
 //! Not here: Kafka, topics, windows, aggregates. A column is a number, a position is a number.
@@ -13,9 +13,11 @@
 mod layer;
 mod mask;
 mod rocks;
+mod run;
 
 pub mod batch;
 pub mod codec;
+pub mod directory;
 pub mod error;
 pub mod format;
 pub mod keys;
@@ -31,6 +33,7 @@ pub use rocks::ordered::{OrderedOptions, OrderedStore, Sync, WriteSet};
 
 pub use batch::{Batch, Change};
 pub use codec::CodecError;
+pub use directory::{StateDirectory, TaskDirectory, TaskName};
 pub use error::{StoreError, StoreRemedy};
 pub use format::{ColumnContents, Contents};
 pub use keys::{KeyError, KeyFamily, StateKey};

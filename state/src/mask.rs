@@ -26,17 +26,12 @@ impl Mask {
 
     pub(crate) fn covers(&self, key: &[u8]) -> bool {
         let after = self.ranges.partition_point(|(start, _)| &**start <= key);
-        let last = after
-            .checked_sub(1)
-            .and_then(|index| self.ranges.get(index));
+        let last = after.checked_sub(1).and_then(|index| self.ranges.get(index));
         last.is_some_and(|(_, end)| end.as_deref().is_none_or(|end| key < end))
     }
 
     pub(crate) fn ranges(&self) -> impl Iterator<Item = KeyRange<'_>> {
-        self.ranges.iter().map(|(start, end)| KeyRange {
-            start,
-            end: end.as_deref(),
-        })
+        self.ranges.iter().map(|(start, end)| KeyRange { start, end: end.as_deref() })
     }
 
     /// Adds `range`; answers how many bytes of bounds are kept more than before (fewer: 0).
@@ -45,12 +40,8 @@ impl Mask {
             return 0;
         }
         let bytes_before = self.bytes();
-        let first = self
-            .ranges
-            .partition_point(|(_, end)| !reaches(end.as_deref(), range.start));
-        let after = self
-            .ranges
-            .partition_point(|(start, _)| reaches(range.end, start));
+        let first = self.ranges.partition_point(|(_, end)| !reaches(end.as_deref(), range.start));
+        let after = self.ranges.partition_point(|(start, _)| reaches(range.end, start));
         let mut start: Box<[u8]> = range.start.into();
         let mut end: Option<Box<[u8]>> = range.end.map(Into::into);
         for (old_start, old_end) in self.ranges.drain(first..after) {
@@ -65,17 +56,12 @@ impl Mask {
     pub(crate) fn gaps<'a>(&'a self, range: KeyRange<'a>) -> Vec<KeyRange<'a>> {
         let mut gaps = Vec::new();
         let mut start = range.start;
-        let first = self
-            .ranges
-            .partition_point(|(_, end)| !reaches(end.as_deref(), start));
+        let first = self.ranges.partition_point(|(_, end)| !reaches(end.as_deref(), start));
         for (masked_from, masked_to) in self.ranges.iter().skip(first) {
             if range.end.is_some_and(|end| end <= &**masked_from) {
                 break;
             }
-            gaps.push(KeyRange {
-                start,
-                end: Some(masked_from),
-            });
+            gaps.push(KeyRange { start, end: Some(masked_from) });
             match masked_to {
                 Some(to) => start = start.max(to),
                 None => {
@@ -84,18 +70,12 @@ impl Mask {
                 }
             }
         }
-        gaps.push(KeyRange {
-            start,
-            end: range.end,
-        });
+        gaps.push(KeyRange { start, end: range.end });
         gaps.retain(|gap| !gap.is_empty());
         gaps
     }
 
     fn bytes(&self) -> usize {
-        self.ranges
-            .iter()
-            .map(|(start, end)| start.len() + end.as_ref().map_or(0, |end| end.len()))
-            .sum()
+        self.ranges.iter().map(|(start, end)| start.len() + end.as_ref().map_or(0, |end| end.len())).sum()
     }
 }

@@ -36,10 +36,7 @@ impl MemoryBase {
     /// An empty base that also flushes by itself, right after the batch that brings the unflushed
     /// bytes to `bytes`, as a base on disk does when its memtable is full.
     pub fn flushing_after(bytes: usize) -> Self {
-        Self {
-            flush_after_bytes: Some(bytes),
-            ..Self::default()
-        }
+        Self { flush_after_bytes: Some(bytes), ..Self::default() }
     }
 
     /// What a crash does: everything written since the last flush is gone, positions included.
@@ -104,12 +101,7 @@ fn rows_in<'a>(
 }
 
 impl Base for MemoryBase {
-    fn read(
-        &self,
-        column: ColumnId,
-        key: &[u8],
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool, StoreError> {
+    fn read(&self, column: ColumnId, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
         let value = self.columns.get(&column).and_then(|rows| rows.get(key));
         if let Some(value) = value {
             visit(value);
@@ -117,12 +109,7 @@ impl Base for MemoryBase {
         Ok(value.is_some())
     }
 
-    fn scan(
-        &self,
-        column: ColumnId,
-        range: KeyRange<'_>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, column: ColumnId, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         if let Some(rows) = self.columns.get(&column) {
             for (key, value) in rows_in(rows, range) {
                 if visit(key, value) == ControlFlow::Break(()) {
@@ -135,9 +122,7 @@ impl Base for MemoryBase {
 
     fn last(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
         let rows = self.columns.get(&column);
-        Ok(rows
-            .and_then(|rows| rows_in(rows, range).next_back())
-            .map(|(key, value)| (key.clone(), value.clone())))
+        Ok(rows.and_then(|rows| rows_in(rows, range).next_back()).map(|(key, value)| (key.clone(), value.clone())))
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -161,10 +146,7 @@ impl Base for MemoryBase {
             self.positions_before.entry(column).or_insert(old);
         }
         self.unflushed_bytes += batch.bytes();
-        if self
-            .flush_after_bytes
-            .is_some_and(|bytes| self.unflushed_bytes >= bytes)
-        {
+        if self.flush_after_bytes.is_some_and(|bytes| self.unflushed_bytes >= bytes) {
             self.remember_flushed();
         }
         Ok(())

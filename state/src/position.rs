@@ -18,10 +18,7 @@ impl Position {
 
     /// The position that [`Self::to_bytes`] wrote, or `None` for any other length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes
-            .try_into()
-            .ok()
-            .map(|bytes| Self(u64::from_be_bytes(bytes)))
+        bytes.try_into().ok().map(|bytes| Self(u64::from_be_bytes(bytes)))
     }
 }
 

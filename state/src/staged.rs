@@ -33,7 +33,8 @@ pub trait Receipt {
     fn position(&self, column: ColumnId) -> Option<Position>;
 }
 
-/// The bounds of a [`TaskStore`]'s memory.
+/// The bounds of one [`TaskStore`]'s memory. They are not part of [`crate::MemoryBudget`]: whoever opens
+/// many tasks divides what he has among them.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskStoreLimits {
     /// From this size on, [`TaskStore::is_full`] asks for a commit.
@@ -44,10 +45,7 @@ pub struct TaskStoreLimits {
 
 impl Default for TaskStoreLimits {
     fn default() -> Self {
-        Self {
-            staged_bytes_max: 16 << 20,
-            applied_bytes_max: 4 << 20,
-        }
+        Self { staged_bytes_max: 16 << 20, applied_bytes_max: 4 << 20 }
     }
 }
 
@@ -83,11 +81,7 @@ struct Column {
 impl<B: Base, R: Receipt> TaskStore<B, R> {
     /// The rows of `base`, with nothing staged. `columns` are those that [`Self::apply`] asks the receipt
     /// about, besides those that have been written through this value.
-    pub fn new(
-        base: B,
-        columns: impl IntoIterator<Item = ColumnId>,
-        limits: TaskStoreLimits,
-    ) -> Self {
+    pub fn new(base: B, columns: impl IntoIterator<Item = ColumnId>, limits: TaskStoreLimits) -> Self {
         let mut store = Self {
             base,
             columns: Vec::new(),
@@ -120,9 +114,7 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         }
         let mut use_value = Some(use_value);
         let mut answer = None;
-        self.base.read(column, key, &mut |value| {
-            answer = use_value.take().map(|use_value| use_value(value))
-        })?;
+        self.base.read(column, key, &mut |value| answer = use_value.take().map(|use_value| use_value(value)))?;
         Ok(answer)
     }
 
@@ -272,18 +264,11 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         change(staged);
         let after = staged.bytes();
         self.staged_bytes = self.staged_bytes + after - before;
-        if self.is_full() {
-            Room::Full
-        } else {
-            Room::Left
-        }
+        if self.is_full() { Room::Full } else { Room::Left }
     }
 
     fn applied_bytes(&self) -> usize {
-        self.columns
-            .iter()
-            .map(|layers| layers.applied.bytes())
-            .sum()
+        self.columns.iter().map(|layers| layers.applied.bytes()).sum()
     }
 
     fn write_if_large(&mut self) -> Result<(), StoreError> {
@@ -317,16 +302,10 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
 impl Column {
     /// The rows of both layers as one ascending sequence; `None` for keys deleted by a row of their own.
     /// Keys deleted only by a mask are left out.
-    fn upper_rows<'a>(
-        &'a self,
-        range: KeyRange<'_>,
-    ) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a {
+    fn upper_rows<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a {
         let mut staged = self.staged.rows_in(range).peekable();
         let staged_mask = self.staged.mask();
-        let applied = self
-            .applied
-            .rows_in(range)
-            .filter(|(key, _)| !staged_mask.covers(key));
+        let applied = self.applied.rows_in(range).filter(|(key, _)| !staged_mask.covers(key));
         let mut applied = applied.peekable();
         std::iter::from_fn(move || match (staged.peek(), applied.peek()) {
             (Some((upper, _)), Some((lower, _))) => {
@@ -346,13 +325,9 @@ impl Column {
 
     /// The greatest row of both layers, deleted ones included.
     fn upper_last<'a>(&'a self, range: KeyRange<'_>) -> Option<(&'a [u8], Option<&'a [u8]>)> {
-        let staged = self.staged.rows_in(range).next_back();
+        let staged = self.staged.rows_back_in(range).next();
         let staged_mask = self.staged.mask();
-        let applied = self
-            .applied
-            .rows_in(range)
-            .rev()
-            .find(|(key, _)| !staged_mask.covers(key));
+        let applied = self.applied.rows_back_in(range).find(|(key, _)| !staged_mask.covers(key));
         match (staged, applied) {
             (Some(upper), Some(lower)) if lower.0 > upper.0 => Some(lower),
             (Some(upper), _) => Some(upper),
@@ -366,10 +341,7 @@ impl Column {
         range: KeyRange<'r>,
         mut read: impl FnMut(&[KeyRange<'_>]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        match (
-            self.staged.mask().is_empty(),
-            self.applied.mask().is_empty(),
-        ) {
+        match (self.staged.mask().is_empty(), self.applied.mask().is_empty()) {
             (true, true) => read(&[range]),
             (false, true) => read(&self.staged.mask().gaps(range)),
             (true, false) => read(&self.applied.mask().gaps(range)),
@@ -423,25 +395,14 @@ impl Column {
         Ok(())
     }
 
-    fn last<B: Base>(
-        &self,
-        base: &B,
-        column: ColumnId,
-        range: KeyRange<'_>,
-    ) -> Result<Option<Row>, StoreError> {
+    fn last<B: Base>(&self, base: &B, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
         // Each round that does not answer meets a deleted row of a layer and goes on below it.
         let mut end: Option<Vec<u8>> = range.end.map(Into::into);
         loop {
-            let below = KeyRange {
-                start: range.start,
-                end: end.as_deref(),
-            };
+            let below = KeyRange { start: range.start, end: end.as_deref() };
             let upper = self.upper_last(below);
             let mut lower = None;
-            let above_upper = KeyRange {
-                start: upper.map_or(range.start, |(key, _)| key),
-                end: end.as_deref(),
-            };
+            let above_upper = KeyRange { start: upper.map_or(range.start, |(key, _)| key), end: end.as_deref() };
             self.unmasked(above_upper, |gaps| {
                 for gap in gaps.iter().rev() {
                     lower = base.last(column, *gap)?;

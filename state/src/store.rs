@@ -32,17 +32,11 @@ pub struct KeyRange<'a> {
 
 impl<'a> KeyRange<'a> {
     /// Every key.
-    pub const ALL: KeyRange<'static> = KeyRange {
-        start: &[],
-        end: None,
-    };
+    pub const ALL: KeyRange<'static> = KeyRange { start: &[], end: None };
 
     /// Keys from `start` to before `end`.
     pub fn new(start: &'a [u8], end: &'a [u8]) -> Self {
-        Self {
-            start,
-            end: Some(end),
-        }
+        Self { start, end: Some(end) }
     }
 
     /// Keys from `start` on.
@@ -52,10 +46,7 @@ impl<'a> KeyRange<'a> {
 
     /// Keys before `end`.
     pub fn before(end: &'a [u8]) -> Self {
-        Self {
-            start: &[],
-            end: Some(end),
-        }
+        Self { start: &[], end: Some(end) }
     }
 
     /// Whether no key can be in this range.
@@ -81,10 +72,7 @@ pub struct OwnedRange {
 impl OwnedRange {
     /// This range, borrowed.
     pub fn as_range(&self) -> KeyRange<'_> {
-        KeyRange {
-            start: &self.start,
-            end: self.end.as_deref(),
-        }
+        KeyRange { start: &self.start, end: self.end.as_deref() }
     }
 
     /// All keys that begin with `prefix`.
@@ -95,10 +83,7 @@ impl OwnedRange {
         if let Some(last) = end.last_mut() {
             *last += 1;
         }
-        Self {
-            start: prefix.to_vec(),
-            end: (!end.is_empty()).then_some(end),
-        }
+        Self { start: prefix.to_vec(), end: (!end.is_empty()).then_some(end) }
     }
 }
 
@@ -113,12 +98,7 @@ pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 /// A column that was never written is empty, and its position is `None`.
 pub trait Base {
     /// Calls `visit` with the value of `key` without copying it; answers whether there is one.
-    fn read(
-        &self,
-        column: ColumnId,
-        key: &[u8],
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool, StoreError>;
+    fn read(&self, column: ColumnId, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError>;
 
     /// The value of `key`.
     fn get(&self, column: ColumnId, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -129,12 +109,7 @@ pub trait Base {
 
     /// Calls `visit` for the rows of `range` in ascending order of their keys, until it breaks.
     /// After an error, rows already visited were right; those after them are not known.
-    fn scan(
-        &self,
-        column: ColumnId,
-        range: KeyRange<'_>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, column: ColumnId, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// The row with the greatest key of `range`.
     fn last(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError>;

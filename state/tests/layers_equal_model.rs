@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use state::{
-    Base, Batch, Change, ColumnId, KeyRange, MemoryBase, Position, Receipt, Row, StoreError,
-    TaskStore, TaskStoreLimits, Visit,
+    Base, Batch, Change, ColumnId, KeyRange, MemoryBase, Position, Receipt, Row, StoreError, TaskStore,
+    TaskStoreLimits, Visit,
 };
 
 const COLUMNS: [ColumnId; 2] = [ColumnId(0), ColumnId(3)];
@@ -82,8 +82,7 @@ impl Model {
             }
             Change::DeleteRange { range } => {
                 rows.retain(|key, _| {
-                    key.as_slice() < range.start
-                        || range.end.is_some_and(|end| key.as_slice() >= end)
+                    key.as_slice() < range.start || range.end.is_some_and(|end| key.as_slice() >= end)
                 });
             }
         }
@@ -99,20 +98,10 @@ struct Counting {
 }
 
 impl Base for Counting {
-    fn read(
-        &self,
-        column: ColumnId,
-        key: &[u8],
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool, StoreError> {
+    fn read(&self, column: ColumnId, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
         self.base.read(column, key, visit)
     }
-    fn scan(
-        &self,
-        column: ColumnId,
-        range: KeyRange<'_>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, column: ColumnId, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.base.scan(column, range, visit)
     }
     fn last(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
@@ -120,10 +109,7 @@ impl Base for Counting {
     }
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.batches += 1;
-        self.rows += batch
-            .changes()
-            .filter(|(_, change)| !matches!(change, Change::DeleteRange { .. }))
-            .count();
+        self.rows += batch.changes().filter(|(_, change)| !matches!(change, Change::DeleteRange { .. })).count();
         self.base.write(batch)
     }
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -147,11 +133,7 @@ fn collect(store: &Store, column: ColumnId, range: KeyRange<'_>, most: usize) ->
     store
         .scan(column, range, |key, value| {
             rows.push((key.to_vec(), value.to_vec()));
-            if rows.len() < most {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .unwrap();
     rows
@@ -163,37 +145,20 @@ type Probe = (Vec<u8>, Option<Vec<u8>>, usize);
 fn check_equal(store: &Store, staged: &mut Model, committed: &Model, probes: &[Probe]) {
     for column in COLUMNS {
         let rows = staged.rows(column).clone();
-        assert_eq!(
-            store.position(column).unwrap(),
-            committed.positions.get(&column).copied()
-        );
+        assert_eq!(store.position(column).unwrap(), committed.positions.get(&column).copied());
         for (start, end, most) in probes {
-            let range = KeyRange {
-                start,
-                end: end.as_deref(),
-            };
-            let inside = rows
-                .iter()
-                .filter(|(key, _)| range.contains(key))
-                .map(|(k, v)| (k.clone(), v.clone()));
+            let range = KeyRange { start, end: end.as_deref() };
+            let inside = rows.iter().filter(|(key, _)| range.contains(key)).map(|(k, v)| (k.clone(), v.clone()));
             let inside: Vec<Row> = inside.collect();
-            assert_eq!(
-                collect(store, column, range, *most),
-                inside[..inside.len().min(*most)],
-                "{range:?}"
-            );
-            assert_eq!(
-                store.last(column, range).unwrap(),
-                inside.last().cloned(),
-                "last of {range:?}"
-            );
+            assert_eq!(collect(store, column, range, *most), inside[..inside.len().min(*most)], "{range:?}");
+            assert_eq!(store.last(column, range).unwrap(), inside.last().cloned(), "last of {range:?}");
             assert_eq!(store.get(column, start).unwrap(), rows.get(start).cloned());
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_read_equals_the_model(
@@ -296,14 +261,10 @@ fn rows_overwritten_or_expired_before_the_bound_never_reach_the_base() {
             store.put(column, &[key], &commit.to_be_bytes());
         }
         store.put(column, &[200, commit as u8], b"short-lived");
-        store
-            .apply(&Published(BTreeMap::from([(column, Position(commit))])))
-            .unwrap();
+        store.apply(&Published(BTreeMap::from([(column, Position(commit))]))).unwrap();
     }
     store.delete_range(column, KeyRange::from(&[200]));
-    store
-        .apply(&Published(BTreeMap::from([(column, Position(100))])))
-        .unwrap();
+    store.apply(&Published(BTreeMap::from([(column, Position(100))]))).unwrap();
     assert_eq!(store.base().batches, 0);
     store.flush().unwrap();
     assert_eq!((store.base().batches, store.base().rows), (1, 10));
@@ -312,15 +273,9 @@ fn rows_overwritten_or_expired_before_the_bound_never_reach_the_base() {
 
 #[test]
 fn a_full_transaction_says_so_and_empties_on_commit_and_on_abort() {
-    let limits = TaskStoreLimits {
-        staged_bytes_max: 1000,
-        ..TaskStoreLimits::default()
-    };
-    let mut store: TaskStore<MemoryBase, Published> =
-        TaskStore::new(MemoryBase::new(), COLUMNS, limits);
-    for end in [TaskStore::discard as fn(&mut Store), |store| {
-        store.apply(&Published(BTreeMap::new())).unwrap()
-    }] {
+    let limits = TaskStoreLimits { staged_bytes_max: 1000, ..TaskStoreLimits::default() };
+    let mut store: TaskStore<MemoryBase, Published> = TaskStore::new(MemoryBase::new(), COLUMNS, limits);
+    for end in [TaskStore::discard as fn(&mut Store), |store| store.apply(&Published(BTreeMap::new())).unwrap()] {
         let mut key = 0u16;
         while store.put(ColumnId(1), &key.to_be_bytes(), &[0; 40]) == state::Room::Left {
             key += 1;

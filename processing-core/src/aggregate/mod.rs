@@ -1,10 +1,66 @@
 //! Aggregates: commutative folds that can be merged, and the ready-made ones.
 //!
-//! Not here: windows, stores, time. Each ready-made aggregate has a file of its own.
+//! Not here: windows, stores, time. Each ready-made aggregate has a file of its own, in two halves:
+//! the *state* ([`Count`], [`Sum`], [`Distinct`] and so on), plain data that is stored, merged and
+//! answers questions, and the *recipe* (what [`count`], [`sum`], [`distinct`] return), which holds
+//! the user's closure. A user's own [`Aggregate`] may hold such states as fields.
+//!
+//! ```
+//! use processing_core::aggregate::{Fold, count, mean, sum};
+//!
+//! struct Trip { fare_cents: i64, seconds: u32 }
+//! let recipe = (count(), sum(|t: &Trip| t.fare_cents), mean(|t: &Trip| t.seconds));
+//!
+//! let mut state = Default::default();
+//! recipe.add(&mut state, &Trip { fare_cents: 900, seconds: 61 });
+//! recipe.add(&mut state, &Trip { fare_cents: 400, seconds: 60 });
+//! let (trips, fares, seconds) = state;
+//! assert_eq!((trips.get(), fares.get()), (2, 1300));
+//! assert_eq!(seconds.rounded(1).unwrap().to_string(), "60.5");
+//! ```
+//!
+//! A closure names its event's type, as above. Where the event borrows (`Search<'a>`) and a recipe must
+//! fit every lifetime, give a named function, since a closure is inferred for one lifetime only:
+//!
+//! ```
+//! use processing_core::aggregate::{Fold, distinct};
+//!
+//! struct Search<'a> { user: &'a str }
+//! fn user<'e>(search: &'e Search<'_>) -> &'e str { search.user }
+//! fn any_lifetime(_: impl for<'a> Fold<Search<'a>>) {}
+//! any_lifetime(distinct(user));
+//! ```
+//!
 //! Invariant: for every aggregate marked [`Exactness::Exact`], any order and any grouping of `add`
 //! and `merge` gives the same answer; a property test holds each of them to it.
 
 use serde::{Serialize, de::DeserializeOwned};
+
+mod count;
+mod distinct;
+mod fixed_point;
+mod frequent_items;
+#[cfg(test)]
+mod laws;
+mod max;
+mod mean;
+mod min;
+mod of_aggregate;
+mod sketch_bytes;
+mod sum;
+mod top_k;
+mod tuple;
+
+pub use count::{Count, CountFold, count};
+pub use distinct::{Distinct, DistinctFold, DistinctHashFold, distinct, distinct_hash};
+pub use fixed_point::{Decimal, scaled};
+pub use frequent_items::{Frequency, FrequentItem, FrequentItems, FrequentItemsFold, frequent_items};
+pub use max::{Max, MaxFold, max};
+pub use mean::{Mean, MeanFold, mean};
+pub use min::{Min, MinFold, min};
+pub use of_aggregate::{OfAggregate, fold_of};
+pub use sum::{Sum, SumFold, sum};
+pub use top_k::{Ranked, TopK, TopKFold, TopKRefFold, top_k, top_k_ref};
 
 /// Whether an aggregate's answer depends on the order in which it saw its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +84,12 @@ pub trait Mergeable: Default + Clone + Serialize + DeserializeOwned + Send + 'st
 
     /// Joins `other` into this value.
     fn merge(&mut self, other: &Self);
+
+    /// About how many bytes this value holds outside of itself, for the bound of the caches that
+    /// keep decoded values; 0 for plain numbers.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// A value that events are folded into; what a user writes for aggregates of their own.

@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Cleanup, FetchEpoch, FreeReader, GroupSource, Log, LogError, Membership, Polled, Publish,
-    Published, Read, TopicSettings, Transaction, TransactionalId,
+    Cleanup, FetchEpoch, FreeReader, GroupSource, Log, LogError, Membership, Polled, Publish, Published, Read,
+    TopicSettings, Transaction, TransactionalId,
 };
 use crate::batch::{Headers, RecordBatch, RecordRef};
 use crate::record::{LogTime, Offset, TopicName, TopicPartition};
@@ -83,12 +83,7 @@ pub(in crate::log) use for_every_case;
 const PATIENCE: usize = 2_000;
 
 fn settings(partitions: u32) -> TopicSettings {
-    TopicSettings {
-        partitions,
-        cleanup: Cleanup::Delete,
-        retention_ms: None,
-        log_append_time: false,
-    }
+    TopicSettings { partitions, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false }
 }
 
 fn with_topic(make: Make<'_>, name: &str, partitions: u32) -> Arc<dyn Log> {
@@ -98,10 +93,7 @@ fn with_topic(make: Make<'_>, name: &str, partitions: u32) -> Arc<dyn Log> {
 }
 
 fn add_topic(log: &dyn Log, name: &str, partitions: u32) {
-    log.admin()
-        .unwrap()
-        .create_topic(&TopicName::new(name), settings(partitions))
-        .unwrap();
+    log.admin().unwrap().create_topic(&TopicName::new(name), settings(partitions)).unwrap();
 }
 
 fn tp(topic: &str, partition: u32) -> TopicPartition {
@@ -156,10 +148,7 @@ fn published(answer: Publish) -> Published {
 }
 
 fn fenced(answer: Publish) {
-    assert!(
-        matches!(answer, Publish::Fenced(_)),
-        "expected Fenced, got {answer:?}"
-    );
+    assert!(matches!(answer, Publish::Fenced(_)), "expected Fenced, got {answer:?}");
 }
 
 /// Publishes `values` to one partition with a producer of its own and no positions.
@@ -178,12 +167,7 @@ fn send_all(log: &dyn Log, to: &TopicPartition, batch: &RecordBatch) -> Publishe
 
 /// A member without anchors: it lends its metadata to producers that read nothing.
 fn member_of(log: &dyn Log, group: &str) -> Box<dyn GroupSource> {
-    log.group_source(Membership {
-        group: group.to_owned(),
-        instance: "only".to_owned(),
-        anchors: vec![],
-    })
-    .unwrap()
+    log.group_source(Membership { group: group.to_owned(), instance: "only".to_owned(), anchors: vec![] }).unwrap()
 }
 
 /// Repeats what answers `Retry`, as a worker does.
@@ -205,10 +189,7 @@ fn contents(log: &dyn Log, partition: &TopicPartition) -> Vec<(Offset, String)> 
 }
 
 fn values(log: &dyn Log, partition: &TopicPartition) -> Vec<String> {
-    contents(log, partition)
-        .into_iter()
-        .map(|(_, value)| value)
-        .collect()
+    contents(log, partition).into_iter().map(|(_, value)| value).collect()
 }
 
 /// Reads from `from` to the end; also tells where the end stood.
@@ -222,10 +203,7 @@ fn read_to_end(
     for _ in 0..PATIENCE {
         match patiently(|| reader.read(partition, from, &mut batch)) {
             Read::Records(next) => {
-                assert!(
-                    !batch.is_empty(),
-                    "`Records` of {partition} without a record"
-                );
+                assert!(!batch.is_empty(), "`Records` of {partition} without a record");
                 take(&batch, from, next, &mut found);
                 from = next;
             }
@@ -244,16 +222,9 @@ fn read_to_end(
 fn take(batch: &RecordBatch, from: Offset, next: Offset, into: &mut Vec<(Offset, String)>) {
     let mut least = from;
     for record in batch.iter() {
-        assert!(
-            record.offset >= least,
-            "offset {} where {least} is the least",
-            record.offset
-        );
+        assert!(record.offset >= least, "offset {} where {least} is the least", record.offset);
         least = record.offset.next();
-        into.push((
-            record.offset,
-            String::from_utf8(record.value.unwrap().to_vec()).unwrap(),
-        ));
+        into.push((record.offset, String::from_utf8(record.value.unwrap().to_vec()).unwrap()));
     }
     assert!(next >= least, "reading goes on at {next}, below {least}");
 }
@@ -295,11 +266,7 @@ impl Watched {
         }
         match polled {
             Polled::Nothing => return Ok(false),
-            Polled::Records {
-                partition,
-                next,
-                epoch,
-            } => {
+            Polled::Records { partition, next, epoch } => {
                 assert_eq!(epoch, self.epoch, "records of another epoch of {partition}");
                 let from = self.positions[&partition];
                 let into = self.records.entry(partition.clone()).or_default();
@@ -309,18 +276,12 @@ impl Watched {
             Polled::Assigned(partitions) => {
                 for partition in partitions {
                     self.revoked.remove(&partition);
-                    assert!(
-                        self.held.insert(partition.clone()),
-                        "{partition} assigned twice"
-                    );
+                    assert!(self.held.insert(partition.clone()), "{partition} assigned twice");
                 }
             }
             Polled::Revoked(partitions) => {
                 for partition in partitions {
-                    assert!(
-                        self.held.remove(&partition),
-                        "{partition} revoked, not held"
-                    );
+                    assert!(self.held.remove(&partition), "{partition} revoked, not held");
                     self.revoked.insert(partition);
                 }
             }
@@ -348,12 +309,7 @@ impl Watched {
     }
 
     fn values(&self, partition: &TopicPartition) -> Vec<String> {
-        self.records
-            .get(partition)
-            .into_iter()
-            .flatten()
-            .map(|(_, value)| value.clone())
-            .collect()
+        self.records.get(partition).into_iter().flatten().map(|(_, value)| value.clone()).collect()
     }
 }
 

@@ -58,10 +58,7 @@ pub(super) fn take_escaped(bytes: &mut &[u8], what: &'static str) -> Result<Vec<
     let mut whole = Vec::new();
     let mut rest = *bytes;
     loop {
-        let zero = rest
-            .iter()
-            .position(|byte| *byte == 0)
-            .ok_or(KeyError::Short { what })?;
+        let zero = rest.iter().position(|byte| *byte == 0).ok_or(KeyError::Short { what })?;
         let (plain, from_zero) = rest.split_at(zero);
         whole.extend_from_slice(plain);
         match from_zero {
@@ -74,10 +71,7 @@ pub(super) fn take_escaped(bytes: &mut &[u8], what: &'static str) -> Result<Vec<
                 return Ok(whole);
             }
             [_, other, ..] => {
-                return Err(KeyError::Malformed {
-                    what,
-                    detail: format!("byte {other} follows a zero"),
-                });
+                return Err(KeyError::Malformed { what, detail: format!("byte {other} follows a zero") });
             }
             _ => return Err(KeyError::Short { what }),
         }
@@ -87,13 +81,7 @@ pub(super) fn take_escaped(bytes: &mut &[u8], what: &'static str) -> Result<Vec<
 /// Reads a key that has a form of known length through [`StateKey::decode_part`].
 fn whole<K: StateKey>(mut bytes: &[u8]) -> Result<K, KeyError> {
     let key = K::decode_part(&mut bytes)?;
-    if bytes.is_empty() {
-        Ok(key)
-    } else {
-        Err(KeyError::Surplus {
-            what: std::any::type_name::<K>(),
-        })
-    }
+    if bytes.is_empty() { Ok(key) } else { Err(KeyError::Surplus { what: std::any::type_name::<K>() }) }
 }
 
 impl StateKey for () {
@@ -127,10 +115,7 @@ impl StateKey for bool {
         match u8::decode_part(bytes)? {
             0 => Ok(false),
             1 => Ok(true),
-            other => Err(KeyError::Malformed {
-                what: "bool",
-                detail: format!("found {other}"),
-            }),
+            other => Err(KeyError::Malformed { what: "bool", detail: format!("found {other}") }),
         }
     }
 }
@@ -166,10 +151,7 @@ integer_keys! {
 }
 
 fn text(bytes: &[u8]) -> Result<&str, KeyError> {
-    std::str::from_utf8(bytes).map_err(|error| KeyError::Malformed {
-        what: "text",
-        detail: error.to_string(),
-    })
+    std::str::from_utf8(bytes).map_err(|error| KeyError::Malformed { what: "text", detail: error.to_string() })
 }
 
 impl StateKey for String {
@@ -242,11 +224,7 @@ impl<A: StateKey, B: StateKey, C: StateKey> StateKey for (A, B, C) {
     }
 
     fn decode(mut bytes: &[u8]) -> Result<Self, KeyError> {
-        Ok((
-            A::decode_part(&mut bytes)?,
-            B::decode_part(&mut bytes)?,
-            C::decode(bytes)?,
-        ))
+        Ok((A::decode_part(&mut bytes)?, B::decode_part(&mut bytes)?, C::decode(bytes)?))
     }
 
     fn encode_part(&self, out: &mut Vec<u8>) {
@@ -256,11 +234,7 @@ impl<A: StateKey, B: StateKey, C: StateKey> StateKey for (A, B, C) {
     }
 
     fn decode_part(bytes: &mut &[u8]) -> Result<Self, KeyError> {
-        Ok((
-            A::decode_part(bytes)?,
-            B::decode_part(bytes)?,
-            C::decode_part(bytes)?,
-        ))
+        Ok((A::decode_part(bytes)?, B::decode_part(bytes)?, C::decode_part(bytes)?))
     }
 }
 
@@ -294,13 +268,7 @@ mod tests {
         assert_eq!(&K::decode_part(&mut rest).unwrap(), a);
         assert_eq!(rest, behind);
         if a != b {
-            assert_eq!(
-                [&part(a)[..], &[255]]
-                    .concat()
-                    .cmp(&[&part(b)[..], &[0]].concat()),
-                a.cmp(b),
-                "{a:?} {b:?}"
-            );
+            assert_eq!([&part(a)[..], &[255]].concat().cmp(&[&part(b)[..], &[0]].concat()), a.cmp(b), "{a:?} {b:?}");
         }
     }
 
@@ -319,11 +287,7 @@ mod tests {
     }
 
     fn awkward_text() -> impl Strategy<Value = String> {
-        vec(
-            prop::sample::select(vec!['\0', '\u{1}', 'a', 'é', '\u{10FFFF}']),
-            0..4,
-        )
-        .prop_map(String::from_iter)
+        vec(prop::sample::select(vec!['\0', '\u{1}', 'a', 'é', '\u{10FFFF}']), 0..4).prop_map(String::from_iter)
     }
 
     fn awkward_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -376,10 +340,7 @@ mod tests {
     fn golden_bytes() {
         assert_eq!(bytes(&()), []);
         assert_eq!(bytes(&(true, -1i32, 2u16)), [1, 0x7F, 255, 255, 255, 0, 2]);
-        assert_eq!(
-            bytes(&("a\0".to_owned(), "b\0".to_owned())),
-            [b'a', 0, 255, 0, 0, b'b', 0]
-        );
+        assert_eq!(bytes(&("a\0".to_owned(), "b\0".to_owned())), [b'a', 0, 255, 0, 0, b'b', 0]);
         assert_eq!(bytes(&CompactString::from("Évora")), "Évora".as_bytes());
         assert_eq!(part(&"x".to_owned()), [b'x', 0, 0]);
     }

@@ -69,18 +69,9 @@ impl MetaKey {
         match *self {
             Self::CommitRecord | Self::StateEpoch => {}
             Self::ClosingCursor(column) | Self::RewriteCursor(column) => out.push(column.0),
-            Self::UpstreamTime {
-                stage: group,
-                task: member,
-            }
-            | Self::SourceTime {
-                input: group,
-                partition: member,
-            }
-            | Self::RepeatGuard {
-                input: group,
-                partition: member,
-            } => {
+            Self::UpstreamTime { stage: group, task: member }
+            | Self::SourceTime { input: group, partition: member }
+            | Self::RepeatGuard { input: group, partition: member } => {
                 out.extend_from_slice(&group.to_be_bytes());
                 out.extend_from_slice(&member.to_be_bytes());
             }
@@ -107,10 +98,9 @@ impl MetaKey {
             6 => fixed(rest).map(|operator| Self::OperatorProgress(u16::from_be_bytes(operator))),
             7 => member(rest).map(|(input, partition)| Self::RepeatGuard { input, partition }),
             8 => fixed(rest).map(|[column]| Self::RewriteCursor(ColumnId(column))),
-            kind => Err(KeyError::Malformed {
-                what: WHAT,
-                detail: format!("kind {kind} is not known to this program"),
-            }),
+            kind => {
+                Err(KeyError::Malformed { what: WHAT, detail: format!("kind {kind} is not known to this program") })
+            }
         }
     }
 
@@ -126,13 +116,7 @@ impl MetaKey {
 
     /// All source times.
     pub fn source_times() -> OwnedRange {
-        OwnedRange::of_prefix(
-            &Self::SourceTime {
-                input: 0,
-                partition: 0,
-            }
-            .to_bytes()[..1],
-        )
+        OwnedRange::of_prefix(&Self::SourceTime { input: 0, partition: 0 }.to_bytes()[..1])
     }
 
     fn kind(&self) -> u8 {
@@ -154,11 +138,7 @@ fn nothing(rest: &[u8]) -> Result<(), KeyError> {
 }
 
 fn fixed<const N: usize>(rest: &[u8]) -> Result<[u8; N], KeyError> {
-    let error = if rest.len() < N {
-        KeyError::Short { what: WHAT }
-    } else {
-        KeyError::Surplus { what: WHAT }
-    };
+    let error = if rest.len() < N { KeyError::Short { what: WHAT } } else { KeyError::Surplus { what: WHAT } };
     rest.try_into().map_err(|_| error)
 }
 
@@ -174,26 +154,15 @@ mod tests {
     use super::*;
 
     fn key() -> impl Strategy<Value = MetaKey> {
-        (0..8, any::<u8>(), any::<u16>(), any::<u32>()).prop_map(|(kind, column, group, member)| {
-            match kind {
-                0 => MetaKey::CommitRecord,
-                1 => MetaKey::ClosingCursor(ColumnId(column)),
-                2 => MetaKey::UpstreamTime {
-                    stage: group,
-                    task: member,
-                },
-                3 => MetaKey::SourceTime {
-                    input: group,
-                    partition: member,
-                },
-                4 => MetaKey::StateEpoch,
-                5 => MetaKey::OperatorProgress(group),
-                6 => MetaKey::RepeatGuard {
-                    input: group,
-                    partition: member,
-                },
-                _ => MetaKey::RewriteCursor(ColumnId(column)),
-            }
+        (0..8, any::<u8>(), any::<u16>(), any::<u32>()).prop_map(|(kind, column, group, member)| match kind {
+            0 => MetaKey::CommitRecord,
+            1 => MetaKey::ClosingCursor(ColumnId(column)),
+            2 => MetaKey::UpstreamTime { stage: group, task: member },
+            3 => MetaKey::SourceTime { input: group, partition: member },
+            4 => MetaKey::StateEpoch,
+            5 => MetaKey::OperatorProgress(group),
+            6 => MetaKey::RepeatGuard { input: group, partition: member },
+            _ => MetaKey::RewriteCursor(ColumnId(column)),
         })
     }
 
@@ -225,29 +194,11 @@ mod tests {
         let table: [(MetaKey, &[u8]); 8] = [
             (MetaKey::CommitRecord, &[1]),
             (MetaKey::ClosingCursor(ColumnId(9)), &[2, 9]),
-            (
-                MetaKey::UpstreamTime {
-                    stage: 258,
-                    task: 3,
-                },
-                &[3, 1, 2, 0, 0, 0, 3],
-            ),
-            (
-                MetaKey::SourceTime {
-                    input: 1,
-                    partition: 65_536,
-                },
-                &[4, 0, 1, 0, 1, 0, 0],
-            ),
+            (MetaKey::UpstreamTime { stage: 258, task: 3 }, &[3, 1, 2, 0, 0, 0, 3]),
+            (MetaKey::SourceTime { input: 1, partition: 65_536 }, &[4, 0, 1, 0, 1, 0, 0]),
             (MetaKey::StateEpoch, &[5]),
             (MetaKey::OperatorProgress(7), &[6, 0, 7]),
-            (
-                MetaKey::RepeatGuard {
-                    input: 0,
-                    partition: 2,
-                },
-                &[7, 0, 0, 0, 0, 0, 2],
-            ),
+            (MetaKey::RepeatGuard { input: 0, partition: 2 }, &[7, 0, 0, 0, 0, 0, 2]),
             (MetaKey::RewriteCursor(ColumnId(0)), &[8, 0]),
         ];
         for (key, bytes) in table {

@@ -67,9 +67,7 @@ pub enum KeyError {
         what: &'static str,
     },
     /// The key has bytes behind its last part.
-    #[error(
-        "stored {what} has bytes that belong to nothing; the store is damaged or holds something else"
-    )]
+    #[error("stored {what} has bytes that belong to nothing; the store is damaged or holds something else")]
     Surplus {
         /// The kind of key or part.
         what: &'static str,

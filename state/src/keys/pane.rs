@@ -49,11 +49,7 @@ impl<'a> PaneKey<'a> {
     pub fn decode(mut bytes: &'a [u8]) -> Result<Self, KeyError> {
         let pane = time::take(&mut bytes, WHAT)?;
         let first_window = time::take(&mut bytes, WHAT)?;
-        Ok(Self {
-            pane,
-            first_window,
-            key: bytes,
-        })
+        Ok(Self { pane, first_window, key: bytes })
     }
 
     /// All entries of the pane that starts at `pane`.
@@ -70,18 +66,17 @@ impl<'a> PaneKey<'a> {
 
     /// All entries of panes that start before `time`.
     pub fn before(time: i64) -> OwnedRange {
-        OwnedRange {
-            start: Vec::new(),
-            end: Some(time::encode(time).to_vec()),
-        }
+        OwnedRange { start: Vec::new(), end: Some(time::encode(time).to_vec()) }
+    }
+
+    /// All entries of panes that start at `from` or later.
+    pub fn since(from: i64) -> OwnedRange {
+        OwnedRange { start: time::encode(from).to_vec(), end: None }
     }
 
     /// All entries of panes that start at `from` or later and before `to`.
     pub fn between(from: i64, to: i64) -> OwnedRange {
-        OwnedRange {
-            start: time::encode(from).to_vec(),
-            end: Some(time::encode(to).to_vec()),
-        }
+        OwnedRange { start: time::encode(from).to_vec(), end: Some(time::encode(to).to_vec()) }
     }
 }
 
@@ -101,12 +96,7 @@ mod tests {
 
     fn bytes(parts: &(i64, i64, Vec<u8>)) -> Vec<u8> {
         let mut out = Vec::new();
-        PaneKey {
-            pane: parts.0,
-            first_window: parts.1,
-            key: &parts.2,
-        }
-        .encode_into(&mut out);
+        PaneKey { pane: parts.0, first_window: parts.1, key: &parts.2 }.encode_into(&mut out);
         out
     }
 
@@ -135,13 +125,8 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let key = (60_000, -1, b"PT".to_vec());
-        let expected = [
-            0x80, 0, 0, 0, 0, 0, 0xEA, 0x60, 0x7F, 255, 255, 255, 255, 255, 255, 255, b'P', b'T',
-        ];
+        let expected = [0x80, 0, 0, 0, 0, 0, 0xEA, 0x60, 0x7F, 255, 255, 255, 255, 255, 255, 255, b'P', b'T'];
         assert_eq!(bytes(&key), expected);
-        assert_eq!(
-            PaneKey::decode(&expected[..15]),
-            Err(KeyError::Short { what: WHAT })
-        );
+        assert_eq!(PaneKey::decode(&expected[..15]), Err(KeyError::Short { what: WHAT }));
     }
 }

@@ -15,9 +15,7 @@ pub(super) fn encode(time: i64) -> [u8; TIME_BYTES] {
 
 /// Takes a time from the front of `bytes`.
 pub(super) fn take(bytes: &mut &[u8], what: &'static str) -> Result<i64, KeyError> {
-    let (time, rest) = bytes
-        .split_first_chunk::<TIME_BYTES>()
-        .ok_or(KeyError::Short { what })?;
+    let (time, rest) = bytes.split_first_chunk::<TIME_BYTES>().ok_or(KeyError::Short { what })?;
     *bytes = rest;
     Ok((u64::from_be_bytes(*time) ^ SIGN).cast_signed())
 }

@@ -45,12 +45,7 @@ impl<'a> TopKKey<'a> {
         let window = time::take(&mut bytes, WHAT)?;
         let scope = take_escaped(&mut bytes, WHAT)?;
         let score = !time::take(&mut bytes, WHAT)?;
-        Ok(Self {
-            window,
-            scope,
-            score,
-            item: bytes,
-        })
+        Ok(Self { window, scope, score, item: bytes })
     }
 
     /// All items of `window`, scope after scope.
@@ -67,10 +62,7 @@ impl<'a> TopKKey<'a> {
 
     /// All items of windows that start before `time`.
     pub fn before(time: i64) -> OwnedRange {
-        OwnedRange {
-            start: Vec::new(),
-            end: Some(time::encode(time).to_vec()),
-        }
+        OwnedRange { start: Vec::new(), end: Some(time::encode(time).to_vec()) }
     }
 }
 

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    ColumnFamily, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions, properties,
+    ColumnFamily, ErrorKind, FlushOptions, ReadOptions, WaitForCompactOptions, WriteBatch, WriteOptions, properties,
 };
 
 use super::budget::MemoryBudget;
@@ -50,11 +50,7 @@ impl RocksOptions {
 
     /// The usual options for a store of `contents`.
     pub fn new(contents: Contents, budget: MemoryBudget) -> Self {
-        Self {
-            contents,
-            budget,
-            flush_after_bytes: Self::FLUSH_AFTER_BYTES,
-        }
+        Self { contents, budget, flush_after_bytes: Self::FLUSH_AFTER_BYTES }
     }
 }
 
@@ -79,8 +75,7 @@ impl RocksBase {
     /// `Damaged` when its files are not what was written, `Incompatible` when it holds something other
     /// than `options` say, `Locked` when it is open elsewhere.
     pub fn open(path: &Path, options: &RocksOptions) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path)
-            .map_err(|error| StoreError::io(path, "create the folder", &error))?;
+        std::fs::create_dir_all(path).map_err(|error| StoreError::io(path, "create the folder", &error))?;
         match found_at(path)? {
             Found::Nothing => Self::create(path, options),
             Found::Store => match Self::reopen(path, options)? {
@@ -98,20 +93,19 @@ impl RocksBase {
     /// Reads every block of every file and checks its checksum. Opening reads only the files' ends;
     /// rows are checked as they are read. This is for those who want to know at once.
     pub fn verify(&self) -> Result<(), StoreError> {
-        for family in self
-            .families
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .chain([DEFAULT_FAMILY])
-        {
+        for family in self.families.iter().flatten().map(String::as_str).chain([DEFAULT_FAMILY]) {
             let mut options = ReadOptions::default();
             options.fill_cache(false);
             let rows = self.db.raw_iterator_cf_opt(self.family(family)?, options);
-            walk::ascending(rows, &mut |_, _| ControlFlow::Continue(()))
-                .map_err(|error| self.failed(error))?;
+            walk::ascending(rows, &mut |_, _| ControlFlow::Continue(())).map_err(|error| self.failed(error))?;
         }
         Ok(())
+    }
+
+    /// Waits until the files are no longer rewritten in the background. Whoever copies the folder, or
+    /// measures, wants that.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.db.wait_for_compact(&WaitForCompactOptions::default()).map_err(|error| self.failed(error))
     }
 
     /// The size of the store's files, in bytes.
@@ -119,9 +113,7 @@ impl RocksBase {
         let mut bytes = 0;
         for family in self.families.iter().flatten() {
             let family = self.family(family)?;
-            let of_family = self
-                .db
-                .property_int_value_cf(family, properties::LIVE_SST_FILES_SIZE);
+            let of_family = self.db.property_int_value_cf(family, properties::LIVE_SST_FILES_SIZE);
             bytes += of_family.map_err(|error| self.failed(error))?.unwrap_or(0);
         }
         Ok(bytes)
@@ -132,9 +124,7 @@ impl RocksBase {
         let mut base = Self::open_families(path, options, &families)?;
         let mut batch = WriteBatch::new();
         batch.put(FORMAT_KEY, options.contents.to_bytes());
-        base.db
-            .write_opt(batch, &without_log())
-            .map_err(|error| base.failed(error))?;
+        base.db.write_opt(batch, &without_log()).map_err(|error| base.failed(error))?;
         base.flush()?;
         Ok(base)
     }
@@ -155,37 +145,22 @@ impl RocksBase {
             }
             return Ok(None);
         };
-        options
-            .contents
-            .check(&record)
-            .map_err(|error| match error {
-                FormatError::Unreadable(_) => damaged(path, &error.to_string()),
-                FormatError::UnknownVersion { .. } | FormatError::OtherContents { .. } => {
-                    StoreError::Incompatible {
-                        path: path.to_path_buf(),
-                        detail: error.to_string(),
-                    }
-                }
-            })?;
+        options.contents.check(&record).map_err(|error| match error {
+            FormatError::Unreadable(_) => damaged(path, &error.to_string()),
+            FormatError::UnknownVersion { .. } | FormatError::OtherContents { .. } => {
+                StoreError::Incompatible { path: path.to_path_buf(), detail: error.to_string() }
+            }
+        })?;
         let found: BTreeSet<String> = found.into_iter().collect();
         if found != expected_families(&options.contents) {
-            return Err(damaged(
-                path,
-                "its column families are not those of its format record",
-            ));
+            return Err(damaged(path, "its column families are not those of its format record"));
         }
         Ok(Some(base))
     }
 
-    fn open_families(
-        path: &Path,
-        options: &RocksOptions,
-        names: &[String],
-    ) -> Result<Self, StoreError> {
+    fn open_families(path: &Path, options: &RocksOptions, names: &[String]) -> Result<Self, StoreError> {
         let family_options = tuning::family(&options.budget);
-        let families = names
-            .iter()
-            .map(|name| (name.as_str(), family_options.clone()));
+        let families = names.iter().map(|name| (name.as_str(), family_options.clone()));
         let db = Db::open_cf_with_opts(&tuning::task_database(&options.budget), path, families)
             .map_err(|error| opening_error(path, error))?;
         let mut families = Vec::new();
@@ -206,15 +181,9 @@ impl RocksBase {
     }
 
     fn column(&self, column: ColumnId) -> Result<&ColumnFamily, StoreError> {
-        let name = self
-            .families
-            .get(usize::from(column.0))
-            .and_then(Option::as_deref);
+        let name = self.families.get(usize::from(column.0)).and_then(Option::as_deref);
         let family = name.and_then(|name| self.db.cf_handle(name));
-        family.ok_or_else(|| StoreError::NoSuchColumn {
-            path: self.path.clone(),
-            column,
-        })
+        family.ok_or_else(|| StoreError::NoSuchColumn { path: self.path.clone(), column })
     }
 
     fn family(&self, name: &str) -> Result<&ColumnFamily, StoreError> {
@@ -223,12 +192,7 @@ impl RocksBase {
     }
 
     fn all_families(&self) -> Result<Vec<&ColumnFamily>, StoreError> {
-        let names = self
-            .families
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .chain([DEFAULT_FAMILY]);
+        let names = self.families.iter().flatten().map(String::as_str).chain([DEFAULT_FAMILY]);
         names.map(|name| self.family(name)).collect()
     }
 
@@ -236,18 +200,14 @@ impl RocksBase {
         let mut options = FlushOptions::default();
         options.set_wait(wait);
         // All of them by name: a manual flush is atomic only over those that it names.
-        self.db
-            .flush_cfs_opt(&self.all_families()?, &options)
-            .map_err(|error| self.failed(error))
+        self.db.flush_cfs_opt(&self.all_families()?, &options).map_err(|error| self.failed(error))
     }
 
     fn flush_if_large(&mut self) -> Result<(), StoreError> {
         if self.flushing_bytes > 0 {
             let mut waiting = 0;
             for family in self.all_families()? {
-                let count = self
-                    .db
-                    .property_int_value_cf(family, properties::NUM_IMMUTABLE_MEM_TABLE);
+                let count = self.db.property_int_value_cf(family, properties::NUM_IMMUTABLE_MEM_TABLE);
                 waiting += count.map_err(|error| self.failed(error))?.unwrap_or(0);
             }
             if waiting == 0 {
@@ -262,11 +222,7 @@ impl RocksBase {
     }
 
     /// The first key after every key that `column` has or that `batch` puts there.
-    fn after_all_keys(
-        &self,
-        column: ColumnId,
-        batch: &Batch,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    fn after_all_keys(&self, column: ColumnId, batch: &Batch) -> Result<Option<Vec<u8>>, StoreError> {
         let on_disk = self.last(column, KeyRange::ALL)?.map(|(key, _)| key);
         let in_batch = batch.changes().filter_map(|(of, change)| match change {
             Change::Put { key, .. } if of == column => Some(key),
@@ -282,15 +238,8 @@ impl RocksBase {
 }
 
 impl Base for RocksBase {
-    fn read(
-        &self,
-        column: ColumnId,
-        key: &[u8],
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool, StoreError> {
-        let value = self
-            .db
-            .get_pinned_cf_opt(self.column(column)?, key, &self.read);
+    fn read(&self, column: ColumnId, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let value = self.db.get_pinned_cf_opt(self.column(column)?, key, &self.read);
         let value = value.map_err(|error| self.failed(error))?;
         if let Some(value) = &value {
             visit(value);
@@ -298,18 +247,11 @@ impl Base for RocksBase {
         Ok(value.is_some())
     }
 
-    fn scan(
-        &self,
-        column: ColumnId,
-        range: KeyRange<'_>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, column: ColumnId, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         if range.is_empty() {
             return Ok(());
         }
-        let rows = self
-            .db
-            .raw_iterator_cf_opt(self.column(column)?, walk::within(range));
+        let rows = self.db.raw_iterator_cf_opt(self.column(column)?, walk::within(range));
         walk::ascending(rows, visit).map_err(|error| self.failed(error))
     }
 
@@ -318,9 +260,7 @@ impl Base for RocksBase {
             return Ok(None);
         }
         let mut last = None;
-        let rows = self
-            .db
-            .raw_iterator_cf_opt(self.column(column)?, walk::within(range));
+        let rows = self.db.raw_iterator_cf_opt(self.column(column)?, walk::within(range));
         let found = walk::descending(rows, &mut |key, value| {
             last = Some((key.to_vec(), value.to_vec()));
             ControlFlow::Break(())
@@ -336,19 +276,11 @@ impl Base for RocksBase {
             match change {
                 Change::Put { key, value } => rows.put_cf(family, key, value),
                 Change::Delete { key } => rows.delete_cf(family, key),
-                Change::DeleteRange {
-                    range:
-                        KeyRange {
-                            start,
-                            end: Some(end),
-                        },
-                } => {
+                Change::DeleteRange { range: KeyRange { start, end: Some(end) } } => {
                     rows.delete_range_cf(family, start, end);
                 }
                 // RocksDB has no range without an end.
-                Change::DeleteRange {
-                    range: KeyRange { start, end: None },
-                } => {
+                Change::DeleteRange { range: KeyRange { start, end: None } } => {
                     if let Some(end) = self.after_all_keys(column, batch)?
                         && start < end.as_slice()
                     {
@@ -360,9 +292,7 @@ impl Base for RocksBase {
         for (column, position) in batch.positions() {
             rows.put(position_key(column), position.to_bytes());
         }
-        self.db
-            .write_opt(rows, &without_log())
-            .map_err(|error| self.failed(error))?;
+        self.db.write_opt(rows, &without_log()).map_err(|error| self.failed(error))?;
         self.unflushed_bytes += batch.bytes();
         self.flush_if_large()
     }
@@ -375,20 +305,12 @@ impl Base for RocksBase {
     }
 
     fn position(&self, column: ColumnId) -> Result<Option<Position>, StoreError> {
-        let stored = self
-            .db
-            .get(position_key(column))
-            .map_err(|error| self.failed(error))?;
+        let stored = self.db.get(position_key(column)).map_err(|error| self.failed(error))?;
         let Some(stored) = stored else {
             return Ok(None);
         };
         let position = Position::from_bytes(&stored);
-        position.map(Some).ok_or_else(|| {
-            damaged(
-                &self.path,
-                &format!("the position of column {column} is malformed"),
-            )
-        })
+        position.map(Some).ok_or_else(|| damaged(&self.path, &format!("the position of column {column} is malformed")))
     }
 
     fn unflushed_bytes(&self) -> usize {
@@ -398,9 +320,7 @@ impl Base for RocksBase {
 
 impl std::fmt::Debug for RocksBase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RocksBase")
-            .field("path", &self.path)
-            .finish()
+        f.debug_struct("RocksBase").field("path", &self.path).finish()
     }
 }
 
@@ -421,11 +341,7 @@ fn found_at(path: &Path) -> Result<Found, StoreError> {
         }
         files |= name.starts_with("MANIFEST") || name.ends_with(".sst");
     }
-    if files {
-        Err(damaged(path, "its CURRENT file is missing"))
-    } else {
-        Ok(Found::Nothing)
-    }
+    if files { Err(damaged(path, "its CURRENT file is missing")) } else { Ok(Found::Nothing) }
 }
 
 fn family_name(id: ColumnId, name: &str) -> String {
@@ -433,10 +349,7 @@ fn family_name(id: ColumnId, name: &str) -> String {
 }
 
 fn expected_families(contents: &Contents) -> BTreeSet<String> {
-    let columns = contents
-        .columns()
-        .iter()
-        .map(|column| family_name(column.id, &column.name));
+    let columns = contents.columns().iter().map(|column| family_name(column.id, &column.name));
     columns.chain([DEFAULT_FAMILY.to_owned()]).collect()
 }
 
@@ -451,10 +364,7 @@ fn without_log() -> WriteOptions {
 }
 
 fn damaged(path: &Path, detail: &str) -> StoreError {
-    StoreError::Damaged {
-        path: path.to_path_buf(),
-        detail: detail.to_owned(),
-    }
+    StoreError::Damaged { path: path.to_path_buf(), detail: detail.to_owned() }
 }
 
 /// While a store that exists is opened, a file's contents can also be taken for a wrong argument or for

@@ -25,16 +25,8 @@ impl MemoryBudget {
         options.set_num_shard_bits(2);
         let cache = Cache::new_lru_cache_opts(&options);
         // No stall: the one who writes is the record path, and RocksDB flushes early enough.
-        let write_buffers = WriteBufferManager::new_write_buffer_manager_with_cache(
-            bytes / 2,
-            false,
-            cache.clone(),
-        );
-        Self {
-            cache,
-            write_buffers,
-            bytes,
-        }
+        let write_buffers = WriteBufferManager::new_write_buffer_manager_with_cache(bytes / 2, false, cache.clone());
+        Self { cache, write_buffers, bytes }
     }
 
     /// The budget, in bytes.
@@ -69,9 +61,6 @@ impl Default for MemoryBudget {
 
 impl std::fmt::Debug for MemoryBudget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemoryBudget")
-            .field("bytes", &self.bytes)
-            .field("used_bytes", &self.used_bytes())
-            .finish()
+        f.debug_struct("MemoryBudget").field("bytes", &self.bytes).field("used_bytes", &self.used_bytes()).finish()
     }
 }

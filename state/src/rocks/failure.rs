@@ -14,21 +14,39 @@ pub(super) fn store_error(path: &Path, error: Error) -> StoreError {
     let kind = error.kind();
     let detail = error.into_string();
     let path = path.to_path_buf();
-    if detail.contains("No space left on device")
-        || detail.contains("NoSpace")
-        || detail.contains("Disk quota")
-    {
+    if is_full(&detail) {
         return StoreError::Full { path, detail };
     }
     match kind {
         ErrorKind::Corruption => StoreError::Damaged { path, detail },
-        ErrorKind::IOError if detail.contains("lock") || detail.contains("LOCK") => {
-            StoreError::Locked { path, detail }
-        }
+        ErrorKind::IOError if detail.contains("lock") || detail.contains("LOCK") => StoreError::Locked { path, detail },
         // A file that the store's own manifest names is gone or shorter than recorded.
-        ErrorKind::IOError if detail.contains("No such file") => {
-            StoreError::Damaged { path, detail }
-        }
+        ErrorKind::IOError if detail.contains("No such file") => StoreError::Damaged { path, detail },
         _ => StoreError::Io { path, detail },
+    }
+}
+
+/// RocksDB hands the operating system's words on, in English whatever the locale.
+fn is_full(detail: &str) -> bool {
+    detail.contains("No space left on device") || detail.contains("Disk quota exceeded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_a_lock_and_damage_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("none/there");
+        // The crate makes errors only out of RocksDB's answers, so this one is asked for.
+        let error = rocksdb::DB::open(&rocksdb::Options::default(), &missing).unwrap_err();
+        assert!(!matches!(store_error(&missing, error), StoreError::Full { .. }));
+        for (text, full) in [
+            ("IO error: No space left on device: While appending to file: /s/000012.sst", true),
+            ("IO error: No such file or directory: While open a file for random read: /s/000012.sst", false),
+        ] {
+            assert_eq!(is_full(text), full, "{text}");
+        }
     }
 }

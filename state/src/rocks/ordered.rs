@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use rocksdb::{WriteBatch, WriteOptions};
+use rocksdb::{WaitForCompactOptions, WriteBatch, WriteOptions};
 
 use super::budget::MemoryBudget;
 use super::failure::store_error;
@@ -23,17 +23,14 @@ pub struct OrderedOptions {
     pub budget: Option<MemoryBudget>,
     /// Size at which rows in memory become a file, in bytes.
     pub write_buffer_bytes: usize,
-    /// Whether blocks are compressed with lz4.
+    /// Whether blocks are compressed with lz4. Merging files compresses rows again and costs nearly as
+    /// much as writing them; rows that arrive compressed do not need it.
     pub compress: bool,
 }
 
 impl Default for OrderedOptions {
     fn default() -> Self {
-        Self {
-            budget: None,
-            write_buffer_bytes: 16 << 20,
-            compress: true,
-        }
+        Self { budget: None, write_buffer_bytes: 16 << 20, compress: false }
     }
 }
 
@@ -93,10 +90,7 @@ impl WriteSet {
 
 impl std::fmt::Debug for WriteSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WriteSet")
-            .field("len", &self.len())
-            .field("bytes", &self.bytes())
-            .finish()
+        f.debug_struct("WriteSet").field("len", &self.len()).field("bytes", &self.bytes()).finish()
     }
 }
 
@@ -113,40 +107,36 @@ impl OrderedStore {
     /// `Locked` while another process has it open, `Damaged` when its files are not what was written;
     /// a last write that was torn by a loss of power is not damage, it is left out.
     pub fn open(path: &Path, options: OrderedOptions) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path)
-            .map_err(|error| StoreError::io(path, "create the folder", &error))?;
+        std::fs::create_dir_all(path).map_err(|error| StoreError::io(path, "create the folder", &error))?;
         let mut db_options = tuning::ordered(&options);
         db_options.create_if_missing(true);
         let db = Db::open(&db_options, path).map_err(|error| store_error(path, error))?;
-        Ok(Self {
-            db,
-            path: path.to_path_buf(),
-        })
+        Ok(Self { db, path: path.to_path_buf() })
     }
 
     /// Opens for reading a map that another process may be writing. `scratch` is a folder of the
     /// reader's own for RocksDB's notes. It sees what [`Self::catch_up`] last saw.
+    ///
+    /// # Errors
+    /// `Io` while there is no map in `path` yet.
     pub fn open_secondary(path: &Path, scratch: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(scratch)
-            .map_err(|error| StoreError::io(scratch, "create the folder", &error))?;
+        if !path.join("CURRENT").exists() {
+            let detail = "there is nothing to read yet; start the process that writes it".to_owned();
+            return Err(StoreError::Io { path: path.to_path_buf(), detail });
+        }
+        std::fs::create_dir_all(scratch).map_err(|error| StoreError::io(scratch, "create the folder", &error))?;
         let mut options = tuning::ordered(&OrderedOptions::default());
         // The writer deletes files that it has merged; a secondary keeps all of its own open instead.
         options.set_max_open_files(-1);
-        let db = Db::open_as_secondary(&options, path, scratch)
-            .map_err(|error| store_error(path, error))?;
-        let store = Self {
-            db,
-            path: path.to_path_buf(),
-        };
+        let db = Db::open_as_secondary(&options, path, scratch).map_err(|error| store_error(path, error))?;
+        let store = Self { db, path: path.to_path_buf() };
         store.catch_up()?;
         Ok(store)
     }
 
     /// Makes a secondary see what the writer has written by now.
     pub fn catch_up(&self) -> Result<(), StoreError> {
-        self.db
-            .try_catch_up_with_primary()
-            .map_err(|error| self.failed(error))
+        self.db.try_catch_up_with_primary().map_err(|error| self.failed(error))
     }
 
     /// The value of `key`.
@@ -155,15 +145,8 @@ impl OrderedStore {
     }
 
     /// Calls `use_value` with the value of `key`, if there is one, without copying it.
-    pub fn with_value<T>(
-        &self,
-        key: &[u8],
-        use_value: impl FnOnce(&[u8]) -> T,
-    ) -> Result<Option<T>, StoreError> {
-        let value = self
-            .db
-            .get_pinned(key)
-            .map_err(|error| self.failed(error))?;
+    pub fn with_value<T>(&self, key: &[u8], use_value: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StoreError> {
+        let value = self.db.get_pinned(key).map_err(|error| self.failed(error))?;
         Ok(value.map(|value| use_value(&value)))
     }
 
@@ -192,9 +175,7 @@ impl OrderedStore {
     pub fn write(&self, batch: WriteSet, sync: Sync) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync == Sync::Disk);
-        self.db
-            .write_opt(batch.batch, &options)
-            .map_err(|error| self.failed(error))
+        self.db.write_opt(batch.batch, &options).map_err(|error| self.failed(error))
     }
 
     /// Writes the rows that are only in memory and in the write-ahead log to files.
@@ -202,17 +183,17 @@ impl OrderedStore {
         self.db.flush().map_err(|error| self.failed(error))
     }
 
+    /// Waits until the files are no longer rewritten in the background.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.db.wait_for_compact(&WaitForCompactOptions::default()).map_err(|error| self.failed(error))
+    }
+
     /// Merges the files of `range`, so that deleted rows give their room back.
     pub fn compact_range(&self, range: KeyRange<'_>) {
         self.db.compact_range(Some(range.start), range.end);
     }
 
-    fn walk(
-        &self,
-        range: KeyRange<'_>,
-        ascending: bool,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), StoreError> {
+    fn walk(&self, range: KeyRange<'_>, ascending: bool, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         if range.is_empty() {
             return Ok(());
         }
@@ -220,11 +201,7 @@ impl OrderedStore {
         // Log rows are read once; they would only push the state's blocks out.
         options.fill_cache(false);
         let rows = self.db.raw_iterator_opt(options);
-        let walked = if ascending {
-            walk::ascending(rows, visit)
-        } else {
-            walk::descending(rows, visit)
-        };
+        let walked = if ascending { walk::ascending(rows, visit) } else { walk::descending(rows, visit) };
         walked.map_err(|error| self.failed(error))
     }
 
@@ -235,8 +212,6 @@ impl OrderedStore {
 
 impl std::fmt::Debug for OrderedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OrderedStore")
-            .field("path", &self.path)
-            .finish()
+        f.debug_struct("OrderedStore").field("path", &self.path).finish()
     }
 }

@@ -57,11 +57,7 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(given.write_buffer_bytes);
     options.set_arena_block_size(1 << 20);
-    options.set_compression_type(if given.compress {
-        DBCompressionType::Lz4
-    } else {
-        DBCompressionType::None
-    });
+    options.set_compression_type(if given.compress { DBCompressionType::Lz4 } else { DBCompressionType::None });
     // A torn tail is a write that was never answered for; a flipped byte before it is damage and is
     // told, where RocksDB's default would silently drop everything behind it.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);

@@ -5,14 +5,9 @@ use super::*;
 pub(in crate::log) fn a_lone_member_gets_every_partition(make: Make<'_>) {
     let log = with_topic(make, "t", 4);
     let mut member = Watched::join(&*log, "a", &["t"]);
-    until(&mut [&mut member], "all partitions", |m| {
-        m[0].held == all_of("t", 4)
-    });
+    until(&mut [&mut member], "all partitions", |m| m[0].held == all_of("t", 4));
     let metadata = member.source.group_metadata();
-    assert_eq!(
-        (metadata.group.as_str(), metadata.instance.as_str()),
-        ("group", "a")
-    );
+    assert_eq!((metadata.group.as_str(), metadata.instance.as_str()), ("group", "a"));
 }
 
 pub(in crate::log) fn two_members_share_and_a_revoke_is_waited_for(make: Make<'_>) {
@@ -20,9 +15,7 @@ pub(in crate::log) fn two_members_share_and_a_revoke_is_waited_for(make: Make<'_
     let mut a = Watched::join(&*log, "a", &["t"]);
     until(&mut [&mut a], "all partitions", |m| m[0].held.len() == 4);
     let mut b = Watched::join(&*log, "b", &["t"]);
-    until(&mut [&mut a, &mut b], "a revoke", |m| {
-        !m[0].revoked.is_empty()
-    });
+    until(&mut [&mut a, &mut b], "a revoke", |m| !m[0].revoked.is_empty());
     // What is being revoked may still be committed, and nobody else has it until it is released.
     until_quiet(&mut [&mut a, &mut b]);
     assert_eq!(a.revoked.len(), 2);
@@ -31,17 +24,12 @@ pub(in crate::log) fn two_members_share_and_a_revoke_is_waited_for(make: Make<'_
     let positions: Vec<_> = a.revoked.iter().map(|p| (p.clone(), Offset(1))).collect();
     published(transaction.publish(&positions, &a.source.group_metadata()));
     a.release_revoked();
-    until(&mut [&mut a, &mut b], "the other half", |m| {
-        m[1].held.len() == 2
-    });
+    until(&mut [&mut a, &mut b], "the other half", |m| m[1].held.len() == 2);
     until_quiet(&mut [&mut a, &mut b]);
     assert!(a.held.is_disjoint(&b.held));
     assert_eq!(&a.held | &b.held, all_of("t", 4));
     for partition in b.held.clone() {
-        assert_eq!(
-            patiently(|| b.source.committed(&partition)),
-            Some(Offset(1))
-        );
+        assert_eq!(patiently(|| b.source.committed(&partition)), Some(Offset(1)));
     }
     assert!(a.lost.is_empty());
 }
@@ -90,10 +78,7 @@ pub(in crate::log) fn a_member_that_comes_back_finds_its_partitions(make: Make<'
     a.source.close();
     drop(a);
     until_quiet(&mut [&mut b]);
-    assert_eq!(
-        b.held, held_by_b,
-        "the partitions of a closed static member wait for it"
-    );
+    assert_eq!(b.held, held_by_b, "the partitions of a closed static member wait for it");
     let mut again = Watched::join(&*log, "a", &["t"]);
     settle(&mut [&mut again, &mut b]);
     assert_eq!((again.held, b.held), (held_by_a, held_by_b));
@@ -106,25 +91,17 @@ pub(in crate::log) fn the_same_instance_taken_over_is_lost_and_fenced(make: Make
     until(&mut [&mut old], "all partitions", |m| m[0].held.len() == 2);
     let metadata = old.source.group_metadata();
     let mut new = Watched::join(&*log, "a", &["t"]);
-    until(&mut [&mut new], "all partitions", |m| {
-        m[0].held == all_of("t", 2)
-    });
+    until(&mut [&mut new], "all partitions", |m| m[0].held == all_of("t", 2));
     for metadata in [metadata, old.source.group_metadata()] {
         let mut transaction = producer(&*log, "p");
-        transaction
-            .send(&tp("t", 0), &batch_of(&["never"]))
-            .unwrap();
+        transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
         fenced(transaction.publish(&[(tp("t", 0), Offset(1))], &metadata));
     }
     // The old one hears that its partitions are lost, or that it is fenced, and never gets more.
     let mut told = None;
     for _ in 0..PATIENCE {
         match old.poll() {
-            Ok(_) => assert_eq!(
-                old.revoked.len(),
-                0,
-                "a taken partition is lost, not revoked"
-            ),
+            Ok(_) => assert_eq!(old.revoked.len(), 0, "a taken partition is lost, not revoked"),
             Err(error) => {
                 told = Some(error);
                 break;
@@ -154,19 +131,14 @@ pub(in crate::log) fn an_older_generation_is_fenced(make: Make<'_>) {
     let new = a.source.group_metadata();
     assert!(new.generation > old.generation);
     let mut transaction = producer(&*log, "p");
-    transaction
-        .send(&tp("t", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     fenced(transaction.publish(&[(tp("t", 0), Offset(1))], &old));
     assert_eq!(patiently(|| a.source.committed(&tp("t", 0))), None);
     let mut successor = producer(&*log, "p");
     successor.send(&tp("t", 0), &batch_of(&["seen"])).unwrap();
     published(successor.publish(&[(tp("t", 0), Offset(2))], &new));
     assert_eq!(values(&*log, &tp("t", 0)), ["seen"]);
-    assert_eq!(
-        patiently(|| a.source.committed(&tp("t", 0))),
-        Some(Offset(2))
-    );
+    assert_eq!(patiently(|| a.source.committed(&tp("t", 0))), Some(Offset(2)));
 }
 
 pub(in crate::log) fn an_invented_member_is_fenced(make: Make<'_>) {
@@ -176,9 +148,7 @@ pub(in crate::log) fn an_invented_member_is_fenced(make: Make<'_>) {
     let mut invented = a.source.group_metadata();
     invented.member = "nobody".to_owned();
     let mut transaction = producer(&*log, "p");
-    transaction
-        .send(&tp("t", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     fenced(transaction.publish(&[(tp("t", 0), Offset(1))], &invented));
     assert_eq!(values(&*log, &tp("t", 0)), Vec::<String>::new());
 }
@@ -186,9 +156,7 @@ pub(in crate::log) fn an_invented_member_is_fenced(make: Make<'_>) {
 pub(in crate::log) fn a_topic_made_later_is_dealt_out(make: Make<'_>) {
     let log = with_topic(make, "s", 1);
     let mut a = Watched::join(&*log, "a", &["s", "t"]);
-    until(&mut [&mut a], "the first topic", |m| {
-        m[0].held == all_of("s", 1)
-    });
+    until(&mut [&mut a], "the first topic", |m| m[0].held == all_of("s", 1));
     add_topic(&*log, "t", 2);
     let both = &all_of("s", 1) | &all_of("t", 2);
     until(&mut [&mut a], "the second topic", |m| m[0].held == both);
@@ -222,10 +190,7 @@ pub(in crate::log) fn committed_is_none_before_the_first_commit(make: Make<'_>) 
     assert_eq!(patiently(|| a.source.committed(&tp("t", 0))), None);
     let mut transaction = producer(&*log, "p");
     published(transaction.publish(&[(tp("t", 0), Offset::ZERO)], &a.source.group_metadata()));
-    assert_eq!(
-        patiently(|| a.source.committed(&tp("t", 0))),
-        Some(Offset::ZERO)
-    );
+    assert_eq!(patiently(|| a.source.committed(&tp("t", 0))), Some(Offset::ZERO));
     assert_eq!(patiently(|| a.source.committed(&tp("t", 1))), None);
 }
 
@@ -238,10 +203,7 @@ pub(in crate::log) fn group_offsets_are_listed(make: Make<'_>) {
     until(&mut [&mut a], "all partitions", |m| m[0].held.len() == 3);
     let mut transaction = producer(&*log, "p");
     let metadata = a.source.group_metadata();
-    published(transaction.publish(
-        &[(tp("t", 1), Offset(5)), (tp("s", 0), Offset(6))],
-        &metadata,
-    ));
+    published(transaction.publish(&[(tp("t", 1), Offset(5)), (tp("s", 0), Offset(6))], &metadata));
     published(transaction.publish(&[(tp("t", 1), Offset(7))], &metadata));
     let mut listed = admin.group_offsets("group").unwrap();
     listed.sort();

@@ -8,16 +8,11 @@ pub(in crate::log) fn a_topic_is_made_once_and_listed(make: Make<'_>) {
     let name = TopicName::new("b");
     assert_eq!(admin.topic(&name).unwrap(), None);
     let made = admin.create_topic(&name, settings(3)).unwrap();
-    assert_eq!(
-        (made.name.clone(), made.settings),
-        (name.clone(), settings(3))
-    );
+    assert_eq!((made.name.clone(), made.settings), (name.clone(), settings(3)));
     let again = admin.create_topic(&name, settings(7)).unwrap();
     assert_eq!(again, made);
     assert_eq!(admin.topic(&name).unwrap(), Some(made.clone()));
-    let other = admin
-        .create_topic(&TopicName::new("a"), settings(1))
-        .unwrap();
+    let other = admin.create_topic(&TopicName::new("a"), settings(1)).unwrap();
     assert_eq!(admin.topics().unwrap(), vec![other, made]);
 }
 
@@ -46,22 +41,11 @@ pub(in crate::log) fn records_come_back_as_they_were_sent(make: Make<'_>) {
         (None, Some(&b""[..]), -7, headers.as_headers()),
         (Some(&b""[..]), None, 1_700_000_000_000, Headers::NONE),
         (None, None, 0, headers.as_headers()),
-        (
-            Some(&[0xff, 0x00][..]),
-            Some(&[7; 70_000][..]),
-            6,
-            Headers::NONE,
-        ),
+        (Some(&[0xff, 0x00][..]), Some(&[7; 70_000][..]), 6, Headers::NONE),
     ];
     let mut batch = RecordBatch::new();
     for (key, value, time, headers) in sent {
-        batch.push(RecordRef {
-            offset: Offset(99),
-            timestamp: LogTime(time),
-            key,
-            value,
-            headers,
-        });
+        batch.push(RecordRef { offset: Offset(99), timestamp: LogTime(time), key, value, headers });
     }
     send_all(&*log, &tp("t", 0), &batch);
 
@@ -75,11 +59,7 @@ pub(in crate::log) fn records_come_back_as_they_were_sent(make: Make<'_>) {
         for record in batch.iter() {
             let (key, value, time, headers) = sent[got];
             assert_eq!((record.key, record.value), (key, value), "record {got}");
-            assert_eq!(
-                (record.timestamp, record.headers),
-                (LogTime(time), headers),
-                "record {got}"
-            );
+            assert_eq!((record.timestamp, record.headers), (LogTime(time), headers), "record {got}");
             got += 1;
         }
         from = next;
@@ -95,12 +75,8 @@ pub(in crate::log) fn records_of_many_transactions_keep_their_order(make: Make<'
     for size in [1, 2, 300, 1, 1_200, 3_000, 496] {
         // Sent in two pieces, because a transaction joins them in the order of the calls.
         let (first, second) = all[next..next + size].split_at(size / 2);
-        transaction
-            .send(&tp("t", 0), &batch_of_strings(first))
-            .unwrap();
-        transaction
-            .send(&tp("t", 0), &batch_of_strings(second))
-            .unwrap();
+        transaction.send(&tp("t", 0), &batch_of_strings(first)).unwrap();
+        transaction.send(&tp("t", 0), &batch_of_strings(second)).unwrap();
         let answer = published(transaction.publish(&[], &source.group_metadata()));
         next += size;
         let stands = contents(&*log, &tp("t", 0));
@@ -111,22 +87,16 @@ pub(in crate::log) fn records_of_many_transactions_keep_their_order(make: Make<'
     assert_eq!(values(&*log, &tp("t", 0)), all);
 
     let mut member = Watched::join(&*log, "a", &["t"]);
-    until(&mut [&mut member], "the partition", |m| {
-        m[0].held.len() == 1
-    });
+    until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
     member.fetch(&tp("t", 0), Offset::ZERO);
-    until(&mut [&mut member], "all records", |m| {
-        m[0].values(&tp("t", 0)).len() >= all.len()
-    });
+    until(&mut [&mut member], "all records", |m| m[0].values(&tp("t", 0)).len() >= all.len());
     assert_eq!(member.values(&tp("t", 0)), all);
 }
 
 pub(in crate::log) fn nothing_is_seen_before_publish(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut member = Watched::join(&*log, "a", &["t"]);
-    until(&mut [&mut member], "the partition", |m| {
-        m[0].held.len() == 1
-    });
+    until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
     member.fetch(&tp("t", 0), Offset::ZERO);
     let mut transaction = producer(&*log, "p");
     transaction.send(&tp("t", 0), &batch_of(&["x"])).unwrap();
@@ -135,18 +105,14 @@ pub(in crate::log) fn nothing_is_seen_before_publish(make: Make<'_>) {
     assert_eq!(member.values(&tp("t", 0)), Vec::<String>::new());
     published(transaction.publish(&[], &member.source.group_metadata()));
     assert_eq!(values(&*log, &tp("t", 0)), ["x"]);
-    until(&mut [&mut member], "the record", |m| {
-        m[0].values(&tp("t", 0)) == ["x"]
-    });
+    until(&mut [&mut member], "the record", |m| m[0].values(&tp("t", 0)) == ["x"]);
 }
 
 pub(in crate::log) fn an_abort_leaves_no_trace(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let source = member_of(&*log, "feeders");
     let mut transaction = producer(&*log, "p");
-    transaction
-        .send(&tp("t", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     transaction.abort().unwrap();
     assert_eq!(values(&*log, &tp("t", 0)), Vec::<String>::new());
     transaction.abort().unwrap();
@@ -158,9 +124,7 @@ pub(in crate::log) fn an_abort_leaves_no_trace(make: Make<'_>) {
 pub(in crate::log) fn a_dropped_transaction_leaves_no_trace(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut transaction = producer(&*log, "p");
-    transaction
-        .send(&tp("t", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     drop(transaction);
     // The successor ends what its predecessor left open.
     let source = member_of(&*log, "feeders");
@@ -174,51 +138,34 @@ pub(in crate::log) fn records_and_positions_become_true_together(make: Make<'_>)
     let log = with_topic(make, "in", 2);
     add_topic(&*log, "out", 2);
     let mut member = Watched::join(&*log, "a", &["in"]);
-    until(&mut [&mut member], "the partitions", |m| {
-        m[0].held.len() == 2
-    });
+    until(&mut [&mut member], "the partitions", |m| m[0].held.len() == 2);
     let mut transaction = producer(&*log, "p");
     transaction.send(&tp("out", 0), &batch_of(&["x"])).unwrap();
-    transaction
-        .send(&tp("out", 1), &batch_of(&["y", "z"]))
-        .unwrap();
+    transaction.send(&tp("out", 1), &batch_of(&["y", "z"])).unwrap();
     assert_eq!(patiently(|| member.source.committed(&tp("in", 0))), None);
     let positions = [(tp("in", 0), Offset(17)), (tp("in", 1), Offset(4))];
     let answer = published(transaction.publish(&positions, &member.source.group_metadata()));
     assert_eq!(answer.next(&tp("in", 0)), None);
     for (partition, position) in positions {
-        assert_eq!(
-            patiently(|| member.source.committed(&partition)),
-            Some(position)
-        );
+        assert_eq!(patiently(|| member.source.committed(&partition)), Some(position));
     }
     assert_eq!(values(&*log, &tp("out", 0)), ["x"]);
     assert_eq!(values(&*log, &tp("out", 1)), ["y", "z"]);
     // An abort takes the positions along.
-    transaction
-        .send(&tp("out", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("out", 0), &batch_of(&["never"])).unwrap();
     transaction.abort().unwrap();
-    assert_eq!(
-        patiently(|| member.source.committed(&tp("in", 0))),
-        Some(Offset(17))
-    );
+    assert_eq!(patiently(|| member.source.committed(&tp("in", 0))), Some(Offset(17)));
 }
 
 pub(in crate::log) fn positions_alone_are_published(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut member = Watched::join(&*log, "a", &["t"]);
-    until(&mut [&mut member], "the partition", |m| {
-        m[0].held.len() == 1
-    });
+    until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
     let mut transaction = producer(&*log, "p");
     for position in [3, 3, 1] {
         let positions = [(tp("t", 0), Offset(position))];
         published(transaction.publish(&positions, &member.source.group_metadata()));
-        assert_eq!(
-            patiently(|| member.source.committed(&tp("t", 0))),
-            Some(Offset(position))
-        );
+        assert_eq!(patiently(|| member.source.committed(&tp("t", 0))), Some(Offset(position)));
     }
 }
 
@@ -227,16 +174,10 @@ pub(in crate::log) fn an_unknown_partition_is_named(make: Make<'_>) {
     for unknown in [tp("t", 1), tp("u", 0)] {
         let wanted = LogError::Unknown(unknown.clone());
         let mut transaction = producer(&*log, "p");
-        assert_eq!(
-            transaction.send(&unknown, &batch_of(&["x"])).unwrap_err(),
-            wanted
-        );
+        assert_eq!(transaction.send(&unknown, &batch_of(&["x"])).unwrap_err(), wanted);
         let mut reader = log.reader().unwrap();
         let mut batch = RecordBatch::new();
-        assert_eq!(
-            reader.read(&unknown, Offset::ZERO, &mut batch).unwrap_err(),
-            wanted
-        );
+        assert_eq!(reader.read(&unknown, Offset::ZERO, &mut batch).unwrap_err(), wanted);
         assert_eq!(reader.watermarks(&unknown).unwrap_err(), wanted);
     }
 }
@@ -244,9 +185,7 @@ pub(in crate::log) fn an_unknown_partition_is_named(make: Make<'_>) {
 pub(in crate::log) fn a_newer_producer_fences_the_older(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut member = Watched::join(&*log, "a", &["t"]);
-    until(&mut [&mut member], "the partition", |m| {
-        m[0].held.len() == 1
-    });
+    until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
     let mut older = producer(&*log, "p");
     older.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     let mut newer = producer(&*log, "p");
@@ -292,15 +231,10 @@ pub(in crate::log) fn producers_at_once_lose_and_mix_nothing(make: Make<'_>) {
     let (first, second) = (values(&*log, &tp("t", 0)), values(&*log, &tp("t", 1)));
     for p in 0..PRODUCERS {
         let own = |all: &[String]| -> Vec<String> {
-            all.iter()
-                .filter(|v| v.starts_with(&format!("{p} ")))
-                .cloned()
-                .collect()
+            all.iter().filter(|v| v.starts_with(&format!("{p} "))).cloned().collect()
         };
         let kept = || (0..ROUNDS).filter(|round| round % 3 != 2);
-        let both: Vec<_> = kept()
-            .flat_map(|r| [format!("{p} {r} a"), format!("{p} {r} b")])
-            .collect();
+        let both: Vec<_> = kept().flat_map(|r| [format!("{p} {r} a"), format!("{p} {r} b")]).collect();
         let one: Vec<_> = kept().map(|r| format!("{p} {r} a")).collect();
         assert_eq!(own(&first), both);
         assert_eq!(own(&second), one);

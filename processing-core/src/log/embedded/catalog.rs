@@ -38,11 +38,7 @@ impl Standing {
     /// Nothing is ever undecided here: what is in the log is committed.
     pub(super) fn watermarks(&self) -> Watermarks {
         let Ends { start, next, .. } = self.ends;
-        Watermarks {
-            start,
-            last_stable: next,
-            high: next,
-        }
+        Watermarks { start, last_stable: next, high: next }
     }
 }
 
@@ -73,15 +69,7 @@ impl Catalog {
         let mut catalog = Self::default();
         for (name, topic) in stored {
             let ends = (0..topic.settings.partitions)
-                .map(|p| {
-                    load_ends(
-                        store,
-                        PartitionKey {
-                            topic: topic.number,
-                            partition: Partition(p),
-                        },
-                    )
-                })
+                .map(|p| load_ends(store, PartitionKey { topic: topic.number, partition: Partition(p) }))
                 .collect::<Result<_, _>>()?;
             catalog.insert(name, topic, ends);
         }
@@ -110,14 +98,8 @@ impl Catalog {
     pub(super) fn standing(&self, partition: &TopicPartition) -> Result<Standing, LogError> {
         let unknown = || LogError::Unknown(partition.clone());
         let topic = self.topics.get(&partition.topic).ok_or_else(unknown)?;
-        let ends = topic
-            .ends
-            .get(partition.partition.0 as usize)
-            .ok_or_else(unknown)?;
-        let key = PartitionKey {
-            topic: topic.stored.number,
-            partition: partition.partition,
-        };
+        let ends = topic.ends.get(partition.partition.0 as usize).ok_or_else(unknown)?;
+        let key = PartitionKey { topic: topic.stored.number, partition: partition.partition };
         Ok(Standing { key, ends: *ends })
     }
 
@@ -129,51 +111,36 @@ impl Catalog {
     }
 
     pub(super) fn infos(&self) -> Vec<TopicInfo> {
-        self.topics
-            .iter()
-            .map(|(name, topic)| topic.info(name))
-            .collect()
+        self.topics.iter().map(|(name, topic)| topic.info(name)).collect()
     }
 
     /// All partitions, for what goes through the whole log.
     pub(super) fn partitions(&self) -> impl Iterator<Item = (TopicPartition, StoredTopic, Ends)> {
         self.topics.iter().flat_map(|(name, topic)| {
-            topic.ends.iter().enumerate().map(|(partition, ends)| {
-                (
-                    TopicPartition::new(name.clone(), partition as u32),
-                    topic.stored,
-                    *ends,
-                )
-            })
+            topic
+                .ends
+                .iter()
+                .enumerate()
+                .map(|(partition, ends)| (TopicPartition::new(name.clone(), partition as u32), topic.stored, *ends))
         })
     }
 
     /// The name of the topic with this number.
     pub(super) fn name_of(&self, number: u32) -> Option<&TopicName> {
-        self.topics
-            .iter()
-            .find(|(_, topic)| topic.stored.number == number)
-            .map(|(name, _)| name)
+        self.topics.iter().find(|(_, topic)| topic.stored.number == number).map(|(name, _)| name)
     }
 }
 
 impl Topic {
     pub(super) fn info(&self, name: &TopicName) -> TopicInfo {
-        TopicInfo {
-            name: name.clone(),
-            id: self.stored.id,
-            settings: self.stored.settings,
-        }
+        TopicInfo { name: name.clone(), id: self.stored.id, settings: self.stored.settings }
     }
 }
 
 impl Topics for Catalog {
     fn dealt(&self, topic: &TopicName) -> Option<Dealt> {
         let stored = self.topics.get(topic)?.stored;
-        Some(Dealt {
-            number: stored.number,
-            partitions: stored.settings.partitions,
-        })
+        Some(Dealt { number: stored.number, partitions: stored.settings.partitions })
     }
 
     fn version(&self) -> u64 {
@@ -182,9 +149,7 @@ impl Topics for Catalog {
 }
 
 pub(super) fn load_ends(store: &OrderedStore, key: PartitionKey) -> Result<Ends, LogError> {
-    let ends = store
-        .with_value(&key.ends(), Ends::from_bytes)
-        .map_err(store_error)?;
+    let ends = store.with_value(&key.ends(), Ends::from_bytes).map_err(store_error)?;
     match ends {
         None => Ok(Ends::NONE),
         Some(ends) => ends.map_err(|damaged| damaged_error("the ends of a partition", &damaged)),

@@ -57,9 +57,7 @@ impl Pass {
             .with_value(&kept.key.cleaned(), Cleaned::from_bytes)
             .map_err(store_error)?
             .transpose()
-            .map_err(|damaged| {
-                damaged_error(&format!("the compaction of {}", kept.partition), &damaged)
-            })?
+            .map_err(|damaged| damaged_error(&format!("the compaction of {}", kept.partition), &damaged))?
             .unwrap_or_default();
         let from = cleaned.to.max(kept.ends.start);
         let fresh = kept.ends.next.0.saturating_sub(from.0);
@@ -71,10 +69,7 @@ impl Pass {
             key: kept.key,
             latest: HashMap::default(),
             latest_bytes: 0,
-            stage: Stage::Noting {
-                next: from,
-                end: kept.ends.next,
-            },
+            stage: Stage::Noting { next: from, end: kept.ends.next },
             records: 0,
         }))
     }
@@ -96,19 +91,11 @@ impl Pass {
                 self.note(writer, next, end, ends.start)?;
                 Ok(false)
             }
-            Stage::Rewriting { next, end } => {
-                self.rewrite(writer, next.max(ends.start), end, now, compacted)
-            }
+            Stage::Rewriting { next, end } => self.rewrite(writer, next.max(ends.start), end, now, compacted),
         }
     }
 
-    fn note(
-        &mut self,
-        writer: &Writer,
-        from: Offset,
-        end: Offset,
-        start: Offset,
-    ) -> Result<(), LogError> {
+    fn note(&mut self, writer: &Writer, from: Offset, end: Offset, start: Offset) -> Result<(), LogError> {
         let mut left = writer.options.maintain_bytes_max;
         let mut batch = RecordBatch::new();
         let (mut next, mut full) = (end, false);
@@ -134,10 +121,7 @@ impl Pass {
             Ok(ControlFlow::Continue(()))
         })?;
         self.stage = if full || next >= end {
-            Stage::Rewriting {
-                next: start,
-                end: next.min(end),
-            }
+            Stage::Rewriting { next: start, end: next.min(end) }
         } else {
             Stage::Noting { next, end }
         };
@@ -164,35 +148,25 @@ impl Pass {
                 batch.get(index).is_some_and(|record| match record.key {
                     None => true,
                     Some(key) => {
-                        let latest = self
-                            .latest
-                            .get(key)
-                            .is_none_or(|latest| *latest <= record.offset);
+                        let latest = self.latest.get(key).is_none_or(|latest| *latest <= record.offset);
                         latest && (record.value.is_some() || now < row.horizon)
                     }
                 })
             };
             let staying: Vec<usize> = (0..batch.len()).filter(|index| stays(*index)).collect();
-            let tombstones = staying
-                .iter()
-                .any(|i| batch.get(*i).is_some_and(|r| r.value.is_none()));
+            let tombstones = staying.iter().any(|i| batch.get(*i).is_some_and(|r| r.value.is_none()));
             kept_here += staying.len() as u64;
             gone += (batch.len() - staying.len()) as u64;
 
             let fresh_tombstones = tombstones && row.horizon == NO_HORIZON;
-            let large = bytes * 2 >= writer.options.row.bytes
-                || row.count as usize * 2 >= writer.options.row.records;
+            let large = bytes * 2 >= writer.options.row.bytes || row.count as usize * 2 >= writer.options.row.records;
             if staying.len() == batch.len() && !fresh_tombstones && large {
                 packing.end_row(self.key);
                 packing.pass_by(&row);
             } else {
                 packing.pass_by(&row);
                 packing.write.delete(&self.key.row(last));
-                let horizon = if fresh_tombstones {
-                    keep_until
-                } else {
-                    row.horizon
-                };
+                let horizon = if fresh_tombstones { keep_until } else { row.horizon };
                 for index in staying {
                     if let Some(record) = batch.get(index) {
                         packing.add(self.key, &record, horizon);
@@ -210,10 +184,7 @@ impl Pass {
         self.records += kept_here;
         let finished = next >= end;
         if finished {
-            let cleaned = Cleaned {
-                to: end,
-                records: self.records,
-            };
+            let cleaned = Cleaned { to: end, records: self.records };
             packing.write.put(&self.key.cleaned(), &cleaned.to_bytes());
         }
         writer.write(packing.write, Durability::Os)?;
@@ -228,12 +199,7 @@ const ENTRY: usize = 48;
 
 impl Packing {
     fn new(builder: RowBuilder) -> Self {
-        Self {
-            builder,
-            running_max: NO_TIME,
-            horizon: NO_TIME,
-            write: WriteSet::new(),
-        }
+        Self { builder, running_max: NO_TIME, horizon: NO_TIME, write: WriteSet::new() }
     }
 
     fn add(&mut self, key: PartitionKey, record: &crate::batch::RecordRef<'_>, horizon: LogTime) {

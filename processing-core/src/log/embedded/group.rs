@@ -104,16 +104,13 @@ impl Group {
 
     /// Whether a closed member has waited longer than `timeout_ms`, so that [`Self::expire`] is due.
     pub(super) fn expiry_due(&self, now: LogTime, timeout_ms: i64) -> bool {
-        self.members
-            .values()
-            .any(|member| member.expired(now, timeout_ms))
+        self.members.values().any(|member| member.expired(now, timeout_ms))
     }
 
     /// Takes the partitions of members that closed long ago away from them.
     pub(super) fn expire(&mut self, now: LogTime, timeout_ms: i64, topics: &dyn Topics) {
         let before = self.members.len();
-        self.members
-            .retain(|_, member| !member.expired(now, timeout_ms));
+        self.members.retain(|_, member| !member.expired(now, timeout_ms));
         if self.members.len() != before {
             self.rebalance(topics);
         }
@@ -124,11 +121,7 @@ impl Group {
         if self.topics_version != topics.version() {
             self.rebalance(topics);
         }
-        let Some(member) = self
-            .members
-            .get_mut(instance)
-            .filter(|member| member.id == id)
-        else {
+        let Some(member) = self.members.get_mut(instance).filter(|member| member.id == id) else {
             return Told::Replaced;
         };
         if !member.news {
@@ -160,20 +153,12 @@ impl Group {
     }
 
     /// The member gives a partition up that it was told to give up; of others, this says nothing.
-    pub(super) fn release(
-        &mut self,
-        instance: &str,
-        id: &str,
-        partition: &TopicPartition,
-        topics: &dyn Topics,
-    ) {
-        let current = self
-            .members
-            .get(instance)
-            .is_some_and(|member| member.id == id);
-        let told = self.holdings.get(partition).is_some_and(|holding| {
-            holding.instance == instance && holding.state == HoldingState::Told
-        });
+    pub(super) fn release(&mut self, instance: &str, id: &str, partition: &TopicPartition, topics: &dyn Topics) {
+        let current = self.members.get(instance).is_some_and(|member| member.id == id);
+        let told = self
+            .holdings
+            .get(partition)
+            .is_some_and(|holding| holding.instance == instance && holding.state == HoldingState::Told);
         if current && told {
             self.holdings.remove(partition);
             self.rebalance(topics);
@@ -182,40 +167,25 @@ impl Group {
 
     /// The member stops without leaving.
     pub(super) fn close(&mut self, instance: &str, id: &str, now: LogTime) {
-        if let Some(member) = self
-            .members
-            .get_mut(instance)
-            .filter(|member| member.id == id)
-        {
+        if let Some(member) = self.members.get_mut(instance).filter(|member| member.id == id) {
             member.closed_at.get_or_insert(now);
         }
     }
 
     /// The generation that `instance` knows of.
     pub(super) fn generation_seen(&self, instance: &str, id: &str) -> Option<u64> {
-        self.members
-            .get(instance)
-            .filter(|member| member.id == id)
-            .map(|member| member.seen)
+        self.members.get(instance).filter(|member| member.id == id).map(|member| member.seen)
     }
 
     /// Whether a transaction of this member may still commit positions; if not, why.
     pub(super) fn check(&self, metadata: &GroupMetadata) -> Result<(), String> {
-        let GroupMetadata {
-            group,
-            generation,
-            member,
-            instance,
-        } = metadata;
+        let GroupMetadata { group, generation, member, instance } = metadata;
         match self.members.get(instance) {
             None => Err(format!("group {group} has no member {instance}")),
-            Some(present) if present.id != *member => Err(format!(
-                "member {member} of group {group} was replaced by {}",
-                present.id
-            )),
-            Some(present) if !present.lives() => {
-                Err(format!("member {member} of group {group} is closed"))
+            Some(present) if present.id != *member => {
+                Err(format!("member {member} of group {group} was replaced by {}", present.id))
             }
+            Some(present) if !present.lives() => Err(format!("member {member} of group {group} is closed")),
             Some(present) if present.seen != *generation => Err(format!(
                 "member {member} of group {group} commits in generation {generation}, but was told of {}",
                 present.seen
@@ -231,8 +201,7 @@ impl Group {
         self.drop_vanished(topics);
         let target = self.deal(topics);
         // A living holder subscribes what it holds, so that only what nobody reads goes here.
-        self.holdings
-            .retain(|partition, _| target.contains_key(partition));
+        self.holdings.retain(|partition, _| target.contains_key(partition));
         for (partition, (topic, instance)) in target {
             let holding = self.holdings.entry(partition).or_insert_with(|| Holding {
                 topic,
@@ -240,10 +209,7 @@ impl Group {
                 state: HoldingState::Waiting,
             });
             let stays = holding.instance == instance;
-            let free = !self
-                .members
-                .get(&holding.instance)
-                .is_some_and(Member::lives);
+            let free = !self.members.get(&holding.instance).is_some_and(Member::lives);
             match holding.state {
                 HoldingState::Leaving if stays => holding.state = HoldingState::Held,
                 HoldingState::Held if !stays && !free => holding.state = HoldingState::Leaving,
@@ -269,13 +235,13 @@ impl Group {
         let members = &mut self.members;
         self.holdings.retain(|partition, holding| {
             let present = topics.dealt(&partition.topic);
-            let stands = present.is_some_and(|topic| {
-                topic.number == holding.topic && partition.partition.0 < topic.partitions
-            });
-            if !stands && holding.state != HoldingState::Waiting {
-                if let Some(member) = members.get_mut(&holding.instance) {
-                    member.lost.push(partition.clone());
-                }
+            let stands =
+                present.is_some_and(|topic| topic.number == holding.topic && partition.partition.0 < topic.partitions);
+            if !stands
+                && holding.state != HoldingState::Waiting
+                && let Some(member) = members.get_mut(&holding.instance)
+            {
+                member.lost.push(partition.clone());
             }
             stands
         });
@@ -285,8 +251,7 @@ impl Group {
     fn deal(&self, topics: &dyn Topics) -> BTreeMap<TopicPartition, (u32, String)> {
         let mut target = BTreeMap::new();
         let mut totals: BTreeMap<&str, usize> = BTreeMap::new();
-        let anchors: BTreeSet<&TopicName> =
-            self.members.values().flat_map(|m| &m.anchors).collect();
+        let anchors: BTreeSet<&TopicName> = self.members.values().flat_map(|m| &m.anchors).collect();
         for name in anchors {
             let Some(topic) = topics.dealt(name) else {
                 continue;
@@ -300,10 +265,7 @@ impl Group {
             }
             let mut loose = Vec::new();
             for partition in partitions {
-                let holder = self
-                    .holdings
-                    .get(&partition)
-                    .and_then(|h| held.get_mut(h.instance.as_str()));
+                let holder = self.holdings.get(&partition).and_then(|h| held.get_mut(h.instance.as_str()));
                 match holder {
                     Some(own) => own.push(partition),
                     None => loose.push(partition),
@@ -312,11 +274,7 @@ impl Group {
             let mut order: Vec<&str> = held.keys().copied().collect();
             order.sort_by_key(|instance| {
                 let total = totals.get(instance).copied().unwrap_or(0);
-                (
-                    total,
-                    std::cmp::Reverse(held.get(instance).map_or(0, Vec::len)),
-                    *instance,
-                )
+                (total, std::cmp::Reverse(held.get(instance).map_or(0, Vec::len)), *instance)
             });
             let (share, odd) = match order.len() {
                 0 => continue,
@@ -349,7 +307,6 @@ impl Member {
     }
 
     fn expired(&self, now: LogTime, timeout_ms: i64) -> bool {
-        self.closed_at
-            .is_some_and(|closed| now.0.saturating_sub(closed.0) >= timeout_ms)
+        self.closed_at.is_some_and(|closed| now.0.saturating_sub(closed.0) >= timeout_ms)
     }
 }

@@ -64,10 +64,7 @@ impl PartitionKey {
 
 /// All keys of a tag that concern a topic, from the first to before the second.
 pub(super) fn ranges_of_topic(topic: u32) -> [([u8; 9], [u8; 9]); 3] {
-    let key = |topic| PartitionKey {
-        topic,
-        partition: Partition(0),
-    };
+    let key = |topic| PartitionKey { topic, partition: Partition(0) };
     // Numbers are given from 0 up and never reach the greatest.
     let (from, to) = (key(topic), key(topic.saturating_add(1)));
     [ENDS, CLEANED, ROW].map(|tag| (from.tagged(tag), to.tagged(tag)))
@@ -99,10 +96,7 @@ pub(super) const ALL_POSITIONS: ([u8; 1], [u8; 1]) = ([POSITION], [POSITION + 1]
 /// The partition at the end of a position's key.
 pub(super) fn partition_of_position(key: &[u8]) -> Result<PartitionKey, Damaged> {
     let mut fields = Fields(key.get(key.len().saturating_sub(8)..).unwrap_or_default());
-    Ok(PartitionKey {
-        topic: fields.u32()?,
-        partition: Partition(fields.u32()?),
-    })
+    Ok(PartitionKey { topic: fields.u32()?, partition: Partition(fields.u32()?) })
 }
 
 /// What concerns the whole log.
@@ -122,10 +116,7 @@ impl Meta {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of_format(bytes)?;
-        Ok(Self {
-            incarnation: fields.u128()?,
-            next_topic: fields.u32()?,
-        })
+        Ok(Self { incarnation: fields.u128()?, next_topic: fields.u32()? })
     }
 }
 
@@ -162,25 +153,14 @@ impl StoredTopic {
             1 => Cleanup::Compact,
             2 => Cleanup::CompactDelete,
             other => {
-                return Err(Damaged(format!(
-                    "a topic with the unknown cleanup policy {other}"
-                )));
+                return Err(Damaged(format!("a topic with the unknown cleanup policy {other}")));
             }
         };
         let log_append_time = fields.u8()? != 0;
         let limited = fields.u8()? != 0;
         let retention_ms = Some(fields.u64()?).filter(|_| limited);
-        let settings = TopicSettings {
-            partitions,
-            cleanup,
-            retention_ms,
-            log_append_time,
-        };
-        Ok(Self {
-            number,
-            id,
-            settings,
-        })
+        let settings = TopicSettings { partitions, cleanup, retention_ms, log_append_time };
+        Ok(Self { number, id, settings })
     }
 }
 
@@ -196,11 +176,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) const NONE: Self = Self {
-        start: Offset::ZERO,
-        next: Offset::ZERO,
-        max_time: super::row::NO_TIME,
-    };
+    pub(super) const NONE: Self = Self { start: Offset::ZERO, next: Offset::ZERO, max_time: super::row::NO_TIME };
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
@@ -212,11 +188,7 @@ impl Ends {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of_format(bytes)?;
-        Ok(Self {
-            start: Offset(fields.u64()?),
-            next: Offset(fields.u64()?),
-            max_time: LogTime(fields.u64()? as i64),
-        })
+        Ok(Self { start: Offset(fields.u64()?), next: Offset(fields.u64()?), max_time: LogTime(fields.u64()? as i64) })
     }
 }
 
@@ -239,10 +211,7 @@ impl Cleaned {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut fields = Fields::of_format(bytes)?;
-        Ok(Self {
-            to: Offset(fields.u64()?),
-            records: fields.u64()?,
-        })
+        Ok(Self { to: Offset(fields.u64()?), records: fields.u64()? })
     }
 }
 
@@ -270,10 +239,8 @@ impl<'a> Fields<'a> {
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
-        let (field, rest) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or_else(|| Damaged("an entry is cut short".to_owned()))?;
+        let (field, rest) =
+            self.0.split_first_chunk::<N>().ok_or_else(|| Damaged("an entry is cut short".to_owned()))?;
         self.0 = rest;
         Ok(*field)
     }
@@ -341,9 +308,6 @@ mod tests {
     #[test]
     fn another_format_is_refused() {
         let error = Meta::from_bytes(&[9, 0, 0]).unwrap_err().to_string();
-        assert!(
-            error.contains("format 9") && error.contains("format 1"),
-            "{error}"
-        );
+        assert!(error.contains("format 9") && error.contains("format 1"), "{error}");
     }
 }

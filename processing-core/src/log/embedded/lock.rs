@@ -18,9 +18,8 @@ pub(super) struct FolderLock {
 impl FolderLock {
     pub(super) fn take(folder: &Path) -> Result<Self, LogError> {
         let path = folder.join("log.lock");
-        let failed = |doing: &str, error: std::io::Error| {
-            LogError::Fatal(format!("cannot {doing} {}: {error}", path.display()))
-        };
+        let failed =
+            |doing: &str, error: std::io::Error| LogError::Fatal(format!("cannot {doing} {}: {error}", path.display()));
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -35,11 +34,7 @@ impl FolderLock {
                 let mut holder = String::new();
                 // The holder's number is a help to the reader of the message and nothing else.
                 let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
-                let holder = if known {
-                    holder.trim()
-                } else {
-                    "of unknown number"
-                };
+                let holder = if known { holder.trim() } else { "of unknown number" };
                 return Err(LogError::Fatal(format!(
                     "the log in {} is held by process {holder}, and only one process may write it; \
                      stop that process, read beside it with `streamfleet read`, \
@@ -64,10 +59,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = FolderLock::take(folder.path()).unwrap();
         let told = FolderLock::take(folder.path()).unwrap_err().to_string();
-        assert!(
-            told.contains(&format!("process {}", std::process::id())),
-            "{told}"
-        );
+        assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
         drop(first);
         FolderLock::take(folder.path()).unwrap();
     }

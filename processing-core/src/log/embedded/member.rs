@@ -13,9 +13,7 @@ use super::keys;
 use super::scan;
 use super::writer::Writer;
 use crate::batch::RecordBatch;
-use crate::log::{
-    FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks,
-};
+use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
 use crate::record::{Offset, TopicPartition};
 
 pub(super) struct EmbeddedMember {
@@ -64,17 +62,14 @@ impl EmbeddedMember {
     }
 
     fn forget(&mut self, partitions: &[TopicPartition]) {
-        self.fetched
-            .retain(|fetched| !partitions.contains(&fetched.partition));
+        self.fetched.retain(|fetched| !partitions.contains(&fetched.partition));
         for partition in partitions {
             self.held.remove(partition);
         }
     }
 
     fn fenced(&self) -> LogError {
-        let Membership {
-            group, instance, ..
-        } = &self.membership;
+        let Membership { group, instance, .. } = &self.membership;
         LogError::Fenced(match self.standing {
             Membered::Closed => format!("member {} of group {group} is closed", self.id),
             _ => format!("another member of group {group} holds the instance {instance} now"),
@@ -135,25 +130,17 @@ impl EmbeddedMember {
                 )));
             }
             let enough = self.writer.options.row;
-            if let Some(next) =
-                scan::load(&self.writer.store, standing, fetched.next, enough, batch)?
-            {
+            if let Some(next) = scan::load(&self.writer.store, standing, fetched.next, enough, batch)? {
                 fetched.next = next;
                 let (partition, epoch) = (partition.clone(), fetched.epoch);
-                return Ok(Polled::Records {
-                    partition,
-                    next,
-                    epoch,
-                });
+                return Ok(Polled::Records { partition, next, epoch });
             }
         }
         Ok(Polled::Nothing)
     }
 
     fn fetched(&mut self, partition: &TopicPartition) -> Option<&mut Fetched> {
-        self.fetched
-            .iter_mut()
-            .find(|fetched| fetched.partition == *partition)
+        self.fetched.iter_mut().find(|fetched| fetched.partition == *partition)
     }
 }
 
@@ -166,24 +153,13 @@ impl GroupSource for EmbeddedMember {
         }
     }
 
-    fn fetch(
-        &mut self,
-        partition: &TopicPartition,
-        from: Offset,
-        epoch: FetchEpoch,
-    ) -> Result<(), LogError> {
+    fn fetch(&mut self, partition: &TopicPartition, from: Offset, epoch: FetchEpoch) -> Result<(), LogError> {
         if self.standing != Membered::Joined {
             return Err(self.fenced());
         }
         let Standing { key, .. } = self.writer.standing(partition)?;
         let partition = partition.clone();
-        let fetched = Fetched {
-            partition,
-            topic: key.topic,
-            next: from,
-            epoch,
-            paused: false,
-        };
+        let fetched = Fetched { partition, topic: key.topic, next: from, epoch, paused: false };
         match self.fetched(&fetched.partition) {
             Some(present) => *present = fetched,
             None => self.fetched.push(fetched),
@@ -206,8 +182,7 @@ impl GroupSource for EmbeddedMember {
     }
 
     fn release(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
-        self.fetched
-            .retain(|fetched| fetched.partition != *partition);
+        self.fetched.retain(|fetched| fetched.partition != *partition);
         self.writer.release(&self.membership, &self.id, partition);
         Ok(())
     }
@@ -215,20 +190,9 @@ impl GroupSource for EmbeddedMember {
     fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, LogError> {
         let Standing { key, .. } = self.writer.standing(partition)?;
         let key = keys::position(&self.membership.group, key);
-        let found = self
-            .writer
-            .store
-            .with_value(&key, keys::position_from_bytes)
-            .map_err(store_error)?;
-        let what = || {
-            format!(
-                "the position of group {} in {partition}",
-                self.membership.group
-            )
-        };
-        found
-            .transpose()
-            .map_err(|damaged| damaged_error(&what(), &damaged))
+        let found = self.writer.store.with_value(&key, keys::position_from_bytes).map_err(store_error)?;
+        let what = || format!("the position of group {} in {partition}", self.membership.group);
+        found.transpose().map_err(|damaged| damaged_error(&what(), &damaged))
     }
 
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<Watermarks, LogError> {

@@ -36,9 +36,7 @@ pub use self::reader::EmbeddedReaderProcess;
 use self::reader::{EmbeddedAdmin, EmbeddedReader, View};
 pub use self::upkeep::Maintained;
 use self::writer::{Claim, Refusal, Writer};
-use super::{
-    Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId,
-};
+use super::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId};
 use crate::batch::RecordBatch;
 use crate::record::{LogTime, Offset, TopicPartition};
 
@@ -57,9 +55,7 @@ impl EmbeddedLog {
     /// one, or if it is damaged; `Full` if there is no room.
     pub fn open(folder: &Path, options: EmbeddedOptions) -> Result<Arc<Self>, LogError> {
         let writer = Writer::open(folder, options)?;
-        Ok(Arc::new(Self {
-            writer: Arc::new(writer),
-        }))
+        Ok(Arc::new(Self { writer: Arc::new(writer) }))
     }
 
     /// What tells this log from any other that ever stood in the same folder.
@@ -80,24 +76,12 @@ impl EmbeddedLog {
         let standing = self.writer.standing(to)?;
         let mut gathered = Gathered::new(self.writer.options.row);
         gathered.add(to, standing.key.topic, records);
-        let claim = Claim {
-            producer: None,
-            positions: &[],
-            group: None,
-            durability,
-        };
-        let ends =
-            self.writer
-                .commit(&mut gathered.take(), claim)
-                .map_err(|refusal| match refusal {
-                    Refusal::Fenced(why) => LogError::Fenced(why),
-                    Refusal::Impossible(error) | Refusal::Failed(error) => error,
-                })?;
-        Ok(ends
-            .get(to)
-            .copied()
-            .flatten()
-            .unwrap_or(standing.ends.next))
+        let claim = Claim { producer: None, positions: &[], group: None, durability };
+        let ends = self.writer.commit(&mut gathered.take(), claim).map_err(|refusal| match refusal {
+            Refusal::Fenced(why) => LogError::Fenced(why),
+            Refusal::Impossible(error) | Refusal::Failed(error) => error,
+        })?;
+        Ok(ends.get(to).copied().flatten().unwrap_or(standing.ends.next))
     }
 
     /// One bounded step of deleting by age, deleting what was purged, and compaction. To be called
@@ -112,32 +96,21 @@ impl EmbeddedLog {
 
 impl Log for EmbeddedLog {
     fn group_source(&self, membership: Membership) -> Result<Box<dyn GroupSource>, LogError> {
-        Ok(Box::new(EmbeddedMember::join(
-            Arc::clone(&self.writer),
-            membership,
-        )?))
+        Ok(Box::new(EmbeddedMember::join(Arc::clone(&self.writer), membership)?))
     }
 
     fn transaction(&self, id: &TransactionalId) -> Result<Box<dyn Transaction>, LogError> {
         let epoch = self.writer.new_producer(id)?;
-        Ok(Box::new(EmbeddedTransaction::new(
-            Arc::clone(&self.writer),
-            epoch,
-        )))
+        Ok(Box::new(EmbeddedTransaction::new(Arc::clone(&self.writer), epoch)))
     }
 
     fn reader(&self) -> Result<Box<dyn FreeReader>, LogError> {
-        Ok(Box::new(EmbeddedReader {
-            view: Arc::clone(&self.writer) as Arc<dyn View>,
-        }))
+        Ok(Box::new(EmbeddedReader { view: Arc::clone(&self.writer) as Arc<dyn View> }))
     }
 
     fn admin(&self) -> Result<Box<dyn Admin>, LogError> {
         let view = Arc::clone(&self.writer) as Arc<dyn View>;
-        Ok(Box::new(EmbeddedAdmin {
-            view,
-            writer: Some(Arc::clone(&self.writer)),
-        }))
+        Ok(Box::new(EmbeddedAdmin { view, writer: Some(Arc::clone(&self.writer)) }))
     }
 }
 

@@ -63,10 +63,7 @@ impl EmbeddedOptions {
             maintain_bytes_max: 4 << 20,
             store: OrderedOptions::default(),
             // A poll hands out whole rows, so that a row is about half of what it may hand out.
-            row: RowLimits {
-                records: 512,
-                bytes: 128 << 10,
-            },
+            row: RowLimits { records: 512, bytes: 128 << 10 },
         }
     }
 }

@@ -36,11 +36,7 @@ struct Run {
 
 impl Gathered {
     pub(super) fn new(limits: RowLimits) -> Self {
-        Self {
-            limits,
-            runs: BTreeMap::new(),
-            sealed_bytes: 0,
-        }
+        Self { limits, runs: BTreeMap::new(), sealed_bytes: 0 }
     }
 
     /// Appends records to what goes to `to`, a partition of the topic with this number.
@@ -49,11 +45,7 @@ impl Gathered {
             return;
         }
         if !self.runs.contains_key(to) {
-            let run = Run {
-                topic,
-                building: RowBuilder::new(self.limits),
-                sealed: Vec::new(),
-            };
+            let run = Run { topic, building: RowBuilder::new(self.limits), sealed: Vec::new() };
             self.runs.insert(to.clone(), run);
         }
         let Some(run) = self.runs.get_mut(to) else {
@@ -71,12 +63,7 @@ impl Gathered {
 
     /// Bytes of the rows that are full; each partition has at most one more.
     fn byte_len(&self) -> usize {
-        self.sealed_bytes
-            + self
-                .runs
-                .values()
-                .map(|run| run.building.byte_len())
-                .sum::<usize>()
+        self.sealed_bytes + self.runs.values().map(|run| run.building.byte_len()).sum::<usize>()
     }
 
     pub(super) fn take(&mut self) -> BTreeMap<TopicPartition, Pending> {
@@ -85,13 +72,7 @@ impl Gathered {
             .into_iter()
             .map(|(partition, mut run)| {
                 run.sealed.extend(run.building.seal());
-                (
-                    partition,
-                    Pending {
-                        topic: run.topic,
-                        rows: run.sealed,
-                    },
-                )
+                (partition, Pending { topic: run.topic, rows: run.sealed })
             })
             .collect()
     }
@@ -104,11 +85,7 @@ impl Gathered {
 impl EmbeddedTransaction {
     pub(super) fn new(writer: Arc<Writer>, epoch: ProducerEpoch) -> Self {
         let open = Gathered::new(writer.options.row);
-        Self {
-            writer,
-            epoch,
-            open,
-        }
+        Self { writer, epoch, open }
     }
 }
 
@@ -132,11 +109,7 @@ impl Transaction for EmbeddedTransaction {
         Ok(())
     }
 
-    fn publish(
-        &mut self,
-        positions: &[(TopicPartition, Offset)],
-        group: &GroupMetadata,
-    ) -> Publish {
+    fn publish(&mut self, positions: &[(TopicPartition, Offset)], group: &GroupMetadata) -> Publish {
         let claim = Claim {
             producer: Some(&self.epoch),
             positions,

@@ -41,11 +41,7 @@ impl View for Writer {
     }
 
     fn topic(&self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
-        Ok(self
-            .present()
-            .catalog
-            .get(name)
-            .map(|topic| topic.info(name)))
+        Ok(self.present().catalog.get(name).map(|topic| topic.info(name)))
     }
 
     fn topics(&self) -> Result<Vec<TopicInfo>, LogError> {
@@ -92,26 +88,18 @@ impl EmbeddedReaderProcess {
         let view = Arc::new(Beside { store, scratch });
         match load_meta(&view.store)? {
             Some(_) => Ok(Self { view }),
-            None => Err(LogError::Retry(format!(
-                "the log in {} is just being made",
-                folder.display()
-            ))),
+            None => Err(LogError::Retry(format!("the log in {} is just being made", folder.display()))),
         }
     }
 
     /// A reader of what the writer has written by the time of each call.
     pub fn reader(&self) -> Box<dyn FreeReader> {
-        Box::new(EmbeddedReader {
-            view: Arc::clone(&self.view) as Arc<dyn View>,
-        })
+        Box::new(EmbeddedReader { view: Arc::clone(&self.view) as Arc<dyn View> })
     }
 
     /// The topics; whatever would change them is refused.
     pub fn admin(&self) -> Box<dyn Admin> {
-        Box::new(EmbeddedAdmin {
-            view: Arc::clone(&self.view) as Arc<dyn View>,
-            writer: None,
-        })
+        Box::new(EmbeddedAdmin { view: Arc::clone(&self.view) as Arc<dyn View>, writer: None })
     }
 }
 
@@ -119,13 +107,8 @@ impl Beside {
     fn stored(&self, name: &TopicName) -> Result<Option<StoredTopic>, LogError> {
         self.store.catch_up().map_err(store_error)?;
         let key = keys::topic(name.as_str());
-        let found = self
-            .store
-            .with_value(&key, StoredTopic::from_bytes)
-            .map_err(store_error)?;
-        found
-            .transpose()
-            .map_err(|damaged| damaged_error(&format!("topic {name}"), &damaged))
+        let found = self.store.with_value(&key, StoredTopic::from_bytes).map_err(store_error)?;
+        found.transpose().map_err(|damaged| damaged_error(&format!("topic {name}"), &damaged))
     }
 }
 
@@ -140,22 +123,12 @@ impl View for Beside {
         if partition.partition.0 >= topic.settings.partitions {
             return Err(unknown());
         }
-        let key = PartitionKey {
-            topic: topic.number,
-            partition: partition.partition,
-        };
-        Ok(Standing {
-            key,
-            ends: load_ends(&self.store, key)?,
-        })
+        let key = PartitionKey { topic: topic.number, partition: partition.partition };
+        Ok(Standing { key, ends: load_ends(&self.store, key)? })
     }
 
     fn topic(&self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
-        let info = |topic: StoredTopic| TopicInfo {
-            name: name.clone(),
-            id: topic.id,
-            settings: topic.settings,
-        };
+        let info = |topic: StoredTopic| TopicInfo { name: name.clone(), id: topic.id, settings: topic.settings };
         Ok(self.stored(name)?.map(info))
     }
 
@@ -169,10 +142,7 @@ impl View for Beside {
     }
 
     fn enough(&self) -> RowLimits {
-        RowLimits {
-            records: 512,
-            bytes: 128 << 10,
-        }
+        RowLimits { records: 512, bytes: 128 << 10 }
     }
 }
 
@@ -190,12 +160,7 @@ pub(super) struct EmbeddedReader {
 }
 
 impl FreeReader for EmbeddedReader {
-    fn read(
-        &mut self,
-        partition: &TopicPartition,
-        from: Offset,
-        batch: &mut RecordBatch,
-    ) -> Result<Read, LogError> {
+    fn read(&mut self, partition: &TopicPartition, from: Offset, batch: &mut RecordBatch) -> Result<Read, LogError> {
         batch.clear();
         let standing = self.view.standing(partition)?;
         let marks = standing.watermarks();
@@ -210,11 +175,7 @@ impl FreeReader for EmbeddedReader {
         Ok(self.view.standing(partition)?.watermarks())
     }
 
-    fn offset_for_time(
-        &mut self,
-        partition: &TopicPartition,
-        time: LogTime,
-    ) -> Result<Option<Offset>, LogError> {
+    fn offset_for_time(&mut self, partition: &TopicPartition, time: LogTime) -> Result<Option<Offset>, LogError> {
         let standing = self.view.standing(partition)?;
         scan::offset_for_time(self.view.store(), partition, standing, time)
     }
@@ -229,10 +190,7 @@ pub(super) struct EmbeddedAdmin {
 impl EmbeddedAdmin {
     fn writer(&self) -> Result<&Writer, LogError> {
         self.writer.as_deref().ok_or_else(|| {
-            LogError::Fatal(
-                "the log is open for reading only; change it through the process that holds it"
-                    .to_owned(),
-            )
+            LogError::Fatal("the log is open for reading only; change it through the process that holds it".to_owned())
         })
     }
 }
@@ -241,18 +199,10 @@ impl EmbeddedAdmin {
 const PARTITIONS_MAX: u32 = 10_000;
 
 impl Admin for EmbeddedAdmin {
-    fn create_topic(
-        &mut self,
-        name: &TopicName,
-        settings: TopicSettings,
-    ) -> Result<TopicInfo, LogError> {
+    fn create_topic(&mut self, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, LogError> {
         let text = name.as_str();
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if text.is_empty()
-            || text.len() > 249
-            || matches!(text, "." | "..")
-            || !text.chars().all(legal)
-        {
+        if text.is_empty() || text.len() > 249 || matches!(text, "." | "..") || !text.chars().all(legal) {
             return Err(LogError::Fatal(format!(
                 "`{text}` cannot name a topic: 1 to 249 of a-z A-Z 0-9 . _ - and neither `.` nor `..`"
             )));
@@ -290,36 +240,20 @@ impl Admin for EmbeddedAdmin {
         self.view.topics()?;
         self.view
             .store()
-            .scan(
-                KeyRange {
-                    start: &range.start,
-                    end: range.end.as_deref(),
-                },
-                |key, value| {
-                    let entry = keys::partition_of_position(key)
-                        .and_then(|partition| Ok((partition, keys::position_from_bytes(value)?)));
-                    let damaged = entry.is_err();
-                    found.push(entry);
-                    if damaged {
-                        ControlFlow::Break(())
-                    } else {
-                        ControlFlow::Continue(())
-                    }
-                },
-            )
+            .scan(KeyRange { start: &range.start, end: range.end.as_deref() }, |key, value| {
+                let entry = keys::partition_of_position(key)
+                    .and_then(|partition| Ok((partition, keys::position_from_bytes(value)?)));
+                let damaged = entry.is_err();
+                found.push(entry);
+                if damaged { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
             .map_err(store_error)?;
         let mut offsets = Vec::with_capacity(found.len());
         for entry in found {
             let what = || format!("the positions of group {group}");
             let (key, offset) = entry.map_err(|damaged| damaged_error(&what(), &damaged))?;
             if let Some(topic) = self.view.name_of(key.topic)? {
-                offsets.push((
-                    TopicPartition {
-                        topic,
-                        partition: key.partition,
-                    },
-                    offset,
-                ));
+                offsets.push((TopicPartition { topic, partition: key.partition }, offset));
             }
         }
         offsets.sort();

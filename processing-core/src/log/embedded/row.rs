@@ -118,9 +118,7 @@ impl RowBuilder {
 
     /// Takes one record with the offset that it has; `false` if the row is full.
     pub(super) fn push(&mut self, record: &RecordRef<'_>) -> bool {
-        if !self.is_empty()
-            && (self.is_full() || self.byte_len() + length(record) > self.limits.bytes)
-        {
+        if !self.is_empty() && (self.is_full() || self.byte_len() + length(record) > self.limits.bytes) {
             return false;
         }
         self.note(record, record.offset);
@@ -148,14 +146,8 @@ impl RowBuilder {
         put_varint(&mut self.table, skipped);
         let step = record.timestamp.0.wrapping_sub(self.last_time);
         put_varint(&mut self.table, ((step << 1) ^ (step >> 63)) as u64);
-        put_varint(
-            &mut self.table,
-            record.key.map_or(0, |key| key.len() as u64 + 1),
-        );
-        put_varint(
-            &mut self.table,
-            record.value.map_or(0, |value| value.len() as u64 + 1),
-        );
+        put_varint(&mut self.table, record.key.map_or(0, |key| key.len() as u64 + 1));
+        put_varint(&mut self.table, record.value.map_or(0, |value| value.len() as u64 + 1));
         put_varint(&mut self.table, record.headers.0.len() as u64);
         self.last_time = record.timestamp.0;
         self.max_time = self.max_time.max(record.timestamp);
@@ -218,7 +210,8 @@ impl SealedRow {
         self.last
     }
 
-    pub(super) fn count(&self) -> u32 {
+    #[cfg(test)]
+    fn count(&self) -> u32 {
         self.count
     }
 
@@ -258,18 +251,12 @@ impl<'a> Row<'a> {
         };
         let short = |at: usize| (number(at) >> 32) as u32;
         if head[0] != FORMAT {
-            return Err(Damaged(format!(
-                "a row of format {} where this program knows format {FORMAT}",
-                head[0]
-            )));
+            return Err(Damaged(format!("a row of format {} where this program knows format {FORMAT}", head[0])));
         }
         let payload_len = u32::from_be_bytes([head[38], head[39], head[40], head[41]]);
-        let (payload, table) = rest.split_at_checked(payload_len as usize).ok_or_else(|| {
-            Damaged(format!(
-                "a payload of {payload_len} bytes in a row of {}",
-                bytes.len()
-            ))
-        })?;
+        let (payload, table) = rest
+            .split_at_checked(payload_len as usize)
+            .ok_or_else(|| Damaged(format!("a payload of {payload_len} bytes in a row of {}", bytes.len())))?;
         Ok(Self {
             count: short(2),
             base: Offset(number(6)),
@@ -284,12 +271,7 @@ impl<'a> Row<'a> {
 
     /// Appends the records from offset `from` on to `batch`.
     pub(super) fn load(&self, from: Offset, batch: &mut RecordBatch) -> Result<(), Damaged> {
-        let mut entries = Entries {
-            row: self,
-            rest: self.table,
-            next: self.base,
-            time: 0,
-        };
+        let mut entries = Entries { row: self, rest: self.table, next: self.base, time: 0 };
         let mut left = self.count;
         let mut skipped = 0;
         let mut first = None;
@@ -306,18 +288,8 @@ impl<'a> Row<'a> {
         let run = self.payload.get(skipped..).ok_or_else(|| self.torn())?;
         let mut loader = batch.load(run);
         let mut add = |entry: Entry| {
-            let Entry {
-                offset,
-                time,
-                key,
-                value,
-                headers,
-            } = entry;
-            if loader.record(offset, time, key, value, headers) {
-                Ok(())
-            } else {
-                Err(self.torn())
-            }
+            let Entry { offset, time, key, value, headers } = entry;
+            if loader.record(offset, time, key, value, headers) { Ok(()) } else { Err(self.torn()) }
         };
         add(first)?;
         for _ in 0..left {
@@ -327,20 +299,11 @@ impl<'a> Row<'a> {
     }
 
     /// The first offset from `from` on whose record has `time` or a later one.
-    pub(super) fn offset_for_time(
-        &self,
-        from: Offset,
-        time: LogTime,
-    ) -> Result<Option<Offset>, Damaged> {
+    pub(super) fn offset_for_time(&self, from: Offset, time: LogTime) -> Result<Option<Offset>, Damaged> {
         if self.max_time < time {
             return Ok(None);
         }
-        let mut entries = Entries {
-            row: self,
-            rest: self.table,
-            next: self.base,
-            time: 0,
-        };
+        let mut entries = Entries { row: self, rest: self.table, next: self.base, time: 0 };
         for _ in 0..self.count {
             let entry = entries.next()?;
             if entry.offset >= from && entry.time >= time {
@@ -351,10 +314,7 @@ impl<'a> Row<'a> {
     }
 
     fn torn(&self) -> Damaged {
-        Damaged(format!(
-            "the row at offset {} ends within a record",
-            self.base
-        ))
+        Damaged(format!("the row at offset {} ends within a record", self.base))
     }
 }
 
@@ -383,26 +343,13 @@ impl Entries<'_, '_> {
     #[inline]
     fn next(&mut self) -> Result<Entry, Damaged> {
         let mut number = || take_varint(&mut self.rest).ok_or_else(|| self.row.torn());
-        let (skipped, step, key, value, headers) =
-            (number()?, number()?, number()?, number()?, number()?);
+        let (skipped, step, key, value, headers) = (number()?, number()?, number()?, number()?, number()?);
         let offset = Offset(self.next.0.wrapping_add(skipped));
         self.next = Offset(offset.0.wrapping_add(1));
-        self.time = self
-            .time
-            .wrapping_add(((step >> 1) as i64) ^ -((step & 1) as i64));
-        let time = if self.row.stamped {
-            self.row.max_time
-        } else {
-            LogTime(self.time)
-        };
+        self.time = self.time.wrapping_add(((step >> 1) as i64) ^ -((step & 1) as i64));
+        let time = if self.row.stamped { self.row.max_time } else { LogTime(self.time) };
         let part = |length: u64| (length > 0).then(|| (length - 1).min(u64::from(u32::MAX)) as u32);
-        Ok(Entry {
-            offset,
-            time,
-            key: part(key),
-            value: part(value),
-            headers: headers.min(u64::from(u32::MAX)) as u32,
-        })
+        Ok(Entry { offset, time, key: part(key), value: part(value), headers: headers.min(u64::from(u32::MAX)) as u32 })
     }
 }
 

@@ -30,9 +30,7 @@ pub(super) fn rows(
     let (start, end) = (key.row(from), key.row(to));
     store
         .scan(KeyRange::new(&start, &end), |stored, bytes| {
-            let last = stored
-                .last_chunk::<8>()
-                .map_or(to, |last| Offset(u64::from_be_bytes(*last)));
+            let last = stored.last_chunk::<8>().map_or(to, |last| Offset(u64::from_be_bytes(*last)));
             match Row::parse(bytes).and_then(|row| visit(last, row, bytes.len())) {
                 Ok(flow) => flow,
                 Err(error) => {
@@ -46,8 +44,7 @@ pub(super) fn rows(
         None => Ok(()),
         Some((last, error)) => {
             let PartitionKey { topic, partition } = key;
-            let what =
-                format!("topic number {topic}, partition {partition}, row up to offset {last}");
+            let what = format!("topic number {topic}, partition {partition}, row up to offset {last}");
             Err(damaged_error(&what, &error))
         }
     }
@@ -63,22 +60,12 @@ pub(super) fn load(
     batch: &mut RecordBatch,
 ) -> Result<Option<Offset>, LogError> {
     let mut next = None;
-    rows(
-        store,
-        standing.key,
-        from,
-        standing.ends.next,
-        |last, row, _| {
-            row.load(from, batch)?;
-            next = Some(last.next());
-            let full = batch.len() >= enough.records || batch.byte_len() >= enough.bytes;
-            Ok(if full {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
-        },
-    )?;
+    rows(store, standing.key, from, standing.ends.next, |last, row, _| {
+        row.load(from, batch)?;
+        next = Some(last.next());
+        let full = batch.len() >= enough.records || batch.byte_len() >= enough.bytes;
+        Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
     Ok(next)
 }
 
@@ -113,11 +100,7 @@ pub(super) fn offset_for_time(
     let mut answer = None;
     rows(store, key, low, ends.next, |_, row, _| {
         answer = row.offset_for_time(ends.start, time)?;
-        Ok(if answer.is_some() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        })
+        Ok(if answer.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })
     .map_err(|error| match error {
         LogError::Fatal(text) => LogError::Fatal(format!("{partition}: {text}")),

@@ -11,9 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::*;
 use crate::batch::{Headers, RecordRef};
 use crate::log::contract;
-use crate::log::{
-    Cleanup, GroupMetadata, Polled, Publish, Read, TopicInfo, TopicSettings, Watermarks,
-};
+use crate::log::{Cleanup, GroupMetadata, Polled, Publish, Read, TopicInfo, TopicSettings, Watermarks};
 use crate::record::{DurationMs, TopicName};
 
 /// A clock that stands still until it is moved.
@@ -39,10 +37,7 @@ impl Hands {
 
 fn options(hands: &Hands) -> EmbeddedOptions {
     // Syncing is for a loss of power, which no test brings about.
-    EmbeddedOptions {
-        durability: Durability::Os,
-        ..EmbeddedOptions::new(hands.clock())
-    }
+    EmbeddedOptions { durability: Durability::Os, ..EmbeddedOptions::new(hands.clock()) }
 }
 
 /// A log together with its folder, which goes when the log does.
@@ -72,10 +67,7 @@ mod contract_of_the_log {
     fn make() -> Arc<dyn Log> {
         let folder = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(folder.path(), options(&Hands::at(1_000_000))).unwrap();
-        Arc::new(InTemporaryFolder {
-            log,
-            _folder: folder,
-        })
+        Arc::new(InTemporaryFolder { log, _folder: folder })
     }
 
     contract::for_every_case!(make);
@@ -86,19 +78,11 @@ fn open(folder: &Path) -> Arc<EmbeddedLog> {
 }
 
 fn settings(partitions: u32) -> TopicSettings {
-    TopicSettings {
-        partitions,
-        cleanup: Cleanup::Delete,
-        retention_ms: None,
-        log_append_time: false,
-    }
+    TopicSettings { partitions, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false }
 }
 
 fn topic(log: &dyn Log, name: &str, settings: TopicSettings) -> TopicInfo {
-    log.admin()
-        .unwrap()
-        .create_topic(&TopicName::new(name), settings)
-        .unwrap()
+    log.admin().unwrap().create_topic(&TopicName::new(name), settings).unwrap()
 }
 
 fn tp(topic: &str, partition: u32) -> TopicPartition {
@@ -124,12 +108,7 @@ fn keyed<'a>(key: &'a str, value: Option<&'a str>, time: i64) -> RecordRef<'a> {
 }
 
 fn nobody() -> GroupMetadata {
-    GroupMetadata {
-        group: "none".to_owned(),
-        generation: 0,
-        member: "none".to_owned(),
-        instance: "none".to_owned(),
-    }
+    GroupMetadata { group: "none".to_owned(), generation: 0, member: "none".to_owned(), instance: "none".to_owned() }
 }
 
 /// What a partition holds: offset, time, key, value.
@@ -159,26 +138,16 @@ fn lines(log: &dyn Log, partition: &TopicPartition) -> Vec<Line> {
 }
 
 fn values(log: &dyn Log, partition: &TopicPartition) -> Vec<String> {
-    lines(log, partition)
-        .into_iter()
-        .filter_map(|(_, _, _, value)| value)
-        .collect()
+    lines(log, partition).into_iter().filter_map(|(_, _, _, value)| value).collect()
 }
 
 #[test]
 fn a_second_process_is_told_that_the_folder_is_held() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
-    let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0)))
-        .map(drop)
-        .unwrap_err();
+    let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0))).map(drop).unwrap_err();
     let pid = std::process::id();
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("held by process {pid}")),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&format!("held by process {pid}")), "{error}");
     drop(log);
     open(folder.path());
 }
@@ -188,15 +157,12 @@ fn a_folder_of_another_format_is_refused() {
     use state::ordered::{OrderedOptions, OrderedStore, Sync, WriteSet};
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
-    let store =
-        OrderedStore::open(&store_folder(folder.path()), OrderedOptions::default()).unwrap();
+    let store = OrderedStore::open(&store_folder(folder.path()), OrderedOptions::default()).unwrap();
     let mut write = WriteSet::new();
     write.put(&[0], &[77, 1, 2, 3]);
     store.write(write, Sync::Os).unwrap();
     drop(store);
-    let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0)))
-        .map(drop)
-        .unwrap_err();
+    let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0))).map(drop).unwrap_err();
     assert!(error.to_string().contains("format 77"), "{error}");
 }
 
@@ -208,36 +174,22 @@ fn a_closed_member_loses_its_partitions_after_the_session_timeout_only() {
     topic(&*log, "t", settings(2));
     let member = |instance: &str| {
         let (group, instance) = ("g".to_owned(), instance.to_owned());
-        log.group_source(Membership {
-            group,
-            instance,
-            anchors: vec!["t".into()],
-        })
-        .unwrap()
+        log.group_source(Membership { group, instance, anchors: vec!["t".into()] }).unwrap()
     };
     let mut batch = RecordBatch::new();
     let mut a = member("a");
-    assert_eq!(
-        a.poll(&mut batch).unwrap(),
-        Polled::Assigned(vec![tp("t", 0), tp("t", 1)])
-    );
+    assert_eq!(a.poll(&mut batch).unwrap(), Polled::Assigned(vec![tp("t", 0), tp("t", 1)]));
     let mut b = member("b");
     assert!(matches!(a.poll(&mut batch).unwrap(), Polled::Revoked(gone) if gone == [tp("t", 1)]));
     a.release(&tp("t", 1)).unwrap();
-    assert_eq!(
-        b.poll(&mut batch).unwrap(),
-        Polled::Assigned(vec![tp("t", 1)])
-    );
+    assert_eq!(b.poll(&mut batch).unwrap(), Polled::Assigned(vec![tp("t", 1)]));
     let standing = a.group_metadata();
     a.close();
     let timeout = DurationMs::seconds(45).0;
     hands.set(1_000 + timeout - 1);
     assert_eq!(b.poll(&mut batch).unwrap(), Polled::Nothing);
     hands.set(1_000 + timeout);
-    assert_eq!(
-        b.poll(&mut batch).unwrap(),
-        Polled::Assigned(vec![tp("t", 0)])
-    );
+    assert_eq!(b.poll(&mut batch).unwrap(), Polled::Assigned(vec![tp("t", 0)]));
     let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
     let answer = transaction.publish(&[(tp("t", 0), Offset(1))], &standing);
     assert!(matches!(answer, Publish::Fenced(_)), "{answer:?}");
@@ -251,50 +203,23 @@ fn partitions_of_a_deleted_topic_are_lost() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
     topic(&*log, "t", settings(1));
-    let membership = Membership {
-        group: "g".to_owned(),
-        instance: "a".to_owned(),
-        anchors: vec!["t".into()],
-    };
+    let membership = Membership { group: "g".to_owned(), instance: "a".to_owned(), anchors: vec!["t".into()] };
     let mut source = log.group_source(membership).unwrap();
     let mut batch = RecordBatch::new();
-    assert_eq!(
-        source.poll(&mut batch).unwrap(),
-        Polled::Assigned(vec![tp("t", 0)])
-    );
-    source
-        .fetch(&tp("t", 0), Offset::ZERO, Default::default())
-        .unwrap();
+    assert_eq!(source.poll(&mut batch).unwrap(), Polled::Assigned(vec![tp("t", 0)]));
+    source.fetch(&tp("t", 0), Offset::ZERO, Default::default()).unwrap();
     let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
-    transaction
-        .send(&tp("t", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     let metadata = source.group_metadata();
     let mut other = log.transaction(&TransactionalId("q".to_owned())).unwrap();
-    assert!(matches!(
-        other.publish(&[(tp("t", 0), Offset(3))], &metadata),
-        Publish::Published(_)
-    ));
+    assert!(matches!(other.publish(&[(tp("t", 0), Offset(3))], &metadata), Publish::Published(_)));
     log.admin().unwrap().delete_topic(&"t".into()).unwrap();
     topic(&*log, "t", settings(1));
     let answer = transaction.publish(&[], &metadata);
-    assert!(
-        matches!(answer, Publish::Aborted(_)),
-        "records of the old topic: {answer:?}"
-    );
-    assert_eq!(
-        source.poll(&mut batch).unwrap(),
-        Polled::Lost(vec![tp("t", 0)])
-    );
-    assert_eq!(
-        source.poll(&mut batch).unwrap(),
-        Polled::Assigned(vec![tp("t", 0)])
-    );
-    assert_eq!(
-        source.committed(&tp("t", 0)).unwrap(),
-        None,
-        "a position dies with its topic"
-    );
+    assert!(matches!(answer, Publish::Aborted(_)), "records of the old topic: {answer:?}");
+    assert_eq!(source.poll(&mut batch).unwrap(), Polled::Lost(vec![tp("t", 0)]));
+    assert_eq!(source.poll(&mut batch).unwrap(), Polled::Assigned(vec![tp("t", 0)]));
+    assert_eq!(source.committed(&tp("t", 0)).unwrap(), None, "a position dies with its topic");
 }
 
 #[test]
@@ -307,24 +232,16 @@ fn a_poll_is_bounded_and_goes_round() {
     for p in 0..3 {
         log.append(&tp("t", p), &batch, Durability::Os).unwrap();
     }
-    let membership = Membership {
-        group: "g".to_owned(),
-        instance: "a".to_owned(),
-        anchors: vec!["t".into()],
-    };
+    let membership = Membership { group: "g".to_owned(), instance: "a".to_owned(), anchors: vec!["t".into()] };
     let mut source = log.group_source(membership).unwrap();
     let mut batch = RecordBatch::new();
     source.poll(&mut batch).unwrap();
     for p in 0..3 {
-        source
-            .fetch(&tp("t", p), Offset::ZERO, Default::default())
-            .unwrap();
+        source.fetch(&tp("t", p), Offset::ZERO, Default::default()).unwrap();
     }
     let mut last = Vec::new();
     for _ in 0..9 {
-        let Polled::Records { partition, .. } = source.poll(&mut batch).unwrap() else {
-            panic!("no records")
-        };
+        let Polled::Records { partition, .. } = source.poll(&mut batch).unwrap() else { panic!("no records") };
         assert!(batch.len() < 1_024 && batch.byte_len() <= 256 << 10);
         last.push(partition.partition.0);
     }
@@ -338,19 +255,12 @@ fn a_poll_is_bounded_and_goes_round() {
 #[test]
 fn a_transaction_over_its_limit_is_refused_before_it_takes_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let limited = EmbeddedOptions {
-        transaction_bytes_max: 100,
-        ..options(&Hands::at(0))
-    };
+    let limited = EmbeddedOptions { transaction_bytes_max: 100, ..options(&Hands::at(0)) };
     let log = EmbeddedLog::open(folder.path(), limited).unwrap();
     topic(&*log, "t", settings(1));
     let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
-    transaction
-        .send(&tp("t", 0), &batch_of(&["short"]))
-        .unwrap();
-    let error = transaction
-        .send(&tp("t", 0), &batch_of(&[&"long".repeat(30)]))
-        .unwrap_err();
+    transaction.send(&tp("t", 0), &batch_of(&["short"])).unwrap();
+    let error = transaction.send(&tp("t", 0), &batch_of(&[&"long".repeat(30)])).unwrap_err();
     assert!(error.to_string().contains("limit of 100"), "{error}");
 }
 
@@ -359,51 +269,27 @@ fn a_full_disk_stops_the_log_and_leaves_it_whole() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
     topic(&*log, "t", settings(1));
-    log.append(&tp("t", 0), &batch_of(&["before"]), Durability::Os)
-        .unwrap();
-    let marks =
-        |log: &dyn Log| -> Watermarks { log.reader().unwrap().watermarks(&tp("t", 0)).unwrap() };
+    log.append(&tp("t", 0), &batch_of(&["before"]), Durability::Os).unwrap();
+    let marks = |log: &dyn Log| -> Watermarks { log.reader().unwrap().watermarks(&tp("t", 0)).unwrap() };
     let before = marks(&*log);
     let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
-    transaction
-        .send(&tp("t", 0), &batch_of(&["never"]))
-        .unwrap();
+    transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
     log.writer.fault.store(true, Ordering::SeqCst);
     let answer = transaction.publish(&[], &nobody());
-    assert!(
-        matches!(&answer, Publish::Ambiguous(why) if why.contains("no room")),
-        "{answer:?}"
-    );
+    assert!(matches!(&answer, Publish::Ambiguous(why) if why.contains("no room")), "{answer:?}");
     // Also when there is room again: only opening anew tells what the disk holds.
     log.writer.fault.store(false, Ordering::SeqCst);
     let full = |error: LogError| assert!(matches!(error, LogError::Full(_)), "{error}");
-    full(
-        log.append(&tp("t", 0), &batch_of(&["never"]), Durability::Os)
-            .unwrap_err(),
-    );
-    full(
-        transaction
-            .send(&tp("t", 0), &batch_of(&["never"]))
-            .unwrap_err(),
-    );
-    full(
-        log.transaction(&TransactionalId("p".to_owned()))
-            .map(drop)
-            .unwrap_err(),
-    );
-    full(
-        log.admin()
-            .unwrap()
-            .create_topic(&"u".into(), settings(1))
-            .unwrap_err(),
-    );
+    full(log.append(&tp("t", 0), &batch_of(&["never"]), Durability::Os).unwrap_err());
+    full(transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap_err());
+    full(log.transaction(&TransactionalId("p".to_owned())).map(drop).unwrap_err());
+    full(log.admin().unwrap().create_topic(&"u".into(), settings(1)).unwrap_err());
     assert_eq!(marks(&*log), before);
     assert_eq!(values(&*log, &tp("t", 0)), ["before"]);
     drop(transaction);
     drop(log);
     let log = open(folder.path());
     assert_eq!(marks(&*log), before);
-    log.append(&tp("t", 0), &batch_of(&["after"]), Durability::Os)
-        .unwrap();
+    log.append(&tp("t", 0), &batch_of(&["after"]), Durability::Os).unwrap();
     assert_eq!(values(&*log, &tp("t", 0)), ["before", "after"]);
 }

@@ -55,24 +55,13 @@ pub(super) fn step(writer: &Writer, now: LogTime) -> Result<Maintained, LogError
         .catalog
         .partitions()
         .map(|(partition, topic, ends)| {
-            let key = PartitionKey {
-                topic: topic.number,
-                partition: partition.partition,
-            };
-            Kept {
-                partition,
-                topic,
-                key,
-                ends,
-            }
+            let key = PartitionKey { topic: topic.number, partition: partition.partition };
+            Kept { partition, topic, key, ends }
         })
         .collect();
     upkeep.forget_all_but(&kept);
     let turn = upkeep.turn.take();
-    let first = kept
-        .iter()
-        .position(|k| Some(&k.partition) >= turn.as_ref())
-        .unwrap_or(0);
+    let first = kept.iter().position(|k| Some(&k.partition) >= turn.as_ref()).unwrap_or(0);
     kept.rotate_left(first);
 
     let mut done = Maintained::default();
@@ -104,58 +93,35 @@ impl Upkeep {
     }
 
     /// Moves the start over the rows at the front that are too old as a whole.
-    fn expire(
-        &mut self,
-        writer: &Writer,
-        kept: &mut Kept,
-        now: LogTime,
-        budget: &mut usize,
-    ) -> Result<u64, LogError> {
+    fn expire(&mut self, writer: &Writer, kept: &mut Kept, now: LogTime, budget: &mut usize) -> Result<u64, LogError> {
         let settings = kept.topic.settings;
-        let Some(retention_ms) = settings
-            .retention_ms
-            .filter(|_| settings.cleanup != Cleanup::Compact)
-        else {
+        let Some(retention_ms) = settings.retention_ms.filter(|_| settings.cleanup != Cleanup::Compact) else {
             return Ok(0);
         };
         let retention_ms = i64::try_from(retention_ms).unwrap_or(i64::MAX);
         let too_old = |time: LogTime| now.0.saturating_sub(time.0) > retention_ms;
-        if let Some((start, time)) = self.oldest.get(&kept.key) {
-            if *start == kept.ends.start && !too_old(*time) {
-                return Ok(0);
-            }
+        let oldest = self.oldest.get(&kept.key);
+        if oldest.is_some_and(|(start, time)| *start == kept.ends.start && !too_old(*time)) {
+            return Ok(0);
         }
         let mut start = kept.ends.start;
         let (mut rows, mut oldest) = (0, None);
-        scan::rows(
-            &writer.store,
-            kept.key,
-            start,
-            kept.ends.next,
-            |last, row, bytes| {
-                if !too_old(row.max_time) {
-                    oldest = Some(row.max_time);
-                    return Ok(ControlFlow::Break(()));
-                }
-                start = last.next();
-                rows += 1;
-                *budget = budget.saturating_sub(bytes);
-                Ok(if *budget == 0 {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                })
-            },
-        )?;
+        scan::rows(&writer.store, kept.key, start, kept.ends.next, |last, row, bytes| {
+            if !too_old(row.max_time) {
+                oldest = Some(row.max_time);
+                return Ok(ControlFlow::Break(()));
+            }
+            start = last.next();
+            rows += 1;
+            *budget = budget.saturating_sub(bytes);
+            Ok(if *budget == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
         if rows > 0 {
             kept.ends.start = start;
             let mut write = WriteSet::new();
             write.put(&kept.key.ends(), &kept.ends.to_bytes());
             writer.write(write, Durability::Os)?;
-            writer
-                .present()
-                .catalog
-                .set_ends(&kept.partition, kept.ends);
+            writer.present().catalog.set_ends(&kept.partition, kept.ends);
         }
         if let Some(time) = oldest {
             self.oldest.insert(kept.key, (start, time));
@@ -178,18 +144,9 @@ impl Upkeep {
     }
 
     /// Goes on with the compaction under way, or begins one where it is due.
-    fn compact(
-        &mut self,
-        writer: &Writer,
-        kept: &[Kept],
-        now: LogTime,
-        done: &mut Maintained,
-    ) -> Result<(), LogError> {
+    fn compact(&mut self, writer: &Writer, kept: &[Kept], now: LogTime, done: &mut Maintained) -> Result<(), LogError> {
         if self.pass.is_none() {
-            for partition in kept
-                .iter()
-                .filter(|k| k.topic.settings.cleanup != Cleanup::Delete)
-            {
+            for partition in kept.iter().filter(|k| k.topic.settings.cleanup != Cleanup::Delete) {
                 self.pass = Pass::begin_if_due(writer, partition)?;
                 if self.pass.is_some() {
                     break;

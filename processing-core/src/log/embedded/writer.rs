@@ -90,22 +90,15 @@ pub(super) struct Claim<'a> {
 
 impl Writer {
     pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, LogError> {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            LogError::Fatal(format!(
-                "cannot make the log's folder {}: {error}",
-                folder.display()
-            ))
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| LogError::Fatal(format!("cannot make the log's folder {}: {error}", folder.display())))?;
         let lock = FolderLock::take(folder)?;
         let store = OrderedStore::open(&super::store_folder(folder), options.store.clone());
         let store = store.map_err(store_error)?;
         let meta = match load_meta(&store)? {
             Some(meta) => meta,
             None => {
-                let meta = Meta {
-                    incarnation: uuid::Uuid::new_v4().as_u128(),
-                    next_topic: 0,
-                };
+                let meta = Meta { incarnation: uuid::Uuid::new_v4().as_u128(), next_topic: 0 };
                 let mut write = WriteSet::new();
                 write.put(&keys::META, &meta.to_bytes());
                 store.write(write, StoreSync::Disk).map_err(store_error)?;
@@ -116,14 +109,8 @@ impl Writer {
         Ok(Self {
             store,
             options,
-            commits: Mutex::new(Commits {
-                meta,
-                upkeep: Upkeep::default(),
-            }),
-            present: Mutex::new(Present {
-                catalog,
-                ..Present::default()
-            }),
+            commits: Mutex::new(Commits { meta, upkeep: Upkeep::default() }),
+            present: Mutex::new(Present { catalog, ..Present::default() }),
             _lock: lock,
             #[cfg(test)]
             fault: false.into(),
@@ -165,10 +152,7 @@ impl Writer {
         #[cfg(test)]
         if self.fault.load(std::sync::atomic::Ordering::SeqCst) {
             let detail = "the test says so".to_owned();
-            return Err(state::StoreError::Full {
-                path: "folder".into(),
-                detail,
-            });
+            return Err(state::StoreError::Full { path: "folder".into(), detail });
         }
         self.store.write(write, sync)
     }
@@ -190,22 +174,12 @@ impl Writer {
             let present = self.present();
             present.check(claim)?;
             for (partition, position) in claim.positions {
-                let key = present
-                    .catalog
-                    .standing(partition)
-                    .map_err(Refusal::Impossible)?
-                    .key;
+                let key = present.catalog.standing(partition).map_err(Refusal::Impossible)?.key;
                 let group = claim.group.map_or("", |metadata| &metadata.group);
-                write.put(
-                    &keys::position(group, key),
-                    &keys::position_to_bytes(*position),
-                );
+                write.put(&keys::position(group, key), &keys::position_to_bytes(*position));
             }
             for (partition, rows) in pending.iter() {
-                let standing = present
-                    .catalog
-                    .standing(partition)
-                    .map_err(Refusal::Impossible)?;
+                let standing = present.catalog.standing(partition).map_err(Refusal::Impossible)?;
                 if standing.key.topic != rows.topic {
                     return Err(Refusal::Impossible(LogError::Unknown(partition.clone())));
                 }
@@ -230,8 +204,7 @@ impl Writer {
             write.put(&key.ends(), &ends.to_bytes());
         }
         if !write.is_empty() {
-            self.write(write, claim.durability)
-                .map_err(Refusal::Failed)?;
+            self.write(write, claim.durability).map_err(Refusal::Failed)?;
         }
         let mut present = self.present();
         let mut positions = BTreeMap::new();
@@ -249,10 +222,7 @@ impl Writer {
         present.usable()?;
         let epoch = present.producers.entry(id.clone()).or_default();
         *epoch += 1;
-        Ok(ProducerEpoch {
-            id: id.clone(),
-            epoch: *epoch,
-        })
+        Ok(ProducerEpoch { id: id.clone(), epoch: *epoch })
     }
 
     pub(super) fn check_producer(&self, producer: &ProducerEpoch) -> Result<(), LogError> {
@@ -263,63 +233,42 @@ impl Writer {
 
     pub(super) fn join(&self, membership: &Membership) -> Result<String, LogError> {
         if membership.group.len() > usize::from(u16::MAX) {
-            return Err(LogError::Fatal(
-                "a group's name has at most 65535 bytes".to_owned(),
-            ));
+            return Err(LogError::Fatal("a group's name has at most 65535 bytes".to_owned()));
         }
         // A takeover must not overtake a commit of the one that is taken over.
         let _commits = self.commits();
         let mut present = self.present();
         present.usable()?;
-        let Present {
-            groups, catalog, ..
-        } = &mut *present;
-        Ok(groups
-            .entry(membership.group.clone())
-            .or_default()
-            .join(membership, catalog))
+        let Present { groups, catalog, .. } = &mut *present;
+        Ok(groups.entry(membership.group.clone()).or_default().join(membership, catalog))
     }
 
     pub(super) fn poll_group(&self, membership: &Membership, member: &str) -> Told {
         let now = (self.options.clock)();
         let timeout_ms = self.options.session_timeout.0;
         let mut present = self.present();
-        let due = present
-            .groups
-            .get(&membership.group)
-            .is_some_and(|group| group.expiry_due(now, timeout_ms));
+        let due = present.groups.get(&membership.group).is_some_and(|group| group.expiry_due(now, timeout_ms));
         if due {
             drop(present);
             let _commits = self.commits();
             let mut present = self.present();
-            let Present {
-                groups, catalog, ..
-            } = &mut *present;
+            let Present { groups, catalog, .. } = &mut *present;
             if let Some(group) = groups.get_mut(&membership.group) {
                 group.expire(now, timeout_ms, catalog);
                 return group.poll(&membership.instance, member, catalog);
             }
             return Told::Replaced;
         }
-        let Present {
-            groups, catalog, ..
-        } = &mut *present;
+        let Present { groups, catalog, .. } = &mut *present;
         match groups.get_mut(&membership.group) {
             Some(group) => group.poll(&membership.instance, member, catalog),
             None => Told::Replaced,
         }
     }
 
-    pub(super) fn release(
-        &self,
-        membership: &Membership,
-        member: &str,
-        partition: &TopicPartition,
-    ) {
+    pub(super) fn release(&self, membership: &Membership, member: &str, partition: &TopicPartition) {
         let mut present = self.present();
-        let Present {
-            groups, catalog, ..
-        } = &mut *present;
+        let Present { groups, catalog, .. } = &mut *present;
         if let Some(group) = groups.get_mut(&membership.group) {
             group.release(&membership.instance, member, partition, catalog);
         }
@@ -333,50 +282,29 @@ impl Writer {
     }
 
     pub(super) fn generation_seen(&self, membership: &Membership, member: &str) -> Option<u64> {
-        self.present()
-            .groups
-            .get(&membership.group)?
-            .generation_seen(&membership.instance, member)
+        self.present().groups.get(&membership.group)?.generation_seen(&membership.instance, member)
     }
 
-    pub(super) fn create_topic(
-        &self,
-        name: &TopicName,
-        settings: TopicSettings,
-    ) -> Result<TopicInfo, LogError> {
+    pub(super) fn create_topic(&self, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, LogError> {
         let mut commits = self.commits();
         if let Some(topic) = self.present().catalog.get(name) {
             return Ok(topic.info(name));
         }
-        let stored = StoredTopic {
-            number: commits.meta.next_topic,
-            id: TopicId(uuid::Uuid::new_v4().as_u128()),
-            settings,
-        };
-        let meta = Meta {
-            next_topic: stored.number + 1,
-            ..commits.meta
-        };
+        let stored =
+            StoredTopic { number: commits.meta.next_topic, id: TopicId(uuid::Uuid::new_v4().as_u128()), settings };
+        let meta = Meta { next_topic: stored.number + 1, ..commits.meta };
         let mut write = WriteSet::new();
         write.put(&keys::META, &meta.to_bytes());
         write.put(&keys::topic(name.as_str()), &stored.to_bytes());
         self.write(write, Durability::Disk)?;
         commits.meta = meta;
         self.present().catalog.add(name.clone(), stored);
-        Ok(TopicInfo {
-            name: name.clone(),
-            id: stored.id,
-            settings,
-        })
+        Ok(TopicInfo { name: name.clone(), id: stored.id, settings })
     }
 
     pub(super) fn delete_topic(&self, name: &TopicName) -> Result<(), LogError> {
         let _commits = self.commits();
-        let number = self
-            .present()
-            .catalog
-            .get(name)
-            .map(|topic| topic.stored.number);
+        let number = self.present().catalog.get(name).map(|topic| topic.stored.number);
         let Some(number) = number else {
             return Err(LogError::Unknown(TopicPartition::new(name.clone(), 0)));
         };
@@ -388,8 +316,7 @@ impl Writer {
         let (from, to) = keys::ALL_POSITIONS;
         self.store
             .scan(KeyRange::new(&from, &to), |key, _| {
-                if keys::partition_of_position(key).is_ok_and(|partition| partition.topic == number)
-                {
+                if keys::partition_of_position(key).is_ok_and(|partition| partition.topic == number) {
                     write.delete(key);
                 }
                 std::ops::ControlFlow::Continue(())
@@ -427,10 +354,7 @@ impl Present {
         let ProducerEpoch { id, epoch } = producer;
         match self.producers.get(id) {
             Some(newest) if newest == epoch => Ok(()),
-            _ => Err(format!(
-                "a newer producer holds the transactional id {}",
-                id.0
-            )),
+            _ => Err(format!("a newer producer holds the transactional id {}", id.0)),
         }
     }
 
@@ -443,22 +367,15 @@ impl Present {
         if let Some(metadata) = claim.group.filter(|_| !claim.positions.is_empty()) {
             let group = self.groups.get(&metadata.group);
             let known = group.ok_or_else(|| format!("there is no group {}", metadata.group));
-            known
-                .and_then(|group| group.check(metadata))
-                .map_err(Refusal::Fenced)?;
+            known.and_then(|group| group.check(metadata)).map_err(Refusal::Fenced)?;
         }
         Ok(())
     }
 }
 
 pub(super) fn load_meta(store: &OrderedStore) -> Result<Option<Meta>, LogError> {
-    match store
-        .with_value(&keys::META, Meta::from_bytes)
-        .map_err(store_error)?
-    {
+    match store.with_value(&keys::META, Meta::from_bytes).map_err(store_error)? {
         None => Ok(None),
-        Some(meta) => meta
-            .map(Some)
-            .map_err(|damaged| damaged_error("its head", &damaged)),
+        Some(meta) => meta.map(Some).map_err(|damaged| damaged_error("its head", &damaged)),
     }
 }

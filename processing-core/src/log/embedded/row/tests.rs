@@ -7,22 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::batch::Headers;
 
-const WIDE: RowLimits = RowLimits {
-    records: 1_000,
-    bytes: 1 << 20,
-};
+const WIDE: RowLimits = RowLimits { records: 1_000, bytes: 1 << 20 };
 
 type Parts = (u64, i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>);
 
 fn parts() -> impl Strategy<Value = Parts> {
     let bytes = || vec(any::<u8>(), 0..200);
-    (
-        0..300_u64,
-        any::<i64>(),
-        option::of(bytes()),
-        option::of(bytes()),
-        vec(any::<u8>(), 0..20),
-    )
+    (0..300_u64, any::<i64>(), option::of(bytes()), option::of(bytes()), vec(any::<u8>(), 0..20))
 }
 
 fn refs(parts: &[Parts]) -> Vec<RecordRef<'_>> {
@@ -154,9 +145,6 @@ fn a_stamped_row_gives_all_records_its_time() {
     let row = Row::parse(row.bytes()).unwrap();
     row.load(Offset::ZERO, &mut batch).unwrap();
     assert!(batch.iter().all(|record| record.timestamp == LogTime(50)));
-    assert_eq!(
-        row.offset_for_time(Offset(1), LogTime(50)),
-        Ok(Some(Offset(1)))
-    );
+    assert_eq!(row.offset_for_time(Offset(1), LogTime(50)), Ok(Some(Offset(1))));
     assert_eq!(row.offset_for_time(Offset(1), LogTime(51)), Ok(None));
 }

@@ -18,39 +18,21 @@ fn writing_process() {
     let log = open(Path::new(&folder));
     topic(&*log, "t", settings(2));
     let (group, instance) = ("g".to_owned(), "a".to_owned());
-    let mut source = log
-        .group_source(Membership {
-            group,
-            instance,
-            anchors: vec!["t".into()],
-        })
-        .unwrap();
+    let mut source = log.group_source(Membership { group, instance, anchors: vec!["t".into()] }).unwrap();
     source.poll(&mut RecordBatch::new()).unwrap();
-    let from = source
-        .committed(&tp("t", 0))
-        .unwrap()
-        .unwrap_or(Offset::ZERO)
-        .0;
+    let from = source.committed(&tp("t", 0)).unwrap().unwrap_or(Offset::ZERO).0;
     let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
     let mut out = std::io::stdout().lock();
     for number in from.. {
         let text = number.to_string();
         transaction.send(&tp("t", 0), &batch_of(&[&text])).unwrap();
-        transaction
-            .send(&tp("t", 1), &batch_of(&[&text, &"filling ".repeat(500)]))
-            .unwrap();
-        let answer = transaction.publish(
-            &[(tp("t", 0), Offset(number + 1))],
-            &source.group_metadata(),
-        );
+        transaction.send(&tp("t", 1), &batch_of(&[&text, &"filling ".repeat(500)])).unwrap();
+        let answer = transaction.publish(&[(tp("t", 0), Offset(number + 1))], &source.group_metadata());
         assert!(matches!(answer, Publish::Published(_)), "{answer:?}");
         if number % 5 == 0 {
             log.maintain(LogTime(0)).unwrap();
         }
-        if writeln!(out, "\npublished {number}")
-            .and_then(|()| out.flush())
-            .is_err()
-        {
+        if writeln!(out, "\npublished {number}").and_then(|()| out.flush()).is_err() {
             return;
         }
     }
@@ -76,11 +58,7 @@ impl Running {
     /// Waits until one more number is published.
     fn next(&mut self) -> u64 {
         loop {
-            let line = self
-                .said
-                .next()
-                .expect("the writing process ended by itself")
-                .unwrap();
+            let line = self.said.next().expect("the writing process ended by itself").unwrap();
             if let Some(number) = line.strip_prefix("published ") {
                 return number.parse().unwrap();
             }
@@ -102,10 +80,7 @@ impl Drop for Running {
 }
 
 fn numbers(values: Vec<String>) -> Vec<u64> {
-    values
-        .iter()
-        .filter_map(|value| value.parse().ok())
-        .collect()
+    values.iter().filter_map(|value| value.parse().ok()).collect()
 }
 
 #[test]
@@ -125,10 +100,7 @@ fn what_was_published_survives_the_kill_of_its_process() {
         assert_eq!(first, (0..count).collect::<Vec<_>>());
         assert_eq!(numbers(values(&*log, &tp("t", 1))), first);
         assert_eq!(lines(&*log, &tp("t", 1)).len() as u64, 2 * count);
-        assert_eq!(
-            log.admin().unwrap().group_offsets("g").unwrap(),
-            [(tp("t", 0), Offset(count))]
-        );
+        assert_eq!(log.admin().unwrap().group_offsets("g").unwrap(), [(tp("t", 0), Offset(count))]);
     }
 }
 
@@ -137,15 +109,8 @@ fn others_read_while_a_process_writes() {
     let folder = tempfile::tempdir().unwrap();
     let mut running = Running::start(folder.path());
     running.next();
-    let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0)))
-        .map(drop)
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("process {}", running.child.id())),
-        "{error}"
-    );
+    let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0))).map(drop).unwrap_err();
+    assert!(error.to_string().contains(&format!("process {}", running.child.id())), "{error}");
 
     let beside = EmbeddedReaderProcess::open(folder.path()).unwrap();
     let mut reader = beside.reader();
@@ -157,31 +122,15 @@ fn others_read_while_a_process_writes() {
             seen.extend(batch.iter().map(|record| text(record.value.unwrap())));
             next = after;
         }
-        assert!(
-            seen.len() as u64 > said,
-            "{said} is published, {} are seen",
-            seen.len()
-        );
+        assert!(seen.len() as u64 > said, "{said} is published, {} are seen", seen.len());
         let marks = reader.watermarks(&tp("t", 1)).unwrap();
-        assert!(
-            marks.high.0 >= 2 * seen.len() as u64,
-            "one partition of a transaction without the other"
-        );
+        assert!(marks.high.0 >= 2 * seen.len() as u64, "one partition of a transaction without the other");
     }
-    assert_eq!(
-        numbers(seen.clone()),
-        (0..seen.len() as u64).collect::<Vec<_>>()
-    );
+    assert_eq!(numbers(seen.clone()), (0..seen.len() as u64).collect::<Vec<_>>());
     let mut admin = beside.admin();
-    assert_eq!(
-        admin.topic(&"t".into()).unwrap().unwrap().settings,
-        settings(2)
-    );
+    assert_eq!(admin.topic(&"t".into()).unwrap().unwrap().settings, settings(2));
     assert!(admin.group_offsets("g").unwrap()[0].1.0 >= seen.len() as u64);
-    assert_eq!(
-        reader.read(&tp("u", 0), next, &mut batch),
-        Err(LogError::Unknown(tp("u", 0)))
-    );
+    assert_eq!(reader.read(&tp("u", 0), next, &mut batch), Err(LogError::Unknown(tp("u", 0))));
     let refused = admin.purge(&tp("t", 0), next).unwrap_err();
     assert!(refused.to_string().contains("reading only"), "{refused}");
     running.kill();
@@ -192,8 +141,6 @@ fn others_read_while_a_process_writes() {
 #[test]
 fn reading_a_folder_without_a_log_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let error = EmbeddedReaderProcess::open(folder.path())
-        .map(drop)
-        .unwrap_err();
+    let error = EmbeddedReaderProcess::open(folder.path()).map(drop).unwrap_err();
     assert!(error.to_string().contains("there is no log in"), "{error}");
 }

@@ -1,0 +1,31 @@
+# The house around the code. Every target looks for what it lacks and installs it where that needs no
+# password, or prints the one command that does. The scripts are in .ci/, one for each target.
+#
+#   ARGS=...        passed on by `demo` (see `make demo ARGS=--help`), `test` (to cargo test) and `soak`
+#   ROCKSDB=source  compile RocksDB instead of fetching its library (see .ci/rocksdb)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check advisories bench soak
+
+export ARGS ROCKSDB
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: ## trending cities from a seeded stream of events, live in this terminal; nothing to set up
+	@.ci/demo
+
+test: ## every test, with its time by part
+	@.ci/test
+
+check: ## format, clippy, docs, licences, bans, sources, unused dependencies, tidiness
+	@.ci/check
+
+advisories: ## known vulnerabilities of the dependencies (asks the RustSec database)
+	@.ci/advisories
+
+bench: ## cost of an event by case, against the compiled RocksDB; writes tests/bench/results/core.json
+	@.ci/bench
+
+soak: ## the simulator over new seeds until stopped
+	@.ci/soak

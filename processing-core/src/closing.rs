@@ -1,0 +1,278 @@
+//! Windows that are due come out of their store.
+//!
+//! Not here: folding records in ([`crate::window_store`]). Invariant: every window that holds a record
+//! is emitted exactly once, in the order of (window end, key), whatever the jump in time and however
+//! many commits it takes.
+//!
+//! The cursor is a row of the task's meta column, so it moves with the commit that emits. A call emits
+//! no more than its step allows and says that it is unfinished; the next call goes on at the cursor.
+//! Windows without a record cost nothing: the cursor jumps to the next pane that holds one.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use state::StateKey;
+use state::keys::meta::MetaKey;
+use state::keys::pane::PaneKey;
+
+use crate::aggregate::Mergeable;
+use crate::changelog::{self, META};
+use crate::error::CoreError;
+use crate::record::{DurationMs, EventTime};
+use crate::sliding::Sliding;
+use crate::step::Step;
+use crate::window::Window;
+use crate::window_store::WindowStore;
+
+/// What closes the windows of one store.
+#[derive(Clone)]
+pub(crate) struct Closer<K, A> {
+    /// For how long closed panes stay readable, in milliseconds of event time.
+    keep_ms: i64,
+    /// `None` until it has been read from the store.
+    cursor: Option<Cursor>,
+    open: Option<OpenWindow<K, A>>,
+    overlap: Overlap<K, A>,
+}
+
+/// Where closing stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    /// No window that starts earlier will be emitted.
+    next: i64,
+    /// The keys of window `next` up to this one have been emitted.
+    after: Option<Vec<u8>>,
+    /// Panes that start earlier are gone.
+    expired: i64,
+}
+
+/// A window in the middle of being emitted, its keys in order.
+#[derive(Clone)]
+struct OpenWindow<K, A> {
+    window: Window,
+    rows: std::iter::Peekable<std::vec::IntoIter<(K, A)>>,
+}
+
+/// What overlapping windows share: running values by key, derived from panes and never stored.
+#[derive(Clone)]
+struct Overlap<K, A> {
+    running: FxHashMap<K, Sliding<A>>,
+    /// Panes that start earlier are in `running`; `None` before the first window.
+    through: Option<i64>,
+    /// Keys with rows that only later windows accept, and the start of the last such pane: as long as
+    /// it can matter, their windows are merged from panes afresh.
+    irregular: BTreeMap<K, i64>,
+}
+
+impl<K: StateKey, A: Mergeable> Closer<K, A> {
+    pub(crate) fn new(keep_ms: i64) -> Self {
+        Self { keep_ms, cursor: None, open: None, overlap: Overlap::new() }
+    }
+
+    /// A row came in that only windows from `first` on accept.
+    pub(crate) fn note(&mut self, store: &WindowStore<K, A>, pane: i64, first: i64, key: &K) {
+        if first > store.windows.first_of(pane) {
+            self.overlap.note(pane, key);
+        }
+    }
+
+    /// Emits what is due at `upto` and answers the time that the output has reached.
+    pub(crate) fn close<F>(
+        &mut self,
+        store: &mut WindowStore<K, A>,
+        step: &mut Step<'_>,
+        upto: EventTime,
+        emit: &mut F,
+    ) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Window, K, A),
+    {
+        let Some(mut cursor) = self.cursor(store, step) else { return EventTime::MIN };
+        let before = cursor.clone();
+        let mut reached = EventTime(upto.0.saturating_sub(store.windows.grace().0));
+        while step.failure.is_none() {
+            if self.open.is_none() && !self.open_next(store, step, &cursor, upto) {
+                break;
+            }
+            let Some(open) = &mut self.open else { break };
+            while step.closings_left > 0
+                && let Some((key, value)) = open.rows.next()
+            {
+                step.closings_left -= 1;
+                step.counts.closed += 1;
+                if step.closings_left == 0 && open.rows.peek().is_some() {
+                    let mut last = Vec::new();
+                    key.encode(&mut last);
+                    cursor.after = Some(last);
+                }
+                emit(step, open.window, key, value);
+            }
+            if open.rows.peek().is_some() {
+                step.unfinished = true;
+                reached = open.window.end.minus(DurationMs(1)).min(reached);
+                break;
+            }
+            cursor.next = open.window.start.0 + store.windows.advance().0;
+            cursor.after = None;
+            self.open = None;
+        }
+        self.expire(store, step, &mut cursor);
+        if cursor != before {
+            save(step, store, &cursor);
+        }
+        self.cursor = Some(cursor);
+        reached
+    }
+
+    /// Forgets everything that the store does not back.
+    pub(crate) fn abandon(&mut self) {
+        *self = Self::new(self.keep_ms);
+    }
+
+    /// Prepares the first window from the cursor on that holds a record, if it is due.
+    fn open_next(
+        &mut self,
+        store: &mut WindowStore<K, A>,
+        step: &mut Step<'_>,
+        cursor: &Cursor,
+        upto: EventTime,
+    ) -> bool {
+        // With nothing due even for a full store, the look at the store is spared.
+        if store.windows.closable(upto) < cursor.next {
+            return false;
+        }
+        let Some(pane) = store.first_pane_from(step, cursor.next) else { return false };
+        let start = cursor.next.max(store.windows.first_of(pane));
+        if start > store.windows.closable(upto) {
+            return false;
+        }
+        let window = store.windows.starting(start);
+        let mut rows = self.overlap.values(store, step, window);
+        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        if let Some(after) = &cursor.after
+            && start == cursor.next
+            && let Some(after) = step.ok(K::decode(after).map_err(|error| {
+                CoreError::store_rebuild(format!("store {}: the cursor's key cannot be read: {error}", store.name))
+            }))
+        {
+            rows.retain(|(key, _)| *key > after);
+        }
+        self.open = Some(OpenWindow { window, rows: rows.into_iter().peekable() });
+        true
+    }
+
+    /// Drops the panes that no window to come needs.
+    fn expire(&mut self, store: &mut WindowStore<K, A>, step: &mut Step<'_>, cursor: &mut Cursor) {
+        let before = cursor.next.saturating_sub(self.keep_ms);
+        if before <= cursor.expired {
+            return;
+        }
+        cursor.expired = before;
+        store.forget(before);
+        if let Some(end) = PaneKey::before(before).end {
+            changelog::expire(step, store.column, &end);
+        }
+    }
+
+    /// The cursor, read from the store the first time.
+    fn cursor(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> Option<Cursor> {
+        if let Some(cursor) = &self.cursor {
+            return Some(cursor.clone());
+        }
+        let row = step.rows.get(META, &MetaKey::ClosingCursor(store.column).to_bytes());
+        let cursor = match step.ok(row)? {
+            None => Cursor { next: i64::MIN, after: None, expired: i64::MIN },
+            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
+                CoreError::store_rebuild(format!("store {}: its cursor cannot be read: {error}", store.name))
+            }))?,
+        };
+        self.cursor = Some(cursor.clone());
+        Some(cursor)
+    }
+}
+
+fn save<K, A>(step: &mut Step<'_>, store: &WindowStore<K, A>, cursor: &Cursor) {
+    let mut value = Vec::new();
+    let encoded = state::codec::encode_into(&mut value, cursor);
+    if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
+        changelog::put(step, META, &MetaKey::ClosingCursor(store.column).to_bytes(), &value);
+    }
+}
+
+impl<K: StateKey, A: Mergeable> Overlap<K, A> {
+    fn new() -> Self {
+        Self { running: FxHashMap::default(), through: None, irregular: BTreeMap::new() }
+    }
+
+    fn note(&mut self, pane: i64, key: &K) {
+        let last = self.irregular.entry(key.clone()).or_insert(pane);
+        *last = pane.max(*last);
+    }
+
+    /// The value of each key with a record in `window`, in no order.
+    fn values(&mut self, store: &mut WindowStore<K, A>, step: &mut Step<'_>, window: Window) -> Vec<(K, A)> {
+        if !store.windows.overlap() {
+            return Self::merged(store, step, window, None).into_iter().collect();
+        }
+        self.slide_to(store, step, window);
+        self.irregular.retain(|_, pane| *pane >= window.start.0);
+        let afresh = if self.irregular.is_empty() {
+            FxHashMap::default()
+        } else {
+            Self::merged(store, step, window, Some(&self.irregular))
+        };
+        let regular = self.running.iter().filter(|(key, _)| !self.irregular.contains_key(*key));
+        let regular = regular.filter_map(|(key, running)| Some((key.clone(), running.value()?)));
+        regular.chain(afresh).collect()
+    }
+
+    /// Takes the panes in that have come under the window, and those out that have left it.
+    fn slide_to(&mut self, store: &mut WindowStore<K, A>, step: &mut Step<'_>, window: Window) {
+        let mut pane = self.through.map_or(window.start.0, |through| through.max(window.start.0));
+        for running in self.running.values_mut() {
+            running.evict(window.start);
+        }
+        while let Some(next) = store.first_pane_from(step, pane).filter(|next| *next < window.end.0) {
+            let natural = store.windows.first_of(next);
+            let mut broken = None;
+            for (first, key, value) in store.rows_of(step, next) {
+                if first > natural {
+                    self.irregular.entry(key.clone()).and_modify(|last| *last = next.max(*last)).or_insert(next);
+                } else {
+                    // Panes come in ascending order here, so none is ever refused.
+                    let running = self.running.entry(key.clone()).or_insert_with(Sliding::new);
+                    if let Err(error) = running.push(EventTime(next), value) {
+                        broken = Some(error);
+                    }
+                }
+            }
+            if let Some(error) = broken {
+                step.fail(CoreError::store_rebuild(error.to_string()));
+            }
+            pane = next + 1;
+        }
+        self.running.retain(|_, running| !running.is_empty());
+        self.through = Some(window.end.0);
+    }
+
+    /// The window's values merged straight from its panes, for the keys of `only` or for all.
+    fn merged(
+        store: &mut WindowStore<K, A>,
+        step: &mut Step<'_>,
+        window: Window,
+        only: Option<&BTreeMap<K, i64>>,
+    ) -> FxHashMap<K, A> {
+        let mut merged = FxHashMap::<K, A>::default();
+        let mut pane = window.start.0;
+        while let Some(next) = store.first_pane_from(step, pane).filter(|next| *next < window.end.0) {
+            for (first, key, value) in store.rows_of(step, next) {
+                if first <= window.start.0 && only.is_none_or(|only| only.contains_key(key)) {
+                    merged.entry(key.clone()).or_default().merge(value);
+                }
+            }
+            pane = next + 1;
+        }
+        merged
+    }
+}

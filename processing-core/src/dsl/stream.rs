@@ -1,0 +1,247 @@
+//! The steps that need no memory: time, filter, map, key, merge, tee, and the way out.
+//!
+//! Not here: windows ([`super::window`]). Invariant: a step adds its operator to the chain's type and
+//! its name to the plan, and nothing else.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use state::StateKey;
+
+use super::topic::Topic;
+use super::topology::Draft;
+use crate::decode::{Decoder, Encoder, Poison};
+use crate::plan::{Output, OutputKind};
+use crate::process::{
+    Branch, Chain, Decoded, Filter, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe, Sources, Stateless,
+    Tee, Terminal, TryMap,
+};
+use crate::record::{EventTime, TopicName};
+use crate::sink::{Discard, ToTopic};
+
+/// Records whose event time is not known yet.
+#[must_use = "a stream that is not sent anywhere does nothing"]
+pub struct Untimed<D> {
+    pub(crate) draft: Rc<RefCell<Draft>>,
+    pub(crate) sub: usize,
+    pub(crate) decoder: D,
+}
+
+impl<D: Decoder> Untimed<D> {
+    /// Says when an event happened. It decides which windows hold it, and the greatest event time seen in
+    /// a partition is that partition's stream time.
+    pub fn event_time<T>(self, time: T) -> Stream<Decoded<D, T>, ()>
+    where
+        T: Fn(&D::Event) -> EventTime + Clone + Send + 'static,
+    {
+        Stream { draft: self.draft, sub: self.sub, pipe: Decoded { decoder: self.decoder, time }, owed: () }
+    }
+}
+
+/// A stream of records with a time; `P` is the chain of operators that makes it.
+///
+/// `O` is what a side chain still owes the `tee` it began at; users never name it.
+#[must_use = "a stream that is not sent anywhere does nothing"]
+pub struct Stream<P, O> {
+    pub(crate) draft: Rc<RefCell<Draft>>,
+    pub(crate) sub: usize,
+    pub(crate) pipe: P,
+    pub(crate) owed: O,
+}
+
+/// A stream that is grouped by a key which its partitions do not keep together: it goes through a
+/// repartition topic before it is aggregated.
+#[must_use = "a grouped stream does nothing until it is windowed"]
+pub struct Grouped<P, O>(pub(crate) Stream<P, O>);
+
+impl<P: Pipe, O> Stream<P, O> {
+    fn step<Q>(self, name: &str, pipe: impl FnOnce(P) -> Q) -> Stream<Q, O> {
+        self.draft.borrow_mut().subs[self.sub].steps.push(name.to_owned());
+        Stream { draft: self.draft, sub: self.sub, pipe: pipe(self.pipe), owed: self.owed }
+    }
+
+    /// Keeps the records for which `keep` says yes.
+    pub fn filter<C>(self, keep: C) -> Stream<Stateless<P, Filter<C>>, O>
+    where
+        C: Fn(&P::Value) -> bool + Clone + Send + 'static,
+    {
+        self.step("filter", |up| Stateless { up, op: Filter(keep) })
+    }
+
+    /// Puts another value in each record's place.
+    pub fn map<W: 'static, C>(self, map: C) -> Stream<Stateless<P, Map<C>>, O>
+    where
+        C: Fn(P::Value) -> W + Clone + Send + 'static,
+    {
+        self.step("map", |up| Stateless { up, op: Map(map) })
+    }
+
+    /// Puts another value, made of key and value, in each record's place.
+    pub fn map_keyed<W: 'static, C>(self, map: C) -> Stream<Stateless<P, MapKeyed<C>>, O>
+    where
+        C: Fn(&P::Key, P::Value) -> W + Clone + Send + 'static,
+    {
+        self.step("map", |up| Stateless { up, op: MapKeyed(map) })
+    }
+
+    /// Puts another value in each record's place, or sends the record to the dead letters with the reason
+    /// that `map` gives.
+    pub fn try_map<W: 'static, C>(self, map: C) -> Stream<Stateless<P, TryMap<C>>, O>
+    where
+        C: Fn(P::Value) -> Result<W, Poison> + Clone + Send + 'static,
+    {
+        self.step("map", |up| Stateless { up, op: TryMap(map) })
+    }
+
+    /// Puts any number of values in each record's place.
+    pub fn flat_map<W: 'static, I, C>(self, map: C) -> Stream<Stateless<P, FlatMap<C>>, O>
+    where
+        P::Key: Clone,
+        I: IntoIterator<Item = W>,
+        C: Fn(P::Value) -> I + Clone + Send + 'static,
+    {
+        self.step("flat-map", |up| Stateless { up, op: FlatMap(map) })
+    }
+
+    /// Groups by a key. Records of one key may be in any partition, so what is aggregated by it travels
+    /// through a repartition topic, folded beforehand as far as one commit reaches.
+    pub fn key_by<J: StateKey, C>(self, key: C) -> Grouped<Stateless<P, KeyBy<C>>, O>
+    where
+        C: Fn(&P::Value) -> J + Clone + Send + 'static,
+    {
+        Grouped(self.step("key-by", |up| Stateless { up, op: KeyBy(key) }))
+    }
+
+    /// Groups by a key by which the topic is already partitioned: whoever writes it uses this key as
+    /// the record's key. No repartition topic is needed. If the promise is broken, a key's records are
+    /// aggregated apart.
+    pub fn already_keyed_by<J: StateKey, C>(self, key: C) -> Stream<Stateless<P, KeyBy<C>>, O>
+    where
+        C: Fn(&P::Value) -> J + Clone + Send + 'static,
+    {
+        self.step("already-keyed-by", |up| Stateless { up, op: KeyBy(key) })
+    }
+
+    /// Shows every record to a side chain, which must end in `to` or in a window of its own.
+    pub fn tee<S>(self, side: impl FnOnce(Stream<Inlet<P::Key, P::Value>, ()>) -> S) -> Stream<Tee<P, S>, O>
+    where
+        P::Key: Clone,
+        P::Value: Clone,
+        S: Terminal<P::Key, P::Value>,
+    {
+        self.draft.borrow_mut().subs[self.sub].steps.push("tee (".to_owned());
+        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, pipe: Inlet::new(), owed: () };
+        let side = side(inlet);
+        self.step(")", |up| Tee { up, side })
+    }
+
+    /// Sends the stream to a topic, with the stream's key as the record's.
+    pub fn to<E>(self, topic: Topic<E>) -> Ended<P, ToTopic<E>, O>
+    where
+        P::Key: StateKey,
+        E: Encoder<P::Value>,
+        P::Head: Conclude,
+    {
+        let output = {
+            let mut draft = self.draft.borrow_mut();
+            let number = draft.outputs.len();
+            let kind = OutputKind::Topic(topic.settings(0));
+            draft.outputs.push((self.sub, Output { topic: topic.name.clone(), kind }));
+            draft.subs[self.sub].steps.push(format!("to {}", topic.name));
+            number
+        };
+        self.conclude(ToTopic::new(output, topic.codec))
+    }
+
+    /// Ends a stream whose stores are all that is wanted.
+    pub fn end(self) -> Ended<P, Discard<P::Value>, O>
+    where
+        P::Head: Conclude,
+    {
+        self.conclude(Discard::new())
+    }
+
+    pub(crate) fn conclude<T>(self, end: T) -> Ended<P, T, O>
+    where
+        P::Head: Conclude,
+        T: Terminal<P::Key, P::Value>,
+    {
+        <P::Head as Conclude>::conclude(&self.draft, self.sub, Branch { pipe: self.pipe, end }, self.owed)
+    }
+}
+
+impl<P: Pipe<Head = Sources>> Stream<P, ()> {
+    /// Joins another stream of the same kind. The result's time is the slower one's.
+    pub fn merge<Q>(self, other: Stream<Q, ()>) -> Stream<Merge<P, Q>, ()>
+    where
+        Q: Pipe<Head = Sources, Key = P::Key, Value = P::Value>,
+    {
+        let left_sources = {
+            let mut draft = self.draft.borrow_mut();
+            let (sources, steps) = {
+                let right = &mut draft.subs[other.sub];
+                right.merged_into = Some(self.sub);
+                (std::mem::take(&mut right.sources), std::mem::take(&mut right.steps))
+            };
+            let left = &mut draft.subs[self.sub];
+            let count = left.sources.len();
+            left.sources.extend(sources);
+            left.steps.extend(steps);
+            left.steps.push("merge".to_owned());
+            count
+        };
+        let pipe = Merge { left: self.pipe, right: other.pipe, left_sources };
+        Stream { draft: self.draft, sub: self.sub, pipe, owed: () }
+    }
+}
+
+/// What ending a chain leaves in the hand: nothing, or the side chain that a `tee` waits for.
+pub type Ended<P, T, O> = <<P as Pipe>::Head as Conclude>::Left<Branch<P, T>, O>;
+
+/// How a chain is ended, which depends on where it began.
+pub trait Conclude: Head + Sized {
+    /// What is left in the hand.
+    type Left<B, O>;
+    #[doc(hidden)]
+    #[allow(private_interfaces, reason = "called within the crate only")]
+    fn conclude<P, T, O>(
+        draft: &Rc<RefCell<Draft>>,
+        sub: usize,
+        branch: Branch<P, T>,
+        owed: O,
+    ) -> Self::Left<Branch<P, T>, O>
+    where
+        P: Pipe<Head = Self>,
+        T: Terminal<P::Key, P::Value>;
+}
+
+impl Conclude for Sources {
+    type Left<B, O> = O;
+    #[allow(private_interfaces, reason = "called within the crate only")]
+    fn conclude<P, T, O>(draft: &Rc<RefCell<Draft>>, sub: usize, branch: Branch<P, T>, owed: O) -> O
+    where
+        P: Pipe<Head = Self>,
+        T: Terminal<P::Key, P::Value>,
+    {
+        let chain: Box<dyn Chain> = Box::new(branch);
+        draft.borrow_mut().subs[sub].chain = Some(chain);
+        owed
+    }
+}
+
+impl<K: 'static, V: 'static> Conclude for Fork<K, V> {
+    type Left<B, O> = B;
+    #[allow(private_interfaces, reason = "called within the crate only")]
+    fn conclude<P, T, O>(_: &Rc<RefCell<Draft>>, _: usize, branch: Branch<P, T>, _: O) -> Branch<P, T>
+    where
+        P: Pipe<Head = Self>,
+        T: Terminal<P::Key, P::Value>,
+    {
+        branch
+    }
+}
+
+/// Used where topics are named in messages.
+pub(crate) fn internal(app: &str, store: &str, kind: &str) -> TopicName {
+    TopicName::new(format!("{app}-{store}-{kind}"))
+}

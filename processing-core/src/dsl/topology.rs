@@ -1,0 +1,181 @@
+//! A topology while it is being written down, and its last check.
+//!
+//! Not here: the steps of the language ([`super::stream`], [`super::window`]). Invariant: every chain is
+//! concluded once, every name is used once, and columns and outputs are numbered in the order in which
+//! they are named.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use thiserror::Error;
+
+use super::stream::Untimed;
+use super::topic::Topic;
+use crate::decode::Decoder;
+use crate::plan::{Input, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
+use crate::process::Chain;
+use crate::record::TopicName;
+use crate::window::WindowError;
+
+/// A topology in the making. Streams are drawn from it; [`Topology::build`] freezes it.
+#[derive(Clone)]
+pub struct Topology {
+    pub(crate) draft: Rc<RefCell<Draft>>,
+}
+
+/// What is wrong with a topology that compiles.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TopologyError {
+    /// Two stores have one name, and so one changelog.
+    #[error("two stores are named {0:?}: a store's name is its changelog's, so it must be used once")]
+    TwoStores(String),
+    /// Two streams end in one topic.
+    #[error("two streams are sent to topic {0}: merge them before `to`")]
+    TwoOutputs(TopicName),
+    /// A topic is both read and written.
+    #[error("topic {0} is read and written by the same topology, which would never come to rest")]
+    Loop(TopicName),
+    /// One topic is read as two kinds.
+    #[error("topic {0} is read twice: draw the stream once and use `tee`")]
+    TwoInputs(TopicName),
+    /// A stream was drawn and then dropped.
+    #[error("the stream of topic {0} is read and sent nowhere: end it with `to` or `end`")]
+    Unused(TopicName),
+    /// More stores than a task can have.
+    #[error("{0} stores in one topology: at most 250 are possible")]
+    TooManyStores(usize),
+    /// Windows that cannot be.
+    #[error("{0}")]
+    Windows(#[from] WindowError),
+    /// A name that no log would take.
+    #[error("{0:?} is no valid name: 1 to 249 letters, digits, dots, underscores and hyphens")]
+    Name(String),
+}
+
+/// What has been written down so far.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) subs: Vec<SubDraft>,
+    pub(crate) stores: Vec<(usize, StorePlan)>,
+    pub(crate) outputs: Vec<(usize, Output)>,
+    /// Found while writing, answered by `build`.
+    pub(crate) errors: Vec<TopologyError>,
+}
+
+/// A sub-topology in the making.
+#[derive(Default)]
+pub(crate) struct SubDraft {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) chain: Option<Box<dyn Chain>>,
+    /// Its sources were taken over by this one.
+    pub(crate) merged_into: Option<usize>,
+    /// The operators in the order in which they were written, for `describe`.
+    pub(crate) steps: Vec<String>,
+}
+
+impl Topology {
+    /// A topology with the application's name: the prefix of its internal topics and its group.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { draft: Rc::new(RefCell::new(Draft { name: name.into(), ..Draft::default() })) }
+    }
+
+    /// The records of a topic. Event time must be named before anything else is done with them.
+    pub fn stream<D: Decoder>(&self, topic: Topic<D>) -> Untimed<D> {
+        let mut draft = self.draft.borrow_mut();
+        let sub = draft.subs.len();
+        let source = Source::Input(Input { topic: topic.name.clone() });
+        draft.subs.push(SubDraft { sources: vec![source], ..SubDraft::default() });
+        drop(draft);
+        Untimed { draft: Rc::clone(&self.draft), sub, decoder: topic.codec }
+    }
+
+    /// Checks the topology and freezes it.
+    pub fn build(self) -> Result<Plan, TopologyError> {
+        let mut draft = self.draft.borrow_mut();
+        check_name(&draft.name)?;
+        let Draft { name, subs, stores, outputs, errors } = std::mem::take(&mut *draft);
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
+        let root = |mut sub: usize| {
+            while let Some(into) = subs[sub].merged_into {
+                sub = into;
+            }
+            sub
+        };
+        check(&subs, &stores, &outputs)?;
+        let stores: Vec<_> = stores.into_iter().map(|(sub, store)| (root(sub), store)).collect();
+        let outputs: Vec<_> = outputs.into_iter().map(|(sub, output)| (root(sub), output)).collect();
+        // Sub-topologies are numbered in the order in which they were drawn, merged ones left out.
+        let numbers: BTreeMap<usize, u16> =
+            (0..subs.len()).filter(|sub| subs[*sub].merged_into.is_none()).zip(0..).collect();
+        let mut parts = Vec::new();
+        for (draft_number, sub) in subs.into_iter().enumerate() {
+            let (Some(number), Some(chain)) = (numbers.get(&draft_number), sub.chain) else { continue };
+            parts.push(SubTopology {
+                number: *number,
+                sources: sub.sources,
+                steps: sub.steps,
+                stores: stores.iter().filter(|(at, _)| *at == draft_number).map(|(_, store)| store.clone()).collect(),
+                outputs: outputs
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (at, _))| *at == draft_number)
+                    .map(|(n, _)| n)
+                    .collect(),
+                prototype: std::sync::Mutex::new(chain),
+            });
+        }
+        Ok(Plan::new(name, parts, outputs.into_iter().map(|(_, output)| output).collect()))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), TopologyError> {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=249).contains(&name.len()) && name.bytes().all(valid) {
+        Ok(())
+    } else {
+        Err(TopologyError::Name(name.to_owned()))
+    }
+}
+
+fn check(subs: &[SubDraft], stores: &[(usize, StorePlan)], outputs: &[(usize, Output)]) -> Result<(), TopologyError> {
+    if stores.len() > 250 {
+        return Err(TopologyError::TooManyStores(stores.len()));
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for (_, store) in stores {
+        check_name(store.name)?;
+        if !names.insert(store.name) {
+            return Err(TopologyError::TwoStores(store.name.to_owned()));
+        }
+    }
+    let mut written = std::collections::BTreeSet::new();
+    for output in outputs.iter().map(|(_, output)| output) {
+        if let OutputKind::Topic(_) = output.kind {
+            check_name(output.topic.as_str())?;
+            if !written.insert(&output.topic) {
+                return Err(TopologyError::TwoOutputs(output.topic.clone()));
+            }
+        }
+    }
+    let mut read = std::collections::BTreeSet::new();
+    for sub in subs.iter().filter(|sub| sub.merged_into.is_none()) {
+        for source in &sub.sources {
+            let Source::Input(input) = source else { continue };
+            check_name(input.topic.as_str())?;
+            if sub.chain.is_none() {
+                return Err(TopologyError::Unused(input.topic.clone()));
+            }
+            if written.contains(&input.topic) {
+                return Err(TopologyError::Loop(input.topic.clone()));
+            }
+            if !read.insert(&input.topic) {
+                return Err(TopologyError::TwoInputs(input.topic.clone()));
+            }
+        }
+    }
+    Ok(())
+}

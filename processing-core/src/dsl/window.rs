@@ -1,0 +1,181 @@
+//! The steps that remember: windows, aggregates, and how their results come out.
+//!
+//! Not here: how they work ([`crate::windowed`]). Invariant: a window can only be laid over a stream
+//! with a key and a time, and what comes out on updates cannot be windowed again.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use state::{ColumnId, StateKey};
+
+use super::stream::{Conclude, Ended, Grouped, Stream, internal};
+use super::topology::{Draft, SubDraft, TopologyError};
+use crate::aggregate::{Aggregate, Fold, OfAggregate, fold_of};
+use crate::plan::{Output, OutputKind, Source, StorePlan};
+use crate::process::{Fork, Inlet, Pipe, Terminal};
+use crate::record::DurationMs;
+use crate::repartition::PreAggregate;
+use crate::updates::{Unwatched, Updated, Updates};
+use crate::window::{Tumbling, Windowing, Windows};
+use crate::windowed::{Intake, Local, OnClose, Panes, Shuffled};
+
+/// A keyed stream with windows laid over it. `S` is the stream, `W` the kind of windows.
+#[must_use = "a windowed stream does nothing until it is aggregated"]
+pub struct Windowed<S, W> {
+    stream: S,
+    windows: Windows,
+    keep: DurationMs,
+    kind: PhantomData<W>,
+}
+
+/// Aggregates by key and window; choose how they come out.
+#[must_use = "a table emits nothing until it is told when"]
+pub struct Table<I: Intake, O, W> {
+    draft: Rc<RefCell<Draft>>,
+    sub: usize,
+    intake: I,
+    panes: Panes<I::Key, I::State>,
+    owed: O,
+    kind: PhantomData<W>,
+}
+
+impl<P: Pipe<Key: StateKey>, O> Grouped<P, O> {
+    /// Lays windows over the stream.
+    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W> {
+        Windowed { windows: checked(&self.0.draft, &windows), stream: self, keep: DurationMs(0), kind: PhantomData }
+    }
+}
+
+impl<P: Pipe<Key: StateKey>, O> Stream<P, O> {
+    /// Lays windows over a stream that is partitioned by its key: the output of another window, or a topic
+    /// that is already keyed.
+    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W> {
+        Windowed { windows: checked(&self.draft, &windows), stream: self, keep: DurationMs(0), kind: PhantomData }
+    }
+}
+
+impl<S, W> Windowed<S, W> {
+    /// Keeps closed windows readable for this much event time, for queries. Without it they go when no
+    /// open window needs their panes.
+    pub fn keep(mut self, keep: DurationMs) -> Self {
+        self.keep = keep;
+        self
+    }
+}
+
+impl<P, O, W> Windowed<Grouped<P, O>, W>
+where
+    P: Pipe<Key: StateKey>,
+    P::Head: Conclude,
+    P::Value: Clone + Send,
+{
+    /// Folds by an aggregate of one's own; `store` names its state and its topics.
+    pub fn aggregate<A: Aggregate<P::Value>>(
+        self,
+        store: &'static str,
+    ) -> Table<Shuffled<P::Key, A>, Ended<P, PreAggregate<P::Key, OfAggregate<A>, P::Value>, O>, W> {
+        self.fold(store, fold_of())
+    }
+
+    /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
+    pub fn fold<S: Fold<P::Value>>(
+        self,
+        store: &'static str,
+        fold: S,
+    ) -> Table<Shuffled<P::Key, S::State>, Ended<P, PreAggregate<P::Key, S, P::Value>, O>, W> {
+        let Self { stream: Grouped(stream), windows, keep, .. } = self;
+        let draft = Rc::clone(&stream.draft);
+        let (upstream, sub, output) = {
+            let mut draft = draft.borrow_mut();
+            let topic = internal(&draft.name, store, "repartition");
+            let output = draft.outputs.len();
+            draft.outputs.push((stream.sub, Output { topic: topic.clone(), kind: OutputKind::Repartition }));
+            draft.subs[stream.sub].steps.push(format!("pre-aggregate to {topic}"));
+            let sub = draft.subs.len();
+            draft.subs.push(SubDraft { sources: vec![Source::Repartition { topic }], ..SubDraft::default() });
+            (stream.sub as u16, sub, output)
+        };
+        let column = declare(&draft, sub, store, &windows, keep, std::any::type_name::<S::State>());
+        let owed = stream.conclude(PreAggregate::new(store, output, windows, fold, upstream));
+        let panes = Panes::new(store, column, windows, keep.0);
+        Table { draft, sub, intake: Shuffled::new(), panes, owed, kind: PhantomData }
+    }
+}
+
+impl<P, O, W> Windowed<Stream<P, O>, W>
+where
+    P: Pipe<Key: StateKey>,
+{
+    /// Folds by an aggregate of one's own; `store` names its state and its changelog.
+    pub fn aggregate<A: Aggregate<P::Value>>(self, store: &'static str) -> Table<Local<P, OfAggregate<A>>, O, W> {
+        self.fold(store, fold_of())
+    }
+
+    /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
+    pub fn fold<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> Table<Local<P, S>, O, W> {
+        let Self { stream, windows, keep, .. } = self;
+        let column = declare(&stream.draft, stream.sub, store, &windows, keep, std::any::type_name::<S::State>());
+        let panes = Panes::new(store, column, windows, keep.0);
+        let Stream { draft, sub, pipe, owed } = stream;
+        Table { draft, sub, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
+    }
+}
+
+impl<I: Intake, O, W> Table<I, O, W> {
+    /// Emits each window once, when it has closed: the last word.
+    pub fn on_close(self) -> Stream<OnClose<I, Unwatched>, O> {
+        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched };
+        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+    }
+}
+
+/// A side chain of updates: where it begins.
+pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>>, ()>;
+
+impl<I: Intake, O> Table<I, O, Tumbling> {
+    /// Shows the present word on each window that has changed to a side chain, at each commit and at most
+    /// once per key and `interval`; and emits each window once when it has closed.
+    pub fn on_update<S>(
+        self,
+        interval: DurationMs,
+        side: impl FnOnce(UpdateStream<I>) -> S,
+    ) -> Stream<OnClose<I, Updates<I::Key, S>>, O>
+    where
+        S: Terminal<I::Key, Updated<I::State>>,
+        Fork<I::Key, Updated<I::State>>: Conclude,
+    {
+        self.draft.borrow_mut().subs[self.sub].steps.push("on-update (".to_owned());
+        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, pipe: Inlet::new(), owed: () };
+        let watch = Updates::new(side(inlet), interval);
+        self.draft.borrow_mut().subs[self.sub].steps.push(")".to_owned());
+        let pipe = OnClose { intake: self.intake, panes: self.panes, watch };
+        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+    }
+}
+
+/// Gives a store its column and writes it into the plan.
+fn declare(
+    draft: &Rc<RefCell<Draft>>,
+    sub: usize,
+    name: &'static str,
+    windows: &Windows,
+    keep: DurationMs,
+    holds: &str,
+) -> ColumnId {
+    let mut draft = draft.borrow_mut();
+    // Column 0 is the task's own. A number past the last possible one is refused by `build`.
+    let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
+    let store = StorePlan { name, column, windows: *windows, keep, holds: holds.to_owned() };
+    draft.stores.push((sub, store));
+    draft.subs[sub].steps.push(format!("window {windows} store {name}"));
+    column
+}
+
+/// The windows, or any windows and an error that `build` will answer.
+fn checked(draft: &Rc<RefCell<Draft>>, windows: &impl Windowing) -> Windows {
+    windows.windows().unwrap_or_else(|error| {
+        draft.borrow_mut().errors.push(TopologyError::Windows(error));
+        Windows::EVERY_MILLISECOND
+    })
+}

@@ -1,0 +1,165 @@
+//! Inputs that are silent, and the time they are raised to.
+//!
+//! Not here: the time log's records ([`crate::time_log`]). Invariant: a raise is decided only past the
+//! end of what the log has decided before, never above the slowest input that is not idle, and is
+//! written into the time log by the transaction that applies it.
+
+use std::collections::BTreeMap;
+
+use state::Base;
+
+use crate::error::CoreError;
+use crate::layout::Layout;
+use crate::log::GroupSource;
+use crate::record::{DurationMs, EventTime, Partition, TopicPartition, WallTime};
+use crate::source::{Raise, SourcePartition, SourceTime};
+use crate::task::{Task, TaskId};
+use crate::time_log::{self, Entry, TimeLog};
+
+/// What a worker knows of its inputs' silence.
+pub(crate) struct Idleness {
+    /// `None`: no input is ever idle.
+    after: Option<DurationMs>,
+    epoch: u32,
+    /// When each partition was last heard of.
+    heard: BTreeMap<TopicPartition, WallTime>,
+    /// What this worker last wrote about each of its inputs.
+    told: BTreeMap<TopicPartition, Entry>,
+    /// Raises that the open transaction applies and has still to log.
+    untold: Vec<(TaskId, TopicPartition, Raise)>,
+}
+
+impl Idleness {
+    pub(crate) fn new(after: Option<DurationMs>, epoch: u32) -> Self {
+        Self { after, epoch, heard: BTreeMap::new(), told: BTreeMap::new(), untold: Vec::new() }
+    }
+
+    /// A record of `place` has come, or reading it began.
+    pub(crate) fn heard(&mut self, place: &TopicPartition, now: WallTime) {
+        match self.heard.get_mut(place) {
+            Some(heard) => *heard = now,
+            None => drop(self.heard.insert(place.clone(), now)),
+        }
+    }
+
+    /// The transaction was aborted: nothing of what it would have told is told.
+    pub(crate) fn forget(&mut self) {
+        self.told.clear();
+        self.untold.clear();
+    }
+
+    /// Finds inputs that are idle now and raises them to the slowest input that is not. Answers whether
+    /// there is something to commit.
+    pub(crate) fn raise<B: Base>(
+        &mut self,
+        tasks: &mut BTreeMap<TaskId, Task<B>>,
+        log: &TimeLog,
+        layout: &Layout,
+        source: &mut dyn GroupSource,
+        now: WallTime,
+    ) -> Result<bool, CoreError> {
+        let Some(after) = self.after else { return Ok(false) };
+        let mut moved = false;
+        let mut idle = Vec::new();
+        let mut active = BTreeMap::new();
+        for (id, task) in tasks.iter_mut() {
+            for index in 0..task.sources.len() {
+                let Some(input) = task.sources.get_mut(index) else { continue };
+                let SourceTime::Input { .. } = input.time else { continue };
+                if input.lift() {
+                    task.moved = true;
+                    moved = true;
+                }
+                let Some(input) = task.sources.get(index) else { continue };
+                let silent = self.heard.get(&input.place).is_none_or(|heard| now.0.saturating_sub(heard.0) >= after.0);
+                if silent && !decided_ahead(input) && input.next >= source.watermarks(&input.place)?.last_stable {
+                    idle.push((*id, index));
+                } else {
+                    active.insert(input.place.clone(), input.reached());
+                }
+            }
+        }
+        if idle.is_empty() {
+            return Ok(moved);
+        }
+        let own: Vec<_> =
+            idle.iter().filter_map(|(id, index)| Some(&tasks.get(id)?.sources.get(*index)?.place)).cloned().collect();
+        let slowest = slowest_active(layout, log, &active, &own);
+        for (id, index) in idle {
+            let Some(task) = tasks.get_mut(&id) else { continue };
+            let Some(input) = task.sources.get_mut(index) else { continue };
+            let time = slowest.map_or(input.reached(), |slowest| slowest.max(input.reached()));
+            let raise = Raise { offset: input.next, time };
+            if self.told.get(&input.place) != Some(&Entry::Raise(raise)) {
+                input.raise(time);
+                self.told.insert(input.place.clone(), Entry::Raise(raise));
+                self.untold.push((id, input.place.clone(), raise));
+                task.moved = true;
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Writes into the open transaction what has changed: raises, and how far active inputs have come.
+    pub(crate) fn tell<B: Base>(&mut self, tasks: &mut BTreeMap<TaskId, Task<B>>, now: WallTime) {
+        for (id, place, raise) in std::mem::take(&mut self.untold) {
+            if let Some(task) = tasks.get_mut(&id) {
+                task.log_time(&time_log::key(&place), &time_log::value(self.epoch, Entry::Raise(raise)), now);
+            }
+        }
+        for task in tasks.values_mut() {
+            let inputs: Vec<_> =
+                task.sources.iter().filter(|source| matches!(source.time, SourceTime::Input { .. })).collect();
+            let mut news = Vec::new();
+            for input in inputs {
+                let entry = Entry::Progress(Raise { offset: input.next, time: input.reached() });
+                let told = self.told.get(&input.place);
+                let stands = match told {
+                    None => input.reached() == EventTime::MIN,
+                    Some(Entry::Progress(last)) => last.time == input.reached(),
+                    Some(Entry::Raise(last)) => last.offset == input.next,
+                };
+                if !stands {
+                    self.told.insert(input.place.clone(), entry);
+                    news.push((time_log::key(&input.place), time_log::value(self.epoch, entry)));
+                }
+            }
+            for (key, value) in news {
+                task.log_time(&key, &value, now);
+            }
+        }
+    }
+}
+
+/// Whether the time log holds raises for offsets that are still to come: then they are waited for.
+fn decided_ahead(input: &SourcePartition) -> bool {
+    matches!(&input.time, SourceTime::Input { raises, .. } if raises.are_ahead())
+}
+
+/// The least time over all inputs of all processes that are not idle; `None` when every one is.
+/// An input of which nobody has said anything is as early as can be.
+fn slowest_active(
+    layout: &Layout,
+    log: &TimeLog,
+    active: &BTreeMap<TopicPartition, EventTime>,
+    idle: &[TopicPartition],
+) -> Option<EventTime> {
+    let mut slowest = None;
+    for (topic, partitions) in &layout.inputs {
+        for partition in 0..*partitions {
+            let place = TopicPartition { topic: topic.clone(), partition: Partition(partition) };
+            let time = match active.get(&place) {
+                Some(time) => *time,
+                None if idle.contains(&place) => continue,
+                None => match log.last(&place) {
+                    Some(Entry::Raise(_)) => continue,
+                    Some(Entry::Progress(progress)) => progress.time,
+                    None => EventTime::MIN,
+                },
+            };
+            slowest = Some(slowest.map_or(time, |slowest: EventTime| slowest.min(time)));
+        }
+    }
+    slowest
+}

@@ -1,0 +1,163 @@
+//! A plan laid out on a log: which topics there are, how many tasks, who follows whom.
+//!
+//! Not here: the plan itself, which knows no partition counts. Invariant: a layout exists only when
+//! every topic of the plan exists with settings that the plan can work with.
+
+use std::sync::Arc;
+
+use crate::error::CoreError;
+use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
+use crate::plan::{OutputKind, Plan, Source};
+use crate::record::{TopicId, TopicName};
+use crate::sink::OutboxTopics;
+
+/// A day, which windowed changelogs keep rows beyond what their windows need.
+const CHANGELOG_SLACK_MS: u64 = 86_400_000;
+
+/// The topics of a plan as they stand in a log.
+pub struct Layout {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) parts: Vec<PartLayout>,
+    /// The application's time log.
+    pub(crate) time_topic: TopicName,
+    /// Every partition of every input, for the minimum over inputs that are not idle.
+    pub(crate) inputs: Vec<(TopicName, u32)>,
+}
+
+/// One sub-topology's topics.
+pub(crate) struct PartLayout {
+    /// The topic whose partitions the group deals out.
+    pub(crate) anchor: TopicName,
+    pub(crate) tasks: u32,
+    /// In the order of the chain's sources.
+    pub(crate) sources: Vec<SourceTopic>,
+    pub(crate) outbox: OutboxTopics,
+    /// By column; `None` for columns of other sub-topologies.
+    pub(crate) changelog_ids: Vec<Option<TopicId>>,
+}
+
+/// A topic that a sub-topology reads.
+pub(crate) struct SourceTopic {
+    pub(crate) topic: TopicName,
+    pub(crate) id: TopicId,
+    pub(crate) partitions: u32,
+    pub(crate) input: bool,
+}
+
+impl Layout {
+    /// Makes the topics that the plan owns, checks those that stand already, and waits (by
+    /// [`crate::error::Remedy::Retry`]) for inputs that are missing, naming them.
+    pub fn new(plan: Arc<Plan>, admin: &mut dyn Admin) -> Result<Self, CoreError> {
+        let app = plan.name().to_owned();
+        let time_topic = TopicName::new(format!("{app}-time"));
+        let one = |cleanup| TopicSettings { partitions: 1, cleanup, retention_ms: None, log_append_time: false };
+        make(admin, &time_topic, one(Cleanup::Delete))?;
+        let late = make(admin, &TopicName::new(format!("{app}-late")), one(Cleanup::Delete))?;
+        let dead = make(admin, &TopicName::new(format!("{app}-dlq")), one(Cleanup::Delete))?;
+        let side = |info: &TopicInfo| (info.name.clone(), info.settings.partitions);
+        let (late, dead) = (side(&late), side(&dead));
+
+        let mut parts: Vec<PartLayout> = Vec::new();
+        let mut inputs = Vec::new();
+        for part in plan.sub_topologies() {
+            let mut sources = Vec::new();
+            for source in &part.sources {
+                let info = admin.topic(source.topic())?.ok_or_else(|| missing(source.topic()))?;
+                let input = matches!(source, Source::Input(_));
+                if input {
+                    inputs.push((info.name.clone(), info.settings.partitions));
+                }
+                sources.push(SourceTopic {
+                    topic: info.name,
+                    id: info.id,
+                    partitions: info.settings.partitions,
+                    input,
+                });
+            }
+            let Some(widest) = sources.iter().rev().max_by_key(|source| source.partitions) else {
+                return Err(CoreError::config(format!("sub-topology {} reads nothing", part.number)));
+            };
+            let (anchor, tasks) = (widest.topic.clone(), widest.partitions);
+
+            let mut changelogs = Vec::new();
+            let mut changelog_ids = Vec::new();
+            let columns = part.stores.iter().map(|store| usize::from(store.column.0)).max().unwrap_or(0);
+            for column in 0..=columns {
+                let store = part.stores.iter().find(|store| usize::from(store.column.0) == column);
+                let (name, cleanup, retention_ms) = match store {
+                    None if column == 0 => (format!("{app}-{}-meta-changelog", part.number), Cleanup::Compact, None),
+                    None => {
+                        changelogs.push(TopicName::new(""));
+                        changelog_ids.push(None);
+                        continue;
+                    }
+                    Some(store) => (
+                        format!("{app}-{}-changelog", store.name),
+                        Cleanup::CompactDelete,
+                        Some(store.history().0.unsigned_abs() + CHANGELOG_SLACK_MS),
+                    ),
+                };
+                let settings = TopicSettings { partitions: tasks, cleanup, retention_ms, log_append_time: true };
+                let info = make(admin, &TopicName::new(name), settings)?;
+                same_partitions(&info, tasks)?;
+                changelogs.push(info.name);
+                changelog_ids.push(Some(info.id));
+            }
+
+            let mut outputs = vec![(TopicName::new(""), 1); plan.outputs().len()];
+            for number in &part.outputs {
+                let Some(output) = plan.outputs().get(*number) else { continue };
+                let info = match &output.kind {
+                    OutputKind::Topic(settings) => {
+                        let partitions = if settings.partitions <= 1 && settings.partitions == 0 {
+                            tasks
+                        } else {
+                            settings.partitions
+                        };
+                        make(admin, &output.topic, TopicSettings { partitions, ..*settings })?
+                    }
+                    OutputKind::Repartition => {
+                        let settings = TopicSettings { partitions: tasks, ..one(Cleanup::Delete) };
+                        make(admin, &output.topic, settings)?
+                    }
+                };
+                if let Some(slot) = outputs.get_mut(*number) {
+                    *slot = (info.name, info.settings.partitions);
+                }
+            }
+            let outbox =
+                OutboxTopics { changelogs, outputs, late: late.clone(), dead: dead.clone(), time: time_topic.clone() };
+            parts.push(PartLayout { anchor, tasks, sources, outbox, changelog_ids });
+        }
+        Ok(Self { plan, parts, time_topic, inputs })
+    }
+}
+
+fn make(admin: &mut dyn Admin, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, CoreError> {
+    let info = admin.create_topic(name, settings)?;
+    if info.settings.cleanup != settings.cleanup {
+        return Err(CoreError::config(format!(
+            "topic {name} stands with cleanup.policy {:?}, and this worker needs {:?}: change the topic's setting, \
+             or delete the topic if nobody needs its records",
+            info.settings.cleanup, settings.cleanup
+        )));
+    }
+    Ok(info)
+}
+
+fn same_partitions(info: &TopicInfo, tasks: u32) -> Result<(), CoreError> {
+    if info.settings.partitions == tasks {
+        return Ok(());
+    }
+    Err(CoreError::config(format!(
+        "topic {} has {} partitions, but its tasks are {tasks}: the input's partition count was changed, so keys have \
+         moved between partitions; `streamfleet reprocess` rebuilds the state for the new count",
+        info.name, info.settings.partitions
+    )))
+}
+
+fn missing(topic: &TopicName) -> CoreError {
+    CoreError::Log(crate::log::LogError::Retry(format!(
+        "input topic {topic} does not exist yet: waiting for it; create it, or disable the input in the settings"
+    )))
+}

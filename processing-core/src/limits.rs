@@ -1,0 +1,146 @@
+//! Every bound of the library, in one place, with the relations that must hold between them.
+//!
+//! Not here: what operators set for their own load (`service::settings`); those settings have their
+//! ranges from here where a bound of the code stands behind them.
+//! Invariant: no queue, batch, retry, buffer or wait in this crate grows beyond a constant of this
+//! file; a change that breaks a relation does not compile.
+
+use crate::record::DurationMs;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+// ---- Batches -----------------------------------------------------------------------------------
+
+/// Records in one batch that a log hands out; Kafka's `max.poll.records` of Kafka Streams.
+pub const BATCH_RECORDS_MAX: usize = 1_000;
+/// Bytes of keys, values and headers in one batch, unless a single record is larger.
+pub const BATCH_BYTES_MAX: usize = MIB;
+/// One record's key, value and headers together; brokers take about 1 MiB, and what is larger on
+/// the way in is a poison record.
+pub const RECORD_BYTES_MAX: usize = 16 * MIB;
+
+// ---- A transaction -----------------------------------------------------------------------------
+
+/// Staged state of one thread before it commits early.
+pub const STAGED_BYTES_MAX: usize = 16 * MIB;
+/// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
+pub const HELD_BYTES_MAX: usize = 16 * MIB;
+/// Decoded rows that one store of one task keeps between transactions.
+pub const CACHED_ROWS_MAX: usize = 200_000;
+/// Results and changelog records of one thread that wait for the transaction before it commits early.
+pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
+/// Records of one transaction before it commits early: a bound for the embedded log's single batch.
+pub const OUTBOX_RECORDS_MAX: usize = 200_000;
+/// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
+pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
+/// The longest a transaction may take before the log gives it up; `transaction.timeout.ms` of Kafka
+/// Streams under exactly-once.
+pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
+/// The longest interval between commits that may be set.
+pub const COMMIT_INTERVAL_MAX: DurationMs = DurationMs::seconds(5);
+
+// ---- Buffers -----------------------------------------------------------------------------------
+
+/// Records of one partition that wait in memory because another input of the task is behind;
+/// `buffered.records.per.partition` of Kafka Streams. Beyond it the partition is paused.
+pub const BUFFERED_RECORDS_PER_PARTITION: usize = 1_000;
+/// Records of one read of a restore.
+pub const RESTORE_BATCH_RECORDS_MAX: usize = 10_000;
+/// Tasks that one restore thread works on at once.
+pub const RESTORE_TASKS_AT_ONCE: usize = 4;
+/// Partitions of one topic.
+pub const PARTITIONS_MAX: u32 = 10_000;
+/// Threads of one process.
+pub const THREADS_MAX: u32 = 64;
+
+// ---- Retries -----------------------------------------------------------------------------------
+
+/// How often one step is tried again before the worker stops, so that something restarts it.
+pub const RETRIES_MAX: u32 = 60;
+/// The first wait between tries; each one is twice the last.
+pub const RETRY_WAIT_FIRST: DurationMs = DurationMs::millis(50);
+/// The longest wait between tries.
+pub const RETRY_WAIT_MAX: DurationMs = DurationMs::seconds(5);
+
+// ---- Life and death ----------------------------------------------------------------------------
+
+/// A loop that has not come round for this long is dead; `max.poll.interval.ms` of Kafka.
+pub const TICK_BOUND: DurationMs = DurationMs::minutes(5);
+/// From a request to stop until the process is gone.
+pub const SHUTDOWN_BUDGET: DurationMs = DurationMs::seconds(10);
+/// The part of [`SHUTDOWN_BUDGET`] in which the worker threads commit and flush.
+pub const SHUTDOWN_COMMIT_BUDGET: DurationMs = DurationMs::seconds(8);
+
+// ---- HTTP --------------------------------------------------------------------------------------
+
+/// A request's body.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 * KIB;
+/// Open connections; the next one waits until one is closed.
+pub const HTTP_CONNECTIONS_MAX: usize = 128;
+/// A request must be answered within this.
+pub const HTTP_REQUEST_TIMEOUT: DurationMs = DurationMs::seconds(10);
+/// A connection that sends nothing for this long is closed.
+pub const HTTP_IDLE_TIMEOUT: DurationMs = DurationMs::seconds(30);
+/// Threads on which query handlers may block.
+pub const HTTP_BLOCKING_THREADS_MAX: usize = 4;
+/// How many ports are tried where the next free one is wanted.
+pub const HTTP_PORTS_TRIED: u16 = 100;
+/// Bytes of a foreign error text that go into a problem's `detail`.
+pub const PROBLEM_DETAIL_BYTES_MAX: usize = 2 * KIB;
+
+// ---- Telemetry ---------------------------------------------------------------------------------
+
+/// A log line's field; the rest is cut.
+pub const LOG_FIELD_BYTES_MAX: usize = 2 * KIB;
+/// How often histograms' raw samples are folded into buckets; between two folds they are kept whole.
+pub const METRICS_UPKEEP: DurationMs = DurationMs::seconds(5);
+/// Different values of one label of one metric; what comes later is counted as `other`.
+pub const LABEL_VALUES_MAX: usize = 1_000;
+/// Different reasons the status page tells apart; what comes later is counted as `other`.
+pub const STATUS_REASONS_MAX: usize = 64;
+/// A settings file.
+pub const SETTINGS_FILE_BYTES_MAX: u64 = MIB as u64;
+
+// ---- Relations ---------------------------------------------------------------------------------
+
+// A single record must fit into what a commit can hold, or it could never be committed.
+const _: () = assert!(RECORD_BYTES_MAX <= STAGED_BYTES_MAX);
+const _: () = assert!(RECORD_BYTES_MAX < OUTBOX_BYTES_MAX);
+// Every staged write becomes a changelog record in the same outbox.
+const _: () = assert!(STAGED_BYTES_MAX <= OUTBOX_BYTES_MAX);
+const _: () = assert!(BATCH_BYTES_MAX <= STAGED_BYTES_MAX);
+// The early commit is decided between records and slices, so one of them must fit on top.
+const _: () = assert!(BATCH_RECORDS_MAX <= OUTBOX_RECORDS_MAX);
+const _: () = assert!(CLOSE_SLICE_RECORDS_MAX < OUTBOX_RECORDS_MAX);
+// A commit that waits a whole interval must still end within its transaction's life.
+const _: () = assert!(COMMIT_INTERVAL_MAX.0 * 2 <= TRANSACTION_TIMEOUT.0);
+// Stopping waits for at most one commit, and a probe must not kill what is stopping in good order.
+const _: () = assert!(SHUTDOWN_COMMIT_BUDGET.0 < SHUTDOWN_BUDGET.0);
+const _: () = assert!(SHUTDOWN_BUDGET.0 < TICK_BOUND.0);
+// A retry that waits must not look like a dead loop.
+const _: () = assert!(RETRY_WAIT_FIRST.0 <= RETRY_WAIT_MAX.0);
+const _: () = assert!(RETRY_WAIT_MAX.0 * 2 < TICK_BOUND.0);
+// All tries together outlast a broker's restart.
+const _: () = assert!(RETRIES_MAX as i64 * RETRY_WAIT_MAX.0 >= DurationMs::minutes(2).0);
+// A slow request is ended before its connection counts as idle.
+const _: () = assert!(HTTP_REQUEST_TIMEOUT.0 < HTTP_IDLE_TIMEOUT.0);
+const _: () = assert!(HTTP_BLOCKING_THREADS_MAX < HTTP_CONNECTIONS_MAX);
+
+/// The wait before try number `attempt` (from 0): doubling, bounded.
+pub fn retry_wait(attempt: u32) -> DurationMs {
+    let factor = 1_i64 << attempt.min(20);
+    DurationMs(RETRY_WAIT_FIRST.0.saturating_mul(factor).min(RETRY_WAIT_MAX.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_and_stop_at_the_bound() {
+        let waits: Vec<i64> = (0..9).map(|attempt| retry_wait(attempt).0).collect();
+        assert_eq!(waits, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        assert_eq!(retry_wait(u32::MAX), RETRY_WAIT_MAX);
+    }
+}

@@ -1,0 +1,164 @@
+//! The frozen topology: what it reads, keeps and writes, and the prototypes of its chains.
+//!
+//! Not here: topics as they stand in a log ([`crate::layout`]). Invariant: a plan says the same for the
+//! same source text: names and numbers hang on nothing else.
+
+use std::sync::Mutex;
+
+use state::{ColumnContents, ColumnId, KeyFamily};
+
+use crate::changelog::META;
+use crate::log::TopicSettings;
+use crate::process::Chain;
+use crate::record::{DurationMs, TopicName};
+use crate::window::Windows;
+
+/// A topology that can run.
+pub struct Plan {
+    name: String,
+    parts: Vec<SubTopology>,
+    outputs: Vec<Output>,
+}
+
+/// A connected part of a topology: everything between inputs or repartition topics and outputs or
+/// repartition topics. Its tasks are numbered as the partitions of its sources.
+pub struct SubTopology {
+    /// From 0, in the order in which streams are drawn.
+    pub number: u16,
+    /// What it reads, in the order in which the chain counts its sources.
+    pub sources: Vec<Source>,
+    /// Its operators, for a person.
+    pub steps: Vec<String>,
+    /// What it keeps.
+    pub stores: Vec<StorePlan>,
+    /// The outputs that it writes, by their number in the plan.
+    pub outputs: Vec<usize>,
+    pub(crate) prototype: Mutex<Box<dyn Chain>>,
+}
+
+/// A topic that a sub-topology reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// One that others write.
+    Input(Input),
+    /// One that an upstream sub-topology writes.
+    Repartition {
+        /// Its name.
+        topic: TopicName,
+    },
+}
+
+impl Source {
+    /// The topic's name.
+    pub fn topic(&self) -> &TopicName {
+        match self {
+            Self::Input(Input { topic }) | Self::Repartition { topic } => topic,
+        }
+    }
+}
+
+/// An input topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub topic: TopicName,
+}
+
+/// A topic that a topology writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its name.
+    pub topic: TopicName,
+    /// What kind it is.
+    pub kind: OutputKind,
+}
+
+/// What kind of topic is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputKind {
+    /// One for others. 0 partitions stand for as many as the sub-topology has tasks.
+    Topic(TopicSettings),
+    /// One for a downstream sub-topology.
+    Repartition,
+}
+
+/// A store of a sub-topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlan {
+    /// Its name, which is its changelog's too.
+    pub name: &'static str,
+    /// Its column.
+    pub column: ColumnId,
+    /// Its windows.
+    pub windows: Windows,
+    /// How long closed windows stay readable.
+    pub keep: DurationMs,
+    /// The type of its values, for the fingerprint.
+    pub holds: String,
+}
+
+impl StorePlan {
+    /// What the store holds, in words that change whenever its bytes would be misread.
+    pub fn fingerprint(&self) -> String {
+        format!("{}: {} of {}", self.name, self.windows, self.holds)
+    }
+
+    /// How much event time of input its rows can depend on: size, grace and what is kept.
+    pub fn history(&self) -> DurationMs {
+        DurationMs(self.windows.size().0 + self.windows.grace().0 + self.keep.0)
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(name: String, parts: Vec<SubTopology>, outputs: Vec<Output>) -> Self {
+        Self { name, parts, outputs }
+    }
+
+    /// The application's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The sub-topologies, by number.
+    pub fn sub_topologies(&self) -> &[SubTopology] {
+        &self.parts
+    }
+
+    /// All outputs.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// All input topics, in order.
+    pub fn inputs(&self) -> impl Iterator<Item = &TopicName> {
+        self.parts.iter().flat_map(|part| &part.sources).filter_map(|source| match source {
+            Source::Input(input) => Some(&input.topic),
+            Source::Repartition { .. } => None,
+        })
+    }
+}
+
+impl SubTopology {
+    /// A chain of its own for a task.
+    pub(crate) fn chain(&self) -> Box<dyn Chain> {
+        let prototype = self.prototype.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        prototype.fresh()
+    }
+}
+
+/// What the columns of a sub-topology's tasks hold, for the check before a store is opened.
+pub(crate) fn contents(sub: &SubTopology) -> Vec<ColumnContents> {
+    let meta = ColumnContents {
+        id: META,
+        name: "meta".to_owned(),
+        keys: KeyFamily::Meta,
+        fingerprint: "commit record 1".to_owned(),
+    };
+    let store = |store: &StorePlan| ColumnContents {
+        id: store.column,
+        name: store.name.to_owned(),
+        keys: KeyFamily::Pane,
+        fingerprint: store.fingerprint(),
+    };
+    std::iter::once(meta).chain(sub.stores.iter().map(store)).collect()
+}

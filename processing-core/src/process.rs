@@ -1,0 +1,566 @@
+//! Step 3 of 7: a typed record walks the operator chain.
+//!
+//! Not here: where records come from ([`crate::source`]) and what windows keep
+//! ([`crate::window_store`]). Invariant: an operator sees records in the order of their source, and
+//! nothing it does is true before the commit.
+//!
+//! Operators fuse like iterator adapters: each [`Pipe`] owns the one before it and hands what it makes
+//! to a closure, so that a whole chain compiles to one function without a dynamic call or an
+//! allocation per record. A chain is driven from outside by three verbs: `feed` (a record has come),
+//! `advance` (time has moved), `drain` (a commit is due).
+
+use std::marker::PhantomData;
+
+use crate::batch::RecordBatch;
+use crate::decode::{Decoder, Poison};
+use crate::record::EventTime;
+use crate::source::{Arrival, SourcePartition};
+use crate::step::Step;
+
+/// A record in the middle of its way: a key, a value and the time they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timed<K, V> {
+    /// What it is grouped by; `()` before any `key_by`.
+    pub key: K,
+    /// The event, or what operators made of it.
+    pub value: V,
+    /// When it happened.
+    pub time: EventTime,
+}
+
+/// Where a chain begins, and so what it is fed with.
+pub trait Head: 'static {
+    /// One input.
+    type In<'a>: Copy;
+    /// How far time has come at the beginning.
+    type Time<'a>: Copy;
+}
+
+/// The chain begins at the topics of a sub-topology.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources;
+
+/// A raw record and the number of its topic among the chain's sources.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// Counted from 0 in the order in which the topology names them.
+    pub source: usize,
+    /// The record's value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
+}
+
+impl Head for Sources {
+    type In<'a> = Raw<'a>;
+    /// The time of each source, in their order.
+    type Time<'a> = &'a [EventTime];
+}
+
+/// The chain begins in the middle of another one, at a `tee`.
+#[derive(Debug)]
+pub struct Fork<K, V>(PhantomData<fn(K, V)>);
+
+impl<K: 'static, V: 'static> Head for Fork<K, V> {
+    type In<'a> = &'a Timed<K, V>;
+    type Time<'a> = EventTime;
+}
+
+/// One operator and everything before it.
+///
+/// Failures of the store do not travel through the closures: they stay in the [`Step`], which the
+/// driver looks at after each batch; the transaction is then aborted, so what was made of them is
+/// never seen.
+pub trait Pipe: Clone + Send + 'static {
+    /// Where the chain begins.
+    type Head: Head;
+    /// The key of what comes out.
+    type Key: 'static;
+    /// The value of what comes out.
+    type Value: 'static;
+
+    /// One input has arrived.
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: <Self::Head as Head>::In<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>);
+
+    /// Time has moved at the beginning: windows that are due close. Answers the time that the *output*
+    /// of this operator has reached: nothing that comes out later belongs to an earlier time, and
+    /// windows downstream may close up to it.
+    fn advance<F>(&mut self, step: &mut Step<'_>, time: <Self::Head as Head>::Time<'_>, emit: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>);
+
+    /// A commit is due: what is held back in memory is staged and emitted.
+    fn drain<F>(&mut self, step: &mut Step<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>);
+
+    /// The transaction was aborted: everything held in memory that the store does not back is
+    /// forgotten.
+    fn abandon(&mut self);
+}
+
+/// What stands at the end of a chain.
+pub trait Terminal<K, V>: Clone + Send + 'static {
+    /// One record has come through.
+    fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, V>);
+    /// Time has moved; `time` is what the chain before has reached.
+    fn advance(&mut self, step: &mut Step<'_>, time: EventTime);
+    /// A commit is due.
+    fn drain(&mut self, step: &mut Step<'_>);
+    /// The transaction was aborted.
+    fn abandon(&mut self);
+}
+
+/// A chain from its head to its end.
+#[derive(Clone)]
+pub struct Branch<P, T> {
+    /// All operators.
+    pub(crate) pipe: P,
+    /// Where their output goes.
+    pub(crate) end: T,
+}
+
+/// A whole chain that begins at topics, its types forgotten: one dynamic call per batch.
+pub(crate) trait Chain: Send {
+    /// Runs the records of `batch` from index `from` on. Answers the index at which it stopped: the end,
+    /// or earlier where the step is full and a commit must come first.
+    fn run(&mut self, step: &mut Step<'_>, place: &mut SourcePartition, batch: &RecordBatch, from: usize) -> usize;
+    /// See [`Pipe::advance`].
+    fn advance(&mut self, step: &mut Step<'_>, times: &[EventTime]);
+    /// See [`Pipe::drain`].
+    fn drain(&mut self, step: &mut Step<'_>);
+    /// See [`Pipe::abandon`].
+    fn abandon(&mut self);
+    /// A chain of the same make that has seen nothing.
+    fn fresh(&self) -> Box<dyn Chain>;
+}
+
+impl<P, T> Chain for Branch<P, T>
+where
+    P: Pipe<Head = Sources>,
+    T: Terminal<P::Key, P::Value>,
+{
+    fn run(&mut self, step: &mut Step<'_>, place: &mut SourcePartition, batch: &RecordBatch, from: usize) -> usize {
+        let Self { pipe, end } = self;
+        for index in from..batch.len() {
+            if step.is_full() {
+                return index;
+            }
+            let Some(record) = batch.get(index) else { return index };
+            if let Arrival::Data(value) = place.arrive(step, record) {
+                let input = Raw { source: place.source, value, key: record.key };
+                pipe.feed(step, input, &mut |step, record| end.accept(step, &record));
+                place.depart(step, record);
+            }
+        }
+        batch.len()
+    }
+
+    fn advance(&mut self, step: &mut Step<'_>, times: &[EventTime]) {
+        let Self { pipe, end } = self;
+        let reached = pipe.advance(step, times, &mut |step, record| end.accept(step, &record));
+        end.advance(step, reached);
+    }
+
+    fn drain(&mut self, step: &mut Step<'_>) {
+        let Self { pipe, end } = self;
+        pipe.drain(step, &mut |step, record| end.accept(step, &record));
+        end.drain(step);
+    }
+
+    fn abandon(&mut self) {
+        self.pipe.abandon();
+        self.end.abandon();
+    }
+
+    fn fresh(&self) -> Box<dyn Chain> {
+        Box::new(self.clone())
+    }
+}
+
+impl<K, V, P, T> Terminal<K, V> for Branch<P, T>
+where
+    K: 'static,
+    V: 'static,
+    P: Pipe<Head = Fork<K, V>>,
+    T: Terminal<P::Key, P::Value>,
+{
+    fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, V>) {
+        let Self { pipe, end } = self;
+        pipe.feed(step, record, &mut |step, record| end.accept(step, &record));
+    }
+
+    fn advance(&mut self, step: &mut Step<'_>, time: EventTime) {
+        let Self { pipe, end } = self;
+        let reached = pipe.advance(step, time, &mut |step, record| end.accept(step, &record));
+        end.advance(step, reached);
+    }
+
+    fn drain(&mut self, step: &mut Step<'_>) {
+        let Self { pipe, end } = self;
+        pipe.drain(step, &mut |step, record| end.accept(step, &record));
+        end.drain(step);
+    }
+
+    fn abandon(&mut self) {
+        self.pipe.abandon();
+        self.end.abandon();
+    }
+}
+
+/// Steps 2 and 3 joined: decodes a source's records and asks each for its event time.
+#[derive(Clone)]
+pub struct Decoded<D, T> {
+    pub(crate) decoder: D,
+    pub(crate) time: T,
+}
+
+impl<D, T> Pipe for Decoded<D, T>
+where
+    D: Decoder,
+    T: Fn(&D::Event) -> EventTime + Clone + Send + 'static,
+{
+    type Head = Sources;
+    type Key = ();
+    type Value = D::Event;
+
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: Raw<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
+    {
+        match self.decoder.decode(input.value) {
+            Ok(event) => {
+                let time = (self.time)(&event);
+                if step.accept_event_time(time) {
+                    emit(step, Timed { key: (), value: event, time });
+                }
+            }
+            Err(poison) => step.dead_letter(poison),
+        }
+    }
+
+    fn advance<F>(&mut self, _: &mut Step<'_>, times: &[EventTime], _: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
+    {
+        times.iter().copied().min().unwrap_or(EventTime::MIN)
+    }
+
+    fn drain<F>(&mut self, _: &mut Step<'_>, _: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
+    {
+    }
+
+    fn abandon(&mut self) {}
+}
+
+/// Where a side chain begins: it is handed clones of what passes the `tee`.
+pub struct Inlet<K, V>(PhantomData<fn(K, V)>);
+
+impl<K, V> Inlet<K, V> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<K, V> Clone for Inlet<K, V> {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Clone + 'static, V: Clone + 'static> Pipe for Inlet<K, V> {
+    type Head = Fork<K, V>;
+    type Key = K;
+    type Value = V;
+
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: &Timed<K, V>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, V>),
+    {
+        emit(step, input.clone());
+    }
+
+    fn advance<F>(&mut self, _: &mut Step<'_>, time: EventTime, _: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, V>),
+    {
+        time
+    }
+
+    fn drain<F>(&mut self, _: &mut Step<'_>, _: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, V>),
+    {
+    }
+
+    fn abandon(&mut self) {}
+}
+
+/// An operator without state: each record becomes any number of records with the same time.
+///
+/// `filter`, `map`, `flat_map`, `key_by` and `try_map` are all this, with closures of their own.
+#[derive(Clone)]
+pub struct Stateless<P, O> {
+    pub(crate) up: P,
+    pub(crate) op: O,
+}
+
+/// What a stateless operator does with one record.
+pub trait Operation<K, V>: Clone + Send + 'static {
+    /// The key of what comes out.
+    type Key: 'static;
+    /// The value of what comes out.
+    type Value: 'static;
+    /// Hands what it makes of `record` to `emit`.
+    fn apply<F>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>);
+}
+
+impl<P, O> Pipe for Stateless<P, O>
+where
+    P: Pipe,
+    O: Operation<P::Key, P::Value>,
+{
+    type Head = P::Head;
+    type Key = O::Key;
+    type Value = O::Value;
+
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: <Self::Head as Head>::In<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
+    {
+        let Self { up, op } = self;
+        up.feed(step, input, &mut |step, record| op.apply(step, record, emit));
+    }
+
+    fn advance<F>(&mut self, step: &mut Step<'_>, time: <Self::Head as Head>::Time<'_>, emit: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
+    {
+        let Self { up, op } = self;
+        up.advance(step, time, &mut |step, record| op.apply(step, record, emit))
+    }
+
+    fn drain<F>(&mut self, step: &mut Step<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
+    {
+        let Self { up, op } = self;
+        up.drain(step, &mut |step, record| op.apply(step, record, emit));
+    }
+
+    fn abandon(&mut self) {
+        self.up.abandon();
+    }
+}
+
+macro_rules! operation {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name<C>(pub(crate) C);
+    };
+}
+
+operation!(
+    /// Keeps the records for which the closure says yes.
+    Filter
+);
+operation!(
+    /// Puts another value in a record's place.
+    Map
+);
+operation!(
+    /// Puts another value in a record's place, or says why it cannot: such a record is dead-lettered.
+    TryMap
+);
+operation!(
+    /// Puts any number of values in a record's place.
+    FlatMap
+);
+operation!(
+    /// Groups records by what the closure finds in their value.
+    KeyBy
+);
+operation!(
+    /// Makes a value of the key and the value together.
+    MapKeyed
+);
+
+impl<K: 'static, V: 'static, C: Fn(&V) -> bool + Clone + Send + 'static> Operation<K, V> for Filter<C> {
+    type Key = K;
+    type Value = V;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        if (self.0)(&record.value) {
+            emit(step, record);
+        }
+    }
+}
+
+impl<K: 'static, V, W: 'static, C: Fn(V) -> W + Clone + Send + 'static> Operation<K, V> for Map<C> {
+    type Key = K;
+    type Value = W;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        emit(step, Timed { key: record.key, value: (self.0)(record.value), time: record.time });
+    }
+}
+
+impl<K: 'static, V, W: 'static, C> Operation<K, V> for TryMap<C>
+where
+    C: Fn(V) -> Result<W, Poison> + Clone + Send + 'static,
+{
+    type Key = K;
+    type Value = W;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        match (self.0)(record.value) {
+            Ok(value) => emit(step, Timed { key: record.key, value, time: record.time }),
+            Err(poison) => step.dead_letter(poison),
+        }
+    }
+}
+
+impl<K: Clone + 'static, V, W: 'static, I, C> Operation<K, V> for FlatMap<C>
+where
+    I: IntoIterator<Item = W>,
+    C: Fn(V) -> I + Clone + Send + 'static,
+{
+    type Key = K;
+    type Value = W;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        for value in (self.0)(record.value) {
+            emit(step, Timed { key: record.key.clone(), value, time: record.time });
+        }
+    }
+}
+
+impl<K, V: 'static, J: 'static, C: Fn(&V) -> J + Clone + Send + 'static> Operation<K, V> for KeyBy<C> {
+    type Key = J;
+    type Value = V;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<J, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        let key = (self.0)(&record.value);
+        emit(step, Timed { key, value: record.value, time: record.time });
+    }
+}
+
+impl<K: 'static, V, W: 'static, C: Fn(&K, V) -> W + Clone + Send + 'static> Operation<K, V> for MapKeyed<C> {
+    type Key = K;
+    type Value = W;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        let value = (self.0)(&record.key, record.value);
+        emit(step, Timed { key: record.key, value, time: record.time });
+    }
+}
+
+/// Two streams of one kind become one; its time is the slower one's.
+#[derive(Clone)]
+pub struct Merge<A, B> {
+    pub(crate) left: A,
+    pub(crate) right: B,
+    /// How many sources the left side has: the right side's are counted on from there.
+    pub(crate) left_sources: usize,
+}
+
+impl<A, B> Pipe for Merge<A, B>
+where
+    A: Pipe<Head = Sources>,
+    B: Pipe<Head = Sources, Key = A::Key, Value = A::Value>,
+{
+    type Head = Sources;
+    type Key = A::Key;
+    type Value = A::Value;
+
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: Raw<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<A::Key, A::Value>),
+    {
+        match input.source.checked_sub(self.left_sources) {
+            None => self.left.feed(step, input, emit),
+            Some(source) => self.right.feed(step, Raw { source, ..input }, emit),
+        }
+    }
+
+    fn advance<F>(&mut self, step: &mut Step<'_>, times: &[EventTime], emit: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<A::Key, A::Value>),
+    {
+        let (left, right) = times.split_at(self.left_sources.min(times.len()));
+        let left = self.left.advance(step, left, emit);
+        left.min(self.right.advance(step, right, emit))
+    }
+
+    fn drain<F>(&mut self, step: &mut Step<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<A::Key, A::Value>),
+    {
+        self.left.drain(step, emit);
+        self.right.drain(step, emit);
+    }
+
+    fn abandon(&mut self) {
+        self.left.abandon();
+        self.right.abandon();
+    }
+}
+
+/// Lets everything pass and shows it to a side chain on the way.
+#[derive(Clone)]
+pub struct Tee<P, S> {
+    pub(crate) up: P,
+    pub(crate) side: S,
+}
+
+impl<P, S> Pipe for Tee<P, S>
+where
+    P: Pipe,
+    S: Terminal<P::Key, P::Value>,
+{
+    type Head = P::Head;
+    type Key = P::Key;
+    type Value = P::Value;
+
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: <Self::Head as Head>::In<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<P::Key, P::Value>),
+    {
+        let Self { up, side } = self;
+        up.feed(step, input, &mut |step, record| {
+            side.accept(step, &record);
+            emit(step, record);
+        });
+    }
+
+    fn advance<F>(&mut self, step: &mut Step<'_>, time: <Self::Head as Head>::Time<'_>, emit: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<P::Key, P::Value>),
+    {
+        let Self { up, side } = self;
+        let reached = up.advance(step, time, &mut |step, record| {
+            side.accept(step, &record);
+            emit(step, record);
+        });
+        side.advance(step, reached);
+        reached
+    }
+
+    fn drain<F>(&mut self, step: &mut Step<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<P::Key, P::Value>),
+    {
+        let Self { up, side } = self;
+        up.drain(step, &mut |step, record| {
+            side.accept(step, &record);
+            emit(step, record);
+        });
+        side.drain(step);
+    }
+
+    fn abandon(&mut self) {
+        self.up.abandon();
+        self.side.abandon();
+    }
+}

@@ -1,0 +1,259 @@
+//! The way between two sub-topologies: partial aggregates and the time that goes with them.
+//!
+//! Not here: the windows at the other end ([`crate::window_store`]). Invariant: in a transaction the
+//! partial aggregates come before the time record, so a downstream task that has seen a time has seen
+//! everything that belongs before it.
+//!
+//! ```text
+//! partial  ┌──────┬───────────┬──────────┬───────────┬───────────────┐  key: the group's key
+//!          │ 0x01 │ epoch u32 │ pane i64 │ first i64 │ the aggregate │
+//!          └──────┴───────────┴──────────┴───────────┴───────────────┘
+//! time     ┌──────┬───────────┬──────────────────┬───────────────┬───────────┬──────────┐  key: empty
+//!          │ 0x02 │ epoch u32 │ sub-topology u16 │ partition u32 │ tasks u32 │ time i64 │
+//!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┘
+//! ```
+//! Big-endian; the aggregate is in the state's value codec.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use state::StateKey;
+
+use crate::aggregate::{Fold, Mergeable};
+use crate::decode::Poison;
+use crate::error::CoreError;
+use crate::log::partition_for_key;
+use crate::process::{Terminal, Timed};
+use crate::record::{EventTime, LogTime, Partition, TopicPartition};
+use crate::sink::Lane;
+use crate::step::Step;
+use crate::window::Windows;
+
+const PARTIAL: u8 = 1;
+const TIME: u8 = 2;
+
+/// A record of a repartition topic, its epoch checked and taken off.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame<'a> {
+    /// Pane, first accepting window and aggregate, still encoded.
+    Partial(&'a [u8]),
+    /// An upstream task's time.
+    Time(UpstreamTime),
+}
+
+/// How far one upstream task has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UpstreamTime {
+    pub(crate) sub_topology: u16,
+    pub(crate) partition: u32,
+    /// How many tasks the upstream sub-topology has.
+    pub(crate) tasks: u32,
+    pub(crate) time: EventTime,
+}
+
+impl<'a> Frame<'a> {
+    /// `None` for a record of another epoch.
+    pub(crate) fn read(epoch: u32, value: Option<&'a [u8]>) -> Result<Option<Self>, Poison> {
+        let broken = || Poison::new("internal", "a record of an internal topic is not in its format");
+        let (head, rest) = value.and_then(<[u8]>::split_first_chunk::<5>).ok_or_else(broken)?;
+        let [kind, e0, e1, e2, e3] = *head;
+        if u32::from_be_bytes([e0, e1, e2, e3]) != epoch {
+            return Ok(None);
+        }
+        match kind {
+            PARTIAL => Ok(Some(Self::Partial(rest))),
+            TIME => {
+                let bytes: &[u8; 18] = rest.try_into().map_err(|_| broken())?;
+                let [s0, s1, p0, p1, p2, p3, n0, n1, n2, n3, time @ ..] = *bytes;
+                Ok(Some(Self::Time(UpstreamTime {
+                    sub_topology: u16::from_be_bytes([s0, s1]),
+                    partition: u32::from_be_bytes([p0, p1, p2, p3]),
+                    tasks: u32::from_be_bytes([n0, n1, n2, n3]),
+                    time: EventTime(i64::from_be_bytes(time)),
+                })))
+            }
+            _ => Err(broken()),
+        }
+    }
+}
+
+fn write_time(epoch: u32, time: &UpstreamTime, into: &mut Vec<u8>) {
+    into.push(TIME);
+    into.extend_from_slice(&epoch.to_be_bytes());
+    into.extend_from_slice(&time.sub_topology.to_be_bytes());
+    into.extend_from_slice(&time.partition.to_be_bytes());
+    into.extend_from_slice(&time.tasks.to_be_bytes());
+    into.extend_from_slice(&time.time.0.to_be_bytes());
+}
+
+/// A partial aggregate on its way.
+#[derive(Debug)]
+pub(crate) struct Partial<A> {
+    pub(crate) pane: i64,
+    pub(crate) first: i64,
+    pub(crate) aggregate: A,
+}
+
+impl<A: Mergeable> Partial<A> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Poison> {
+        let (pane, rest) = bytes.split_first_chunk().ok_or_else(Self::broken)?;
+        let (first, rest) = rest.split_first_chunk().ok_or_else(Self::broken)?;
+        let aggregate = state::codec::decode(rest).map_err(|error| Poison::new("internal", error.to_string()))?;
+        Ok(Self { pane: i64::from_be_bytes(*pane), first: i64::from_be_bytes(*first), aggregate })
+    }
+
+    fn broken() -> Poison {
+        Poison::new("internal", "a partial aggregate is too short")
+    }
+}
+
+/// The times of a repartition partition's upstream tasks; it has come as far as the slowest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Upstreams {
+    tasks: Option<u32>,
+    times: BTreeMap<(u16, u32), EventTime>,
+}
+
+impl Upstreams {
+    /// Takes note of an upstream task's time; times never go back. A changed number of upstream tasks
+    /// means that the input has been given more partitions: keys have moved, and only a person can say
+    /// what the state is worth.
+    pub(crate) fn observe(&mut self, place: &TopicPartition, seen: UpstreamTime) -> Result<(), CoreError> {
+        let tasks = *self.tasks.get_or_insert(seen.tasks);
+        if tasks != seen.tasks {
+            return Err(CoreError::contradiction(format!(
+                "{place}: its upstream had {tasks} tasks and now has {}: the input's partition count was changed; \
+                 `streamfleet reprocess` rebuilds the state for it",
+                seen.tasks
+            )));
+        }
+        let time = self.times.entry((seen.sub_topology, seen.partition)).or_insert(EventTime::MIN);
+        *time = seen.time.max(*time);
+        Ok(())
+    }
+
+    /// The minimum over all upstream tasks; minus infinity until each has spoken.
+    pub(crate) fn reached(&self) -> EventTime {
+        match self.tasks {
+            Some(tasks) if self.times.len() == tasks as usize => {
+                self.times.values().copied().min().unwrap_or(EventTime::MIN)
+            }
+            _ => EventTime::MIN,
+        }
+    }
+}
+
+/// The end of the upstream chain: folds records per key, pane and first accepting window for as long as
+/// the transaction lasts, and sends one partial aggregate for each. So a hot key costs one record per
+/// commit and not one per event.
+#[derive(Clone)]
+pub struct PreAggregate<K, S: Fold<E>, E> {
+    store: &'static str,
+    lane: Lane,
+    windows: Windows,
+    fold: S,
+    /// Whose time the time records tell.
+    sub_topology: u16,
+    tasks: u32,
+    partials: FxHashMap<(i64, i64, K), S::State>,
+    /// The last time that was sent downstream.
+    sent: EventTime,
+    reached: EventTime,
+}
+
+impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
+    pub(crate) fn new(store: &'static str, output: usize, windows: Windows, fold: S, sub_topology: u16) -> Self {
+        Self {
+            store,
+            lane: Lane::Output(output),
+            windows,
+            fold,
+            sub_topology,
+            tasks: 0,
+            partials: FxHashMap::default(),
+            sent: EventTime::MIN,
+            reached: EventTime::MIN,
+        }
+    }
+
+    /// Sends what was folded, in an order that depends on nothing but the content.
+    fn send_partials(&mut self, step: &mut Step<'_>) {
+        if self.partials.is_empty() {
+            return;
+        }
+        let epoch = step.terms.epoch;
+        let partitions = step.out.partitions(self.lane);
+        let mut partials: Vec<_> = self.partials.drain().collect();
+        partials.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut key_bytes = Vec::new();
+        for ((pane, first, key), aggregate) in partials {
+            key_bytes.clear();
+            key.encode(&mut key_bytes);
+            let mut encoded = Ok(());
+            let partition = partition_for_key(&key_bytes, partitions);
+            step.out.push_with(self.lane, partition, LogTime(step.now.0), |into| {
+                into.extend_from_slice(&key_bytes);
+                into.push(PARTIAL);
+                into.extend_from_slice(&epoch.to_be_bytes());
+                into.extend_from_slice(&pane.to_be_bytes());
+                into.extend_from_slice(&first.to_be_bytes());
+                encoded = state::codec::encode_into(into, &aggregate);
+                key_bytes.len()
+            });
+            step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.store))));
+        }
+    }
+}
+
+impl<K, E, S> Terminal<K, E> for PreAggregate<K, S, E>
+where
+    K: StateKey,
+    E: Clone + Send + 'static,
+    S: Fold<E>,
+{
+    fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, E>) {
+        let Some(entry) = self.windows.place(record.time, step.stream_time) else {
+            step.late(self.store);
+            return;
+        };
+        step.counts.partly_late += u64::from(entry.partly_late);
+        let slot = (entry.pane, entry.first, record.key.clone());
+        let partial = self.partials.entry(slot).or_insert_with(|| {
+            step.held_bytes += size_of::<(i64, i64, K, S::State)>();
+            S::State::default()
+        });
+        self.fold.add(partial, &record.value);
+    }
+
+    fn advance(&mut self, _: &mut Step<'_>, time: EventTime) {
+        self.reached = time.max(self.reached);
+    }
+
+    fn drain(&mut self, step: &mut Step<'_>) {
+        self.send_partials(step);
+        // A time record is worth sending only if a window downstream could close by it.
+        if self.windows.closable(self.reached) != self.windows.closable(self.sent) {
+            let partitions = step.out.partitions(self.lane);
+            let time = UpstreamTime {
+                sub_topology: self.sub_topology,
+                partition: step.terms.partition,
+                tasks: step.terms.tasks,
+                time: self.reached,
+            };
+            for partition in 0..partitions {
+                step.out.push_with(self.lane, Partition(partition), LogTime(step.now.0), |into| {
+                    write_time(step.terms.epoch, &time, into);
+                    0
+                });
+            }
+            self.sent = self.reached;
+        }
+    }
+
+    fn abandon(&mut self) {
+        self.partials.clear();
+        self.sent = EventTime::MIN;
+        self.reached = EventTime::MIN;
+    }
+}

@@ -1,0 +1,207 @@
+//! A task comes to life: its store is brought to where its changelogs stand.
+//!
+//! Not here: who runs this and when ([`crate::worker`]). Invariant: a task is handed over only when
+//! every changelog was read up to its high watermark, taken after the thread's own producer had fenced
+//! its predecessor; an open transaction below it is waited for, never skipped.
+
+use state::{Base, Change, ColumnId, KeyRange, Position, TaskStore};
+
+use crate::batch::RecordBatch;
+use crate::changelog::{self, Logged};
+use crate::error::CoreError;
+use crate::log::{FreeReader, Read};
+use crate::record::{Offset, TopicPartition};
+use crate::source::Raise;
+use crate::task::{TaskId, TaskReceipt, read_record};
+use crate::time_log::{self, Entry};
+
+/// A store on its way back to its last commit.
+pub struct RestoreJob<B> {
+    pub(crate) id: TaskId,
+    store: TaskStore<B, TaskReceipt>,
+    reader: Box<dyn FreeReader>,
+    epoch: u32,
+    /// Columns still to be read, the one under way last.
+    columns: Vec<Column>,
+    /// The inputs whose raises are looked for in the time log.
+    inputs: Vec<TopicPartition>,
+    time_log: TopicPartition,
+    time_next: Option<Offset>,
+    time_end: Option<Offset>,
+    raises: Vec<(TopicPartition, Raise)>,
+    batch: RecordBatch,
+    /// Records applied so far.
+    pub(crate) restored: u64,
+}
+
+struct Column {
+    column: ColumnId,
+    changelog: TopicPartition,
+    /// The high watermark to be reached; taken when the column's turn comes.
+    until: Option<Offset>,
+    next: Option<Offset>,
+}
+
+/// What a step of a restore came to.
+pub(crate) enum Restoring<B> {
+    /// There is more.
+    Working(RestoreJob<B>),
+    /// A transaction is still open below the end; nothing to do until it is decided.
+    Waiting(RestoreJob<B>, TopicPartition),
+    /// The store cannot follow its changelog: it must be made anew, empty.
+    Rebuild(TaskId, String),
+    /// It is where its changelogs are.
+    Done(Box<Restored<B>>),
+}
+
+/// A store at its last commit, and what the time log holds for its inputs.
+pub(crate) struct Restored<B> {
+    pub(crate) id: TaskId,
+    pub(crate) store: TaskStore<B, TaskReceipt>,
+    pub(crate) raises: Vec<(TopicPartition, Raise)>,
+    pub(crate) records: u64,
+}
+
+impl<B: Base> RestoreJob<B> {
+    pub(crate) fn new(
+        id: TaskId,
+        store: TaskStore<B, TaskReceipt>,
+        reader: Box<dyn FreeReader>,
+        epoch: u32,
+        changelogs: Vec<(ColumnId, TopicPartition)>,
+        inputs: Vec<TopicPartition>,
+        time_log: TopicPartition,
+    ) -> Self {
+        let column = |(column, changelog)| Column { column, changelog, until: None, next: None };
+        Self {
+            id,
+            store,
+            reader,
+            epoch,
+            columns: changelogs.into_iter().map(column).collect(),
+            inputs,
+            time_log,
+            time_next: None,
+            time_end: None,
+            raises: Vec::new(),
+            batch: RecordBatch::new(),
+            restored: 0,
+        }
+    }
+
+    /// Reads and applies one batch.
+    pub(crate) fn step(mut self) -> Result<Restoring<B>, CoreError> {
+        let Some(column) = self.columns.last_mut() else { return self.read_time_log() };
+        let (until, next) = match (column.until, column.next) {
+            (Some(until), Some(next)) => (until, next),
+            _ => {
+                let marks = self.reader.watermarks(&column.changelog)?;
+                let position = self.store.position(column.column)?;
+                let next = position.map_or(marks.start, |position| Offset(position.0));
+                if next > marks.high {
+                    let why = format!("the store is at {next} of {}, whose end is {}", column.changelog, marks.high);
+                    return Ok(Restoring::Rebuild(self.id, why));
+                }
+                // Compaction keeps what counts of what lies before the log's start; retention does not.
+                if next < marks.start {
+                    let why =
+                        format!("the store is at {next} of {}, which begins at {}", column.changelog, marks.start);
+                    return Ok(Restoring::Rebuild(self.id, why));
+                }
+                (marks.high, next)
+            }
+        };
+        column.until = Some(until);
+        let read = self.reader.read(&column.changelog, next, &mut self.batch)?;
+        let reached = match read {
+            Read::Records(reached) | Read::End(reached) => reached,
+            Read::OutOfRange(marks) if next == Offset::ZERO || next < marks.start => {
+                column.next = Some(marks.start);
+                return Ok(Restoring::Working(self));
+            }
+            Read::OutOfRange(marks) => {
+                let why = format!("offset {next} of {} is beyond its end {}", column.changelog, marks.high);
+                return Ok(Restoring::Rebuild(self.id, why));
+            }
+        };
+        let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.batch.len());
+        for record in self.batch.iter() {
+            match changelog::read(self.epoch, record.key, record.value) {
+                Some(Logged::Row { key, value: Some(value) }) => changes.push(Change::Put { key, value }),
+                Some(Logged::Row { key, value: None }) => changes.push(Change::Delete { key }),
+                Some(Logged::Expiry { before }) => {
+                    changes.push(Change::DeleteRange { range: KeyRange::before(before) })
+                }
+                Some(Logged::OtherEpoch) => {}
+                None => {
+                    return Err(CoreError::record(
+                        column.changelog.clone(),
+                        record.offset,
+                        "the changelog record is in no known format: it was written by another version",
+                    ));
+                }
+            }
+        }
+        self.restored += self.batch.len() as u64;
+        self.store.replay(column.column, changes, Position(reached.0))?;
+        column.next = Some(reached);
+        if reached >= until {
+            self.columns.pop();
+            return Ok(Restoring::Working(self));
+        }
+        match read {
+            Read::End(_) => {
+                let changelog = column.changelog.clone();
+                Ok(Restoring::Waiting(self, changelog))
+            }
+            _ => Ok(Restoring::Working(self)),
+        }
+    }
+
+    /// Collects the raises that lie ahead of the task's inputs.
+    fn read_time_log(mut self) -> Result<Restoring<B>, CoreError> {
+        let marks = match (self.time_next, self.time_end) {
+            (Some(next), Some(end)) => (next, end),
+            _ => {
+                let marks = self.reader.watermarks(&self.time_log)?;
+                (marks.start, marks.high)
+            }
+        };
+        let (next, end) = marks;
+        self.time_end = Some(end);
+        if self.inputs.is_empty() || next >= end {
+            return self.finish();
+        }
+        let reached = match self.reader.read(&self.time_log, next, &mut self.batch)? {
+            Read::Records(reached) => reached,
+            Read::End(reached) if reached < end => {
+                let time_log = self.time_log.clone();
+                self.time_next = Some(reached);
+                return Ok(Restoring::Waiting(self, time_log));
+            }
+            Read::End(reached) => reached.max(end),
+            Read::OutOfRange(marks) => marks.start.max(next.next()),
+        };
+        for record in self.batch.iter() {
+            if let Some((place, Entry::Raise(raise))) = time_log::read(self.epoch, record.key, record.value)
+                && self.inputs.contains(&place)
+            {
+                self.raises.push((place, raise));
+            }
+        }
+        self.time_next = Some(reached);
+        Ok(Restoring::Working(self))
+    }
+
+    fn finish(self) -> Result<Restoring<B>, CoreError> {
+        let Self { id, store, mut raises, restored, .. } = self;
+        if let Some(record) = read_record(&store)? {
+            let ahead = |place: &TopicPartition, raise: &Raise| {
+                let mark = record.sources.iter().find(|mark| mark.topic == place.topic.as_str());
+                mark.is_none_or(|mark| raise.offset >= mark.next)
+            };
+            raises.retain(|(place, raise)| ahead(place, raise));
+        }
+        Ok(Restoring::Done(Box::new(Restored { id, store, raises, records: restored })))
+    }
+}

@@ -1,0 +1,52 @@
+//! Where state lives and how much memory it may take.
+//!
+//! Invariant: there is one memory budget per process; the cache is a part of it.
+
+use std::path::PathBuf;
+
+use super::{SettingsError, Spec, ValueKind, Values};
+
+const MIB: u64 = 1 << 20;
+
+pub(super) const SPECS: &[Spec] = &[
+    // Kafka Streams' default lies in the system's folder for temporary files, where machines clean up.
+    Spec::new(
+        "state.dir",
+        ValueKind::Path,
+        "streamfleet-data/state",
+        "Folder of the tasks' stores; it must survive a restart for a quick start",
+    ),
+    Spec::new(
+        "statestore.cache.max.bytes",
+        ValueKind::Bytes { min: 0, max: 1 << 40 },
+        "16MiB",
+        "Decoded hot values of all tasks together, a part of `memory.budget.bytes`",
+    ),
+    Spec::new(
+        "memory.budget.bytes",
+        ValueKind::Bytes { min: 16 * MIB, max: 1 << 40 },
+        "64MiB",
+        "Block cache, memtables, caches and queues of this process together; below half of a container's limit",
+    ),
+];
+
+/// Where state lives and how much memory it may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSettings {
+    /// `state.dir`.
+    pub dir: PathBuf,
+    /// `statestore.cache.max.bytes`.
+    pub cache_bytes: u64,
+    /// `memory.budget.bytes`.
+    pub memory_budget_bytes: u64,
+}
+
+impl StateSettings {
+    pub(super) fn read(values: &Values) -> Result<Self, SettingsError> {
+        Ok(Self {
+            dir: values.get("state.dir")?,
+            cache_bytes: values.get("statestore.cache.max.bytes")?,
+            memory_budget_bytes: values.get("memory.budget.bytes")?,
+        })
+    }
+}

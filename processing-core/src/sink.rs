@@ -1,0 +1,284 @@
+//! Step 6 of 7: results become records that wait for the transaction.
+//!
+//! Not here: sending and committing them ([`crate::commit`]). Invariant: what is in the outbox leaves
+//! with the open transaction or not at all.
+
+use std::marker::PhantomData;
+
+use state::StateKey;
+
+use crate::batch::{HeaderBuffer, Headers, RecordBatch, RecordRef};
+use crate::decode::{Encoder, Poison};
+use crate::log::partition_for_key;
+use crate::process::{Terminal, Timed};
+use crate::record::{EventTime, LogTime, Offset, Partition, TopicName, TopicPartition};
+use crate::step::{Step, Verdict};
+
+/// Which topic of a task a record leaves for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// The changelog of a column; 0 is the task's meta changelog.
+    Changelog(usize),
+    /// An output or repartition topic, by its number in the plan.
+    Output(usize),
+    /// The side output of records that came too late.
+    Late,
+    /// The dead letters.
+    Dead,
+    /// The application's time log.
+    Time,
+}
+
+/// Records that leave with the open transaction, side by side per topic-partition.
+#[derive(Debug)]
+pub struct Outbox {
+    changelogs: Vec<Track>,
+    outputs: Vec<Track>,
+    late: Track,
+    dead: Track,
+    time: Track,
+    key: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Track {
+    topic: TopicName,
+    /// The number of the first of `batches`: 0, or the task's own partition for a changelog.
+    first: u32,
+    batches: Vec<RecordBatch>,
+}
+
+impl Track {
+    fn whole(topic: TopicName, partitions: u32) -> Self {
+        Self { topic, first: 0, batches: (0..partitions.max(1)).map(|_| RecordBatch::new()).collect() }
+    }
+
+    fn one(topic: TopicName, partition: u32) -> Self {
+        Self { topic, first: partition, batches: vec![RecordBatch::new()] }
+    }
+
+    fn batch(&mut self, partition: Partition) -> &mut RecordBatch {
+        let last = self.batches.len() - 1;
+        &mut self.batches[(partition.0.saturating_sub(self.first) as usize).min(last)]
+    }
+}
+
+/// The topics of one task's outbox, with their partition counts.
+#[derive(Debug, Clone)]
+pub(crate) struct OutboxTopics {
+    /// By column; the task writes its own partition only.
+    pub(crate) changelogs: Vec<TopicName>,
+    /// By number in the plan.
+    pub(crate) outputs: Vec<(TopicName, u32)>,
+    pub(crate) late: (TopicName, u32),
+    pub(crate) dead: (TopicName, u32),
+    pub(crate) time: TopicName,
+}
+
+impl Outbox {
+    pub(crate) fn new(topics: &OutboxTopics, partition: Partition) -> Self {
+        Self {
+            changelogs: topics.changelogs.iter().map(|topic| Track::one(topic.clone(), partition.0)).collect(),
+            outputs: topics.outputs.iter().map(|(topic, n)| Track::whole(topic.clone(), *n)).collect(),
+            late: Track::whole(topics.late.0.clone(), topics.late.1),
+            dead: Track::whole(topics.dead.0.clone(), topics.dead.1),
+            time: Track::one(topics.time.clone(), 0),
+            key: Vec::new(),
+        }
+    }
+
+    fn track(&mut self, lane: Lane) -> &mut Track {
+        match lane {
+            Lane::Changelog(column) => &mut self.changelogs[column],
+            Lane::Output(output) => &mut self.outputs[output],
+            Lane::Late => &mut self.late,
+            Lane::Dead => &mut self.dead,
+            Lane::Time => &mut self.time,
+        }
+    }
+
+    /// How many partitions a lane's topic has, as far as this task writes them.
+    pub(crate) fn partitions(&mut self, lane: Lane) -> u32 {
+        self.track(lane).batches.len() as u32
+    }
+
+    /// Appends a record to a partition of a lane.
+    pub(crate) fn push(&mut self, lane: Lane, partition: Partition, record: RecordRef<'_>) {
+        self.track(lane).batch(partition).push(record);
+    }
+
+    /// Appends a record whose key and value `write` puts straight into the buffer; it returns the length
+    /// of the key. For lanes of one partition.
+    pub(crate) fn push_with(
+        &mut self,
+        lane: Lane,
+        partition: Partition,
+        time: LogTime,
+        write: impl FnOnce(&mut Vec<u8>) -> usize,
+    ) {
+        self.track(lane).batch(partition).push_with(time, write);
+    }
+
+    /// Appends a keyed record to the partition that Kafka's partitioner gives its key.
+    pub(crate) fn push_keyed(
+        &mut self,
+        lane: Lane,
+        time: LogTime,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>) -> Result<(), Poison>,
+    ) -> Result<(), Poison> {
+        let mut bytes = std::mem::take(&mut self.key);
+        bytes.clear();
+        key(&mut bytes);
+        let partitions = self.partitions(lane);
+        let partition = partition_for_key(&bytes, partitions);
+        let mut written = Ok(());
+        let batch = self.track(lane).batch(partition);
+        let before = batch.len();
+        batch.push_with(time, |buffer| {
+            buffer.extend_from_slice(&bytes);
+            written = value(buffer);
+            bytes.len()
+        });
+        if written.is_err() {
+            batch.truncate(before);
+        }
+        self.key = bytes;
+        written
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.tracks().flat_map(|track| &track.batches).map(RecordBatch::byte_len).sum()
+    }
+
+    fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.changelogs.iter().chain(&self.outputs).chain([&self.late, &self.dead, &self.time])
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tracks().all(|track| track.batches.iter().all(RecordBatch::is_empty))
+    }
+
+    /// Hands every non-empty batch to `send` and forgets it if that went well. Results go first and
+    /// changelogs last, so that a reader of the changelog that sees a commit's rows could see its
+    /// results too; within a partition the order of pushing stands.
+    pub(crate) fn send_all<E>(
+        &mut self,
+        mut send: impl FnMut(&TopicPartition, &RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { changelogs, outputs, late, dead, time, .. } = self;
+        let tracks = outputs.iter_mut().chain([late, dead, time]).chain(changelogs.iter_mut());
+        for track in tracks {
+            for (number, batch) in (track.first..).zip(&mut track.batches) {
+                if !batch.is_empty() {
+                    send(&TopicPartition { topic: track.topic.clone(), partition: Partition(number) }, batch)?;
+                    batch.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything: the transaction was aborted.
+    pub(crate) fn clear(&mut self) {
+        let Self { changelogs, outputs, late, dead, time, .. } = self;
+        for track in outputs.iter_mut().chain([late, dead, time]).chain(changelogs.iter_mut()) {
+            track.batches.iter_mut().for_each(RecordBatch::clear);
+        }
+    }
+}
+
+/// The end of a chain: an output topic, keyed as the stream is.
+pub struct ToTopic<E> {
+    lane: Lane,
+    encoder: E,
+}
+
+impl<E> ToTopic<E> {
+    pub(crate) fn new(output: usize, encoder: E) -> Self {
+        Self { lane: Lane::Output(output), encoder }
+    }
+}
+
+impl<E: Clone> Clone for ToTopic<E> {
+    fn clone(&self) -> Self {
+        Self { lane: self.lane, encoder: self.encoder.clone() }
+    }
+}
+
+impl<K, V, E> Terminal<K, V> for ToTopic<E>
+where
+    K: StateKey,
+    E: Encoder<V>,
+{
+    fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, V>) {
+        let written = step.out.push_keyed(
+            self.lane,
+            LogTime(record.time.0),
+            |into| record.key.encode(into),
+            |into| self.encoder.encode(&record.value, into),
+        );
+        match written {
+            Ok(()) => step.counts.results += 1,
+            Err(poison) => step.dead_letter(poison),
+        }
+    }
+
+    fn advance(&mut self, _: &mut Step<'_>, _: EventTime) {}
+    fn drain(&mut self, _: &mut Step<'_>) {}
+    fn abandon(&mut self) {}
+}
+
+/// The end of a chain that leads nowhere: for streams whose store is all that is wanted.
+pub struct Discard<V>(PhantomData<fn(V)>);
+
+impl<V> Discard<V> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<V> Clone for Discard<V> {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl<K, V: 'static> Terminal<K, V> for Discard<V> {
+    fn accept(&mut self, _: &mut Step<'_>, _: &Timed<K, V>) {}
+    fn advance(&mut self, _: &mut Step<'_>, _: EventTime) {}
+    fn drain(&mut self, _: &mut Step<'_>) {}
+    fn abandon(&mut self) {}
+}
+
+/// Sends a record that was found wanting to its side output, with its key, value and headers as they
+/// came, and with Kafka Streams' headers that say where it came from and why. Its log timestamp stays.
+pub(crate) fn set_aside(step: &mut Step<'_>, verdict: Verdict, from: &TopicPartition, record: RecordRef<'_>) {
+    let mut headers = HeaderBuffer::from_headers(record.headers);
+    let (lane, exception, message) = match verdict {
+        Verdict::Dead(poison) => {
+            *step.counts.dead.entry(poison.reason).or_default() += 1;
+            (Lane::Dead, poison.reason, poison.message)
+        }
+        Verdict::Late(store) => {
+            *step.counts.late.entry(store).or_default() += 1;
+            (Lane::Late, "late", format!("every window of store {store} that holds its event time has closed"))
+        }
+    };
+    headers.push("__streams.errors.exception", Some(exception.as_bytes()));
+    headers.push("__streams.errors.message", Some(message.as_bytes()));
+    headers.push("__streams.errors.topic", Some(from.topic.as_str().as_bytes()));
+    headers.push("__streams.errors.partition", Some(from.partition.to_string().as_bytes()));
+    headers.push("__streams.errors.offset", Some(record.offset.to_string().as_bytes()));
+    let partitions = step.out.partitions(lane);
+    let partition = Partition(from.partition.0 % partitions);
+    let aside = RecordRef { headers: headers.as_headers(), offset: Offset::ZERO, ..record };
+    step.out.push(lane, partition, aside);
+}
+
+/// No headers, for records that the core makes itself.
+pub(crate) fn plain<'a>(time: LogTime, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> RecordRef<'a> {
+    RecordRef { offset: Offset::ZERO, timestamp: time, key, value, headers: Headers::NONE }
+}

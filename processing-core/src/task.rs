@@ -1,0 +1,272 @@
+//! One task: a partition of a sub-topology with its chain, its rows and its place in the input.
+//!
+//! Not here: the transaction it shares with the other tasks of its thread ([`crate::commit`]) and how it
+//! comes to life ([`crate::restore`]). Invariant: between two commits a task differs from its last commit
+//! record only by what [`Task::rewind`] can take back.
+
+use std::fmt;
+
+use state::{Base, ColumnId, Position, Receipt, TaskStore};
+
+use crate::batch::RecordBatch;
+use crate::changelog::{self, META};
+use crate::commit_record::{CommitRecord, SourceMark, TimeMark};
+use crate::counts::Counts;
+use crate::error::CoreError;
+use crate::limits;
+use crate::log::Published;
+use crate::process::Chain;
+use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition, WallTime};
+use crate::sink::Outbox;
+use crate::source::{SourcePartition, SourceTime};
+use crate::step::{Step, Terms};
+use state::keys::meta::MetaKey;
+
+/// Which task: sub-topology and partition, written `0_3` as Kafka Streams does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    /// The sub-topology.
+    pub sub_topology: u16,
+    /// The partition of its sources, stores and changelogs.
+    pub partition: u32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.sub_topology, self.partition)
+    }
+}
+
+/// The right to apply a task's staged rows, taken from the answer to a publish.
+#[derive(Debug)]
+pub struct TaskReceipt(Vec<Option<Position>>);
+
+impl TaskReceipt {
+    /// Where each changelog of a task stands after the transaction that `published` proves.
+    pub(crate) fn of(published: &Published, changelogs: &[TopicPartition]) -> Self {
+        let position = |place: &TopicPartition| published.next(place).map(|next| Position(next.0));
+        Self(changelogs.iter().map(position).collect())
+    }
+}
+
+impl Receipt for TaskReceipt {
+    fn position(&self, column: ColumnId) -> Option<Position> {
+        self.0.get(usize::from(column.0)).copied().flatten()
+    }
+}
+
+/// A task that runs.
+pub(crate) struct Task<B> {
+    pub(crate) id: TaskId,
+    pub(crate) sources: Vec<SourcePartition>,
+    /// By column.
+    pub(crate) changelogs: Vec<TopicPartition>,
+    chain: Box<dyn Chain>,
+    pub(crate) store: TaskStore<B, TaskReceipt>,
+    out: Outbox,
+    terms: Terms,
+    /// The last commit.
+    record: CommitRecord,
+    /// Since the last commit.
+    pub(crate) counts: Counts,
+    /// Windows are due that the last call had no room for.
+    pub(crate) unfinished: bool,
+    /// Updates wait for their interval.
+    pub(crate) waiting: bool,
+    /// Time or place has moved since the last commit.
+    pub(crate) moved: bool,
+    full: bool,
+    held_bytes: usize,
+}
+
+/// What a task is made of.
+pub(crate) struct TaskParts<B> {
+    pub(crate) id: TaskId,
+    pub(crate) sources: Vec<SourcePartition>,
+    pub(crate) changelogs: Vec<TopicPartition>,
+    pub(crate) chain: Box<dyn Chain>,
+    pub(crate) store: TaskStore<B, TaskReceipt>,
+    pub(crate) out: Outbox,
+    pub(crate) terms: Terms,
+    pub(crate) record: CommitRecord,
+}
+
+impl<B: Base> Task<B> {
+    pub(crate) fn new(parts: TaskParts<B>) -> Self {
+        let TaskParts { id, sources, changelogs, chain, store, out, terms, record } = parts;
+        Self {
+            id,
+            sources,
+            changelogs,
+            chain,
+            store,
+            out,
+            terms,
+            record,
+            counts: Counts::default(),
+            unfinished: false,
+            waiting: false,
+            // The first commit closes what was due when the last owner stopped.
+            moved: true,
+            full: false,
+            held_bytes: 0,
+        }
+    }
+
+    /// Runs the records of `batch`, which come from source number `source`, from index `from` on. Answers
+    /// where it stopped; before the end, a commit must come first.
+    pub(crate) fn run(
+        &mut self,
+        batch: &RecordBatch,
+        source: usize,
+        from: usize,
+        now: WallTime,
+    ) -> Result<usize, CoreError> {
+        let Some(mut place) = self.sources.get(source).cloned() else { return Ok(batch.len()) };
+        self.moved = true;
+        let stopped = self.step(now, |step, chain, _| chain.run(step, &mut place, batch, from));
+        if let Some(slot) = self.sources.get_mut(source) {
+            *slot = place;
+        }
+        stopped
+    }
+
+    /// Gets everything ready to be sent: closes what is due, stages and logs rows, and writes the commit
+    /// record. Answers whether there is anything to commit.
+    pub(crate) fn prepare(&mut self, now: WallTime) -> Result<bool, CoreError> {
+        let was_moved = self.moved || self.unfinished || self.waiting;
+        if !was_moved && self.out.is_empty() {
+            return Ok(false);
+        }
+        self.step(now, |step, chain, sources| {
+            let times: Vec<EventTime> = sources.iter().map(SourcePartition::reached).collect();
+            chain.advance(step, &times);
+            chain.drain(step);
+        })?;
+        self.record = self.next_record();
+        let record = self.record.clone();
+        self.step(now, |step, _, _| {
+            let mut value = Vec::new();
+            let encoded = state::codec::encode_into(&mut value, &record);
+            if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
+                changelog::put(step, META, &MetaKey::CommitRecord.to_bytes(), &value);
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Writes into the application's time log, within the open transaction.
+    pub(crate) fn log_time(&mut self, key: &[u8], value: &[u8], now: WallTime) {
+        let record = crate::sink::plain(LogTime(now.0), Some(key), Some(value));
+        self.out.push(crate::sink::Lane::Time, Partition(0), record);
+    }
+
+    fn next_record(&self) -> CommitRecord {
+        let mark = |source: &SourcePartition| SourceMark {
+            topic: source.place.topic.as_str().to_owned(),
+            topic_id: source.topic_id.0,
+            next: source.next,
+            time: match &source.time {
+                SourceTime::Input { stream_time, .. } => TimeMark::Input(*stream_time),
+                SourceTime::Repartition(upstreams) => TimeMark::Repartition(upstreams.clone()),
+            },
+        };
+        CommitRecord {
+            number: self.record.number + 1,
+            sources: self.sources.iter().map(mark).collect(),
+            ..self.record.clone()
+        }
+    }
+
+    /// The positions that the next transaction attaches: of every source, moved or not, so that the log
+    /// checks the group's generation.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (TopicPartition, Offset)> {
+        self.sources.iter().map(|source| (source.place.clone(), source.next))
+    }
+
+    /// Hands every waiting record to `send`.
+    pub(crate) fn send_all<E>(
+        &mut self,
+        send: impl FnMut(&TopicPartition, &RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.out.send_all(send)
+    }
+
+    /// The transaction is true: what was staged becomes the state.
+    pub(crate) fn apply(&mut self, published: &Published) -> Result<Counts, CoreError> {
+        self.store.apply(&TaskReceipt::of(published, &self.changelogs))?;
+        self.sources.iter_mut().for_each(SourcePartition::settle);
+        self.moved = false;
+        self.held_bytes = 0;
+        self.full = false;
+        Ok(std::mem::take(&mut self.counts))
+    }
+
+    /// The transaction was aborted: everything goes back to the last commit.
+    pub(crate) fn rewind(&mut self) -> Result<(), CoreError> {
+        self.store.discard();
+        self.chain.abandon();
+        self.out.clear();
+        self.counts = Counts::default();
+        (self.unfinished, self.waiting, self.moved, self.full, self.held_bytes) = (false, false, true, false, 0);
+        let record = read_record(&self.store)?;
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            source.rewind(record.as_ref().and_then(|record| record.sources.get(index)));
+        }
+        match record {
+            Some(record) => self.record = record,
+            None => self.record.number = 0,
+        }
+        Ok(())
+    }
+
+    /// Whether a commit must come before the next record.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// The number of the last commit.
+    pub(crate) fn commit_number(&self) -> u64 {
+        self.record.number
+    }
+
+    fn step<T>(
+        &mut self,
+        now: WallTime,
+        call: impl FnOnce(&mut Step<'_>, &mut Box<dyn Chain>, &[SourcePartition]) -> T,
+    ) -> Result<T, CoreError> {
+        let mut step = Step {
+            rows: &mut self.store,
+            out: &mut self.out,
+            counts: &mut self.counts,
+            terms: self.terms,
+            now,
+            closings_left: limits::CLOSE_SLICE_RECORDS_MAX,
+            unfinished: false,
+            waiting: false,
+            stream_time: EventTime::MIN,
+            seen: EventTime::MIN,
+            log_time: LogTime(now.0),
+            verdicts: Vec::new(),
+            held_bytes: self.held_bytes,
+            failure: None,
+        };
+        let answer = call(&mut step, &mut self.chain, &self.sources);
+        self.held_bytes = step.held_bytes;
+        self.full = step.is_full();
+        self.unfinished = step.unfinished;
+        self.waiting = step.waiting;
+        match step.failure {
+            Some(failure) => Err(failure),
+            None => Ok(answer),
+        }
+    }
+}
+
+/// The commit record that a store holds.
+pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<Option<CommitRecord>, CoreError> {
+    let Some(bytes) = store.get(META, &MetaKey::CommitRecord.to_bytes())? else { return Ok(None) };
+    state::codec::decode(&bytes)
+        .map(Some)
+        .map_err(|error| CoreError::store_refused(format!("the commit record cannot be read: {error}")))
+}

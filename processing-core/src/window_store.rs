@@ -1,0 +1,221 @@
+//! Step 4 of 7: records are folded into panes.
+//!
+//! Not here: which windows there are ([`crate::window`]), when they come out ([`crate::closing`]) and
+//! how a changelog record looks ([`crate::changelog`]). Invariant: at every commit the staged rows and
+//! the rows in memory say the same.
+//!
+//! A record touches one row: (pane, first window that accepts it, key). Rows stay decoded while they
+//! are hot and are encoded once per commit. A pane of which every row is in memory is *whole*: it is
+//! folded into, closed and forgotten without a look-up; a pane that is opened, closed and expired
+//! between two commits never reaches the store at all.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use rustc_hash::FxHashMap;
+use state::keys::pane::PaneKey;
+use state::{ColumnId, StateKey};
+
+use crate::aggregate::Mergeable;
+use crate::changelog;
+use crate::error::CoreError;
+use crate::limits;
+use crate::step::Step;
+use crate::window::Windows;
+
+/// The panes of one store of one task, as far as they are in memory.
+#[derive(Clone)]
+pub(crate) struct WindowStore<K, A> {
+    pub(crate) name: &'static str,
+    pub(crate) column: ColumnId,
+    pub(crate) windows: Windows,
+    panes: BTreeMap<i64, PaneRows<K, A>>,
+    row_count: usize,
+}
+
+#[derive(Clone)]
+pub(crate) struct PaneRows<K, A> {
+    rows: FxHashMap<(i64, K), Slot<A>>,
+    /// The store holds no row of this pane that is not here.
+    whole: bool,
+    dirty: usize,
+}
+
+#[derive(Clone)]
+struct Slot<A> {
+    value: A,
+    dirty: bool,
+}
+
+impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
+    pub(crate) fn new(name: &'static str, column: ColumnId, windows: Windows) -> Self {
+        Self { name, column, windows, panes: BTreeMap::new(), row_count: 0 }
+    }
+
+    /// Folds into the row of `pane`, `first` and `key`.
+    pub(crate) fn fold(&mut self, step: &mut Step<'_>, pane: i64, first: i64, key: K, fold: impl FnOnce(&mut A)) {
+        use std::collections::hash_map::Entry;
+
+        if !self.panes.contains_key(&pane) {
+            self.open(step, pane);
+        }
+        let column = self.column;
+        let Some(rows) = self.panes.get_mut(&pane) else { return };
+        let slot = match rows.rows.entry((first, key)) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(slot) => {
+                let size = size_of::<((i64, K), Slot<A>)>();
+                step.held_bytes += size;
+                self.row_count += 1;
+                let (first, key) = slot.key();
+                let stored = if rows.whole { None } else { load(step, column, pane, *first, key) };
+                slot.insert(Slot { value: stored.unwrap_or_default(), dirty: false })
+            }
+        };
+        rows.dirty += usize::from(!slot.dirty);
+        slot.dirty = true;
+        fold(&mut slot.value);
+    }
+
+    /// Begins to keep a pane in memory: whole, if the store has no row of it.
+    fn open(&mut self, step: &mut Step<'_>, pane: i64) {
+        let mut any = false;
+        let range = PaneKey::of_pane(pane);
+        let scanned = step.rows.scan(self.column, range.as_range(), &mut |_, _| {
+            any = true;
+            ControlFlow::Break(())
+        });
+        step.ok(scanned);
+        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0 });
+    }
+
+    /// Brings every row of a pane into memory.
+    fn complete(&mut self, step: &mut Step<'_>, pane: i64) {
+        if !self.panes.contains_key(&pane) {
+            self.open(step, pane);
+        }
+        let Some(rows) = self.panes.get_mut(&pane) else { return };
+        if rows.whole {
+            return;
+        }
+        let name = self.name;
+        let mut broken = None;
+        let range = PaneKey::of_pane(pane);
+        let scanned =
+            step.rows.scan(self.column, range.as_range(), &mut |key, value| match read_row::<K, A>(key, value) {
+                Ok((first, key, value)) => {
+                    rows.rows.entry((first, key)).or_insert_with(|| {
+                        self.row_count += 1;
+                        Slot { value, dirty: false }
+                    });
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    broken = Some(CoreError::store_rebuild(format!("store {name}: a row cannot be read: {error}")));
+                    ControlFlow::Break(())
+                }
+            });
+        rows.whole = true;
+        step.ok(scanned);
+        if let Some(error) = broken {
+            step.fail(error);
+        }
+    }
+
+    /// Every row of a pane: first accepting window, key, value; in no order.
+    pub(crate) fn rows_of(&mut self, step: &mut Step<'_>, pane: i64) -> impl Iterator<Item = (i64, &K, &A)> {
+        self.complete(step, pane);
+        let rows = self.panes.get(&pane).map(|pane| &pane.rows);
+        rows.into_iter().flatten().map(|((first, key), slot)| (*first, key, &slot.value))
+    }
+
+    /// The value of a row whose first window is its pane's, as it is now.
+    pub(crate) fn value(&mut self, step: &mut Step<'_>, pane: i64, key: &K) -> Option<A> {
+        let first = self.windows.first_of(pane);
+        if !self.panes.contains_key(&pane) {
+            self.open(step, pane);
+        }
+        let rows = self.panes.get(&pane)?;
+        match rows.rows.get(&(first, key.clone())) {
+            Some(slot) => Some(slot.value.clone()),
+            None if rows.whole => None,
+            None => load(step, self.column, pane, first, key),
+        }
+    }
+
+    /// The first pane from `from` on that holds a row, in memory or in the store.
+    pub(crate) fn first_pane_from(&self, step: &mut Step<'_>, from: i64) -> Option<i64> {
+        let held = self.panes.range(from..).find(|(_, rows)| !rows.rows.is_empty()).map(|(pane, _)| *pane);
+        let range = match held {
+            Some(held) => PaneKey::between(from, held),
+            None => PaneKey::since(from),
+        };
+        let mut stored = None;
+        let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, _| {
+            stored = PaneKey::decode(key).ok().map(|key| key.pane);
+            ControlFlow::Break(())
+        });
+        step.ok(scanned);
+        stored.or(held)
+    }
+
+    /// Stages and logs every row that has changed, in key order.
+    pub(crate) fn drain(&mut self, step: &mut Step<'_>) {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for (pane, rows) in self.panes.iter_mut().filter(|(_, rows)| rows.dirty > 0) {
+            let mut dirty: Vec<_> = rows.rows.iter_mut().filter(|(_, slot)| slot.dirty).collect();
+            dirty.sort_unstable_by(|((a_first, a), _), ((b_first, b), _)| (a_first, a).cmp(&(b_first, b)));
+            for ((first, group), slot) in dirty {
+                key.clear();
+                PaneKey::begin(&mut key, *pane, *first);
+                group.encode(&mut key);
+                value.clear();
+                let encoded = state::codec::encode_into(&mut value, &slot.value);
+                step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
+                changelog::put(step, self.column, &key, &value);
+                slot.dirty = false;
+            }
+            rows.dirty = 0;
+        }
+        self.evict();
+    }
+
+    /// Keeps memory within its bound by letting go of the oldest panes, all of which are staged now.
+    fn evict(&mut self) {
+        while self.row_count > limits::CACHED_ROWS_MAX && self.panes.len() > 1 {
+            if let Some((_, rows)) = self.panes.pop_first() {
+                self.row_count -= rows.rows.len();
+            }
+        }
+    }
+
+    /// Lets go of every pane that starts before `before`; their rows are expired by the caller.
+    pub(crate) fn forget(&mut self, before: i64) {
+        let kept = self.panes.split_off(&before);
+        let gone = std::mem::replace(&mut self.panes, kept);
+        self.row_count -= gone.values().map(|rows| rows.rows.len()).sum::<usize>();
+    }
+
+    /// Forgets everything in memory.
+    pub(crate) fn abandon(&mut self) {
+        self.panes.clear();
+        self.row_count = 0;
+    }
+}
+
+fn read_row<K: StateKey, A: Mergeable>(key: &[u8], value: &[u8]) -> Result<(i64, K, A), String> {
+    let key = PaneKey::decode(key).map_err(|error| error.to_string())?;
+    let group = K::decode(key.key).map_err(|error| error.to_string())?;
+    let value = state::codec::decode(value).map_err(|error| error.to_string())?;
+    Ok((key.first_window, group, value))
+}
+
+fn load<K: StateKey, A: Mergeable>(step: &mut Step<'_>, column: ColumnId, pane: i64, first: i64, key: &K) -> Option<A> {
+    let mut bytes = Vec::new();
+    PaneKey::begin(&mut bytes, pane, first);
+    key.encode(&mut bytes);
+    let stored = step.rows.get(column, &bytes);
+    let value = step.ok(stored)??;
+    let decoded = state::codec::decode(&value);
+    step.ok(decoded.map_err(|error| CoreError::store_rebuild(format!("a row of pane {pane} cannot be read: {error}"))))
+}
