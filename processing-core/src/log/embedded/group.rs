@@ -237,10 +237,11 @@ impl Group {
             let present = topics.dealt(&partition.topic);
             let stands =
                 present.is_some_and(|topic| topic.number == holding.topic && partition.partition.0 < topic.partitions);
-            if !stands && holding.state != HoldingState::Waiting {
-                if let Some(member) = members.get_mut(&holding.instance) {
-                    member.lost.push(partition.clone());
-                }
+            if !stands
+                && holding.state != HoldingState::Waiting
+                && let Some(member) = members.get_mut(&holding.instance)
+            {
+                member.lost.push(partition.clone());
             }
             stands
         });

@@ -100,10 +100,9 @@ impl Upkeep {
         };
         let retention_ms = i64::try_from(retention_ms).unwrap_or(i64::MAX);
         let too_old = |time: LogTime| now.0.saturating_sub(time.0) > retention_ms;
-        if let Some((start, time)) = self.oldest.get(&kept.key) {
-            if *start == kept.ends.start && !too_old(*time) {
-                return Ok(0);
-            }
+        let oldest = self.oldest.get(&kept.key);
+        if oldest.is_some_and(|(start, time)| *start == kept.ends.start && !too_old(*time)) {
+            return Ok(0);
         }
         let mut start = kept.ends.start;
         let (mut rows, mut oldest) = (0, None);
