@@ -12,7 +12,7 @@ use processing_core::record::EventTime;
 use serde::Deserialize;
 
 use crate::poison::{Poison, PoisonReason};
-use crate::text::Text;
+use crate::text::{IdText, Text};
 use crate::timestamp::Timestamp;
 use crate::wire::{Field, Object, Wire};
 
@@ -20,13 +20,13 @@ crate::wire! {
     /// The envelope's fields as they are sent.
     pub struct EnvelopeWire<'a, P> {
         /// Names the event; two events with one id are one event.
-        event_id: Text<'a> = "event_id" | "eventId",
+        event_id: IdText<'a> = "event_id" | "eventId",
         /// Names the contract.
         event_type: Text<'a> = "event_type" | "eventType",
         /// When it happened.
         timestamp: Timestamp = "timestamp",
         /// Joins the event to the request that caused it, across services.
-        trace_id: Text<'a> = "trace_id" | "traceId",
+        trace_id: IdText<'a> = "trace_id" | "traceId",
         /// What happened.
         payload: Object<P> = "payload",
     }
@@ -35,12 +35,12 @@ crate::wire! {
 /// An event's envelope, checked.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a, P> {
-    /// Names the event; not empty.
-    pub event_id: Text<'a>,
+    /// Names the event; two events with one id are one event.
+    pub event_id: IdText<'a>,
     /// When it happened.
     pub time: EventTime,
     /// Joins the event to the request that caused it.
-    pub trace_id: Option<Text<'a>>,
+    pub trace_id: Option<IdText<'a>>,
     /// What happened.
     pub payload: P,
 }
@@ -66,12 +66,6 @@ impl<'a, P: Wire<'a>> Envelope<'a, P> {
             ));
         }
         let event_id = wire.event_id.required("event_id")?;
-        if event_id.as_str().is_empty() {
-            return Err(Poison::new(
-                PoisonReason::WrongValue,
-                "`event_id` cannot be empty",
-            ));
-        }
         let Timestamp(time) = wire
             .timestamp
             .required_or("timestamp", PoisonReason::Timestamp)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::poison::Poison;
+use crate::text::whole;
 use crate::wire::{Field, Scalar};
 
 /// A session is not a user, even where their identifiers are spelt alike.
@@ -56,6 +57,12 @@ impl<'de> Scalar<'de> for IdHash {
     fn from_signed(number: i64) -> Field<Self> {
         Field::Given(Self::of(&number.to_string()))
     }
+    fn from_float(number: f64) -> Field<Self> {
+        match whole(number) {
+            Some(digits) => Field::Given(Self::of(&digits)),
+            None => Field::Wrong("a number that is not whole"),
+        }
+    }
 }
 
 /// A session's identifier, standing for a user who is not known.
@@ -75,6 +82,12 @@ impl<'de> Scalar<'de> for SessionHash {
     }
     fn from_signed(number: i64) -> Field<Self> {
         Field::Given(Self(IdHash::of_session(&number.to_string())))
+    }
+    fn from_float(number: f64) -> Field<Self> {
+        match whole(number) {
+            Some(digits) => Field::Given(Self(IdHash::of_session(&digits))),
+            None => Field::Wrong("a number that is not whole"),
+        }
     }
 }
 

@@ -249,7 +249,12 @@ impl Gazetteer {
 
     /// The cities of the table, the shipped ones first, largest first.
     pub fn cities(&self) -> impl Iterator<Item = City<'_>> {
-        self.rows.iter().enumerate().map(|(number, row)| City {
+        (0..self.rows.len()).filter_map(|number| self.city(number))
+    }
+
+    /// The `number`th of [`Self::cities`], from 0; `None` beyond them.
+    pub fn city(&self, number: usize) -> Option<City<'_>> {
+        self.rows.get(number).map(|row| City {
             name: row.name(self.text(number)),
             country: Country(row.country),
             population: row.population,
