@@ -9,12 +9,11 @@
 //! ```
 
 use processing_core::record::EventTime;
-use serde::Deserialize;
 
 use crate::poison::{Poison, PoisonReason};
 use crate::text::{IdText, Text};
 use crate::timestamp::Timestamp;
-use crate::wire::{Field, Object, Wire};
+use crate::wire::{Field, Object, ReadInto, Wire};
 
 crate::wire! {
     /// The envelope's fields as they are sent.
@@ -53,8 +52,10 @@ impl<'a, P: Wire<'a>> Envelope<'a, P> {
     pub fn read(value: Option<&'a [u8]>, event_type: &str) -> Result<Self, Poison> {
         let bytes = value.ok_or_else(Poison::tombstone)?;
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let document = Field::<Object<EnvelopeWire<'a, P>>>::deserialize(&mut reader)
-            .and_then(|document| reader.end().map(|()| document))
+        let mut document = Field::<Object<EnvelopeWire<'a, P>>>::Absent;
+        document
+            .read_into(&mut reader)
+            .and_then(|()| reader.end())
             .map_err(|error| Poison::from_json(&error))?;
         let Object(wire) = document.required("the event")?;
 

@@ -6,7 +6,7 @@
 //!
 //! One file per contract ([`search_executed`] and its sisters): its wire fields with their
 //! spellings, and what they become. [`envelope`] is read in one place for all of them, by the
-//! object reader of [`wire`]. To add a contract: its file, its schema in `schemas/`, its examples
+//! object reader of [`mod@wire`]. To add a contract: its file, its schema in `schemas/`, its examples
 //! in `golden/`, and its line in the enum of what it decodes into ([`signal::SignalContract`]).
 
 pub mod envelope;

@@ -10,6 +10,9 @@ pub const QUERY_CHARS_MAX: usize = 256;
 
 /// The query in lower case with single spaces; `None` where nothing remains.
 pub fn normalised(query: &str) -> Option<CompactString> {
+    if is_normalised(query) {
+        return Some(CompactString::new(query));
+    }
     let mut kept = CompactString::with_capacity(query.len().min(QUERY_CHARS_MAX));
     let mut chars = 0;
     let mut space = false;
@@ -40,6 +43,17 @@ pub fn normalised(query: &str) -> Option<CompactString> {
     (!kept.is_empty()).then_some(kept)
 }
 
+/// Whether a query is plainly normalised already, as most are; some that are not plainly so are, too.
+fn is_normalised(query: &str) -> bool {
+    let mut before = b' ';
+    let plain = query.bytes().all(|byte| {
+        let keeps = matches!(byte, b'!'..=b'@' | b'['..=b'~') || (byte == b' ' && before != b' ');
+        before = byte;
+        keeps
+    });
+    plain && before != b' ' && query.len() <= QUERY_CHARS_MAX - 4
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -57,6 +71,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_short_way_answers_as_the_long_way_does(query in "[ a-cA-B!~]{0,12}") {
+            // A character that is trimmed away forces the long way.
+            prop_assert_eq!(normalised(&query), normalised(&format!("\u{2003}{query}")));
+        }
+
         #[test]
         fn bounded_and_stable(query in "\\PC{0,300}|[ \\t\u{130}ẞA]{0,400}") {
             let once = normalised(&query);

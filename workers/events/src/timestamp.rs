@@ -91,9 +91,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::ReadInto;
 
     fn read(json: &str) -> Option<i64> {
-        match serde_json::from_str::<Field<Timestamp>>(json).unwrap() {
+        let mut field = Field::Absent;
+        field
+            .read_into(&mut serde_json::Deserializer::from_str(json))
+            .unwrap();
+        match field {
             Field::Given(Timestamp(EventTime(ms))) => Some(ms),
             _ => None,
         }

@@ -12,7 +12,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::poison::{Poison, PoisonReason};
@@ -95,9 +94,31 @@ pub trait Scalar<'de>: Sized {
     }
 }
 
-impl<'de, T: Scalar<'de>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor(PhantomData))
+/// A field that can take its value from a document, in place: an event's objects are some hundred
+/// bytes, which would otherwise move at every level on the way out.
+pub trait ReadInto<'de> {
+    /// Takes the value.
+    ///
+    /// # Errors
+    /// Only those of the document: bytes that are not JSON.
+    fn read_into<D: Deserializer<'de>>(&mut self, document: D) -> Result<(), D::Error>;
+}
+
+impl<'de, T: Scalar<'de>> ReadInto<'de> for Field<T> {
+    fn read_into<D: Deserializer<'de>>(&mut self, document: D) -> Result<(), D::Error> {
+        *self = document.deserialize_any(ScalarVisitor(PhantomData))?;
+        Ok(())
+    }
+}
+
+/// Reads the next value of an object into a field.
+pub struct Into<'f, F>(pub &'f mut F);
+
+impl<'de, F: ReadInto<'de>> DeserializeSeed<'de> for Into<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, document: D) -> Result<(), D::Error> {
+        self.0.read_into(document)
     }
 }
 
@@ -130,18 +151,14 @@ impl<'de, T: Scalar<'de>> Visitor<'de> for ScalarVisitor<T> {
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
         Ok(Field::Wrong("a boolean"))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        skip_array(seq)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Field::Wrong("an array"))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Field::Wrong("an object"))
     }
-}
-
-fn skip_array<'de, A: SeqAccess<'de>, T>(mut seq: A) -> Result<Field<T>, A::Error> {
-    while seq.next_element::<IgnoredAny>()?.is_some() {}
-    Ok(Field::Wrong("an array"))
 }
 
 /// A type that one JSON object can become; written by [`wire!`](crate::wire!).
@@ -161,22 +178,32 @@ pub trait Wire<'de>: Default {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Object<W>(pub W);
 
-impl<'de, W: Wire<'de>> Deserialize<'de> for Field<Object<W>> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
+impl<'de, W: Wire<'de>> ReadInto<'de> for Field<Object<W>> {
+    fn read_into<D: Deserializer<'de>>(&mut self, document: D) -> Result<(), D::Error> {
+        document.deserialize_any(ObjectVisitor(self))
     }
 }
 
-struct ObjectVisitor<W>(PhantomData<W>);
+struct ObjectVisitor<'f, W>(&'f mut Field<Object<W>>);
 
-impl<'de, W: Wire<'de>> Visitor<'de> for ObjectVisitor<W> {
-    type Value = Field<Object<W>>;
+impl<W> ObjectVisitor<'_, W> {
+    fn wrong<E>(self, found: &'static str) -> Result<(), E> {
+        *self.0 = Field::Wrong(found);
+        Ok(())
+    }
+}
+
+impl<'de, W: Wire<'de>> Visitor<'de> for ObjectVisitor<'_, W> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = W::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        *self.0 = Field::Given(Object(W::default()));
+        let Field::Given(Object(object)) = self.0 else {
+            return Ok(());
+        };
         while let Some(name) = map.next_key_seed(NameSeed::<W>(PhantomData))? {
             match name {
                 Some(name) => object.read(name, &mut map)?,
@@ -185,28 +212,30 @@ impl<'de, W: Wire<'de>> Visitor<'de> for ObjectVisitor<W> {
                 }
             }
         }
-        Ok(Field::Given(Object(object)))
+        Ok(())
     }
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Field::Absent)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        *self.0 = Field::Absent;
+        Ok(())
     }
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Field::Wrong("a string"))
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.wrong("a string")
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Field::Wrong("a number"))
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.wrong("a number")
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Field::Wrong("a number"))
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.wrong("a number")
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Field::Wrong("a number"))
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.wrong("a number")
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Field::Wrong("a boolean"))
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.wrong("a boolean")
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        skip_array(seq)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        self.wrong("an array")
     }
 }
 
@@ -296,7 +325,9 @@ macro_rules! wire {
                 ) -> Result<(), A::Error> {
                     match name {
                         $(Name::$field => match self.$field {
-                            $crate::wire::Field::Absent => self.$field = map.next_value()?,
+                            $crate::wire::Field::Absent => {
+                                map.next_value_seed($crate::wire::Into(&mut self.$field))?;
+                            }
                             _ => {
                                 map.next_value::<::serde::de::IgnoredAny>()?;
                             }

@@ -1,6 +1,11 @@
 //! Mutated events: 10 000 per contract, each a signal or a verdict, never a panic, and a verdict never
 //! against the schema.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where its helper finds nothing"
+)]
+
 use events::feed::{Feed, FeedOptions, FeedRecordKind};
 use events::{Gazetteer, Poison, Signal, SignalContract, SignalKind};
 use processing_core::record::{DurationMs, EventTime};

@@ -1,5 +1,10 @@
 //! The contracts' examples: each is valid by its schema, and decodes into what it says.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops where its helper finds nothing"
+)]
+
 use events::identity::IdHash;
 use events::{Gazetteer, PoisonReason, SearchSource, Signal, SignalContract, SignalKind};
 use processing_core::record::EventTime;

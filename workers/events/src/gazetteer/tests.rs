@@ -153,8 +153,11 @@ fn small_in_memory() {
 
 /// The definition, computed the slow way from the lines: every claim on every name, and a sort.
 struct Oracle {
-    claims: HashMap<String, Vec<(bool, Reverse<u32>, usize, String)>>,
+    claims: HashMap<String, Vec<Claim>>,
 }
+
+/// Whether by an alias, the population, the line, and the city.
+type Claim = (bool, Reverse<u32>, usize, String);
 
 impl Oracle {
     fn new() -> Self {
