@@ -37,6 +37,7 @@ pub mod log;
 pub mod metrics;
 mod placement;
 pub mod plan;
+pub mod prelude;
 pub mod previous;
 pub mod record;
 pub mod repartition;

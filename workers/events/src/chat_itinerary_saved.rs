@@ -39,24 +39,13 @@ crate::wire! {
 /// # Errors
 /// The verdict on a value that is not of this contract.
 pub fn decode(value: Option<&[u8]>, cities: &Gazetteer) -> Result<Signal, Poison> {
-    let Envelope {
-        event_id,
-        time,
-        payload,
-        ..
-    } = Envelope::<ChatItinerarySaved<'_>>::read(value, EVENT_TYPE)?;
+    let Envelope { event_id, time, payload, .. } = Envelope::<ChatItinerarySaved<'_>>::read(value, EVENT_TYPE)?;
     Ok(Signal {
         time,
         event_id: IdHash::of(event_id.as_str()),
         user: identity::user(payload.user, payload.session)?,
         kind: SignalKind::ChatItinerarySaved,
         item: Some(payload.item.required("payload.itinerary_id")?),
-        city: place::city(
-            cities,
-            payload.city,
-            payload.country,
-            payload.latitude,
-            payload.longitude,
-        )?,
+        city: place::city(cities, payload.city, payload.country, payload.latitude, payload.longitude)?,
     })
 }

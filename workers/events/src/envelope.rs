@@ -53,10 +53,7 @@ impl<'a, P: Wire<'a>> Envelope<'a, P> {
         let bytes = value.ok_or_else(Poison::tombstone)?;
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let mut document = Field::<Object<EnvelopeWire<'a, P>>>::Absent;
-        document
-            .read_into(&mut reader)
-            .and_then(|()| reader.end())
-            .map_err(|error| Poison::from_json(&error))?;
+        document.read_into(&mut reader).and_then(|()| reader.end()).map_err(|error| Poison::from_json(&error))?;
         let Object(wire) = document.required("the event")?;
 
         let named = wire.event_type.required("event_type")?;
@@ -67,16 +64,9 @@ impl<'a, P: Wire<'a>> Envelope<'a, P> {
             ));
         }
         let event_id = wire.event_id.required("event_id")?;
-        let Timestamp(time) = wire
-            .timestamp
-            .required_or("timestamp", PoisonReason::Timestamp)?;
+        let Timestamp(time) = wire.timestamp.required_or("timestamp", PoisonReason::Timestamp)?;
         let trace_id = wire.trace_id.optional("trace_id")?;
         let Object(payload) = wire.payload.required("payload")?;
-        Ok(Self {
-            event_id,
-            time,
-            trace_id,
-            payload,
-        })
+        Ok(Self { event_id, time, trace_id, payload })
     }
 }

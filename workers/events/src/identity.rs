@@ -45,11 +45,7 @@ impl IdHash {
 impl<'de> Scalar<'de> for IdHash {
     /// An empty identifier is none: applications send it for visitors who are not logged in.
     fn from_text(text: &str) -> Field<Self> {
-        if text.is_empty() {
-            Field::Absent
-        } else {
-            Field::Given(Self::of(text))
-        }
+        if text.is_empty() { Field::Absent } else { Field::Given(Self::of(text)) }
     }
     fn from_unsigned(number: u64) -> Field<Self> {
         Field::Given(Self::of(&number.to_string()))
@@ -71,11 +67,7 @@ pub struct SessionHash(pub IdHash);
 
 impl<'de> Scalar<'de> for SessionHash {
     fn from_text(text: &str) -> Field<Self> {
-        if text.is_empty() {
-            Field::Absent
-        } else {
-            Field::Given(Self(IdHash::of_session(text)))
-        }
+        if text.is_empty() { Field::Absent } else { Field::Given(Self(IdHash::of_session(text))) }
     }
     fn from_unsigned(number: u64) -> Field<Self> {
         Field::Given(Self(IdHash::of_session(&number.to_string())))
@@ -98,9 +90,7 @@ impl<'de> Scalar<'de> for SessionHash {
 /// text nor a whole number.
 pub fn user(user: Field<IdHash>, session: Field<SessionHash>) -> Result<Option<IdHash>, Poison> {
     let session = session.optional("payload.session_id")?;
-    Ok(user
-        .optional("payload.user_id")?
-        .or(session.map(|session| session.0)))
+    Ok(user.optional("payload.user_id")?.or(session.map(|session| session.0)))
 }
 
 #[cfg(test)]
@@ -122,13 +112,7 @@ mod tests {
 
     #[test]
     fn a_number_is_the_user_of_its_digits() {
-        assert_eq!(
-            <IdHash as Scalar>::from_unsigned(42),
-            Field::Given(IdHash::of("42"))
-        );
-        assert_eq!(
-            <IdHash as Scalar>::from_signed(-7),
-            Field::Given(IdHash::of("-7"))
-        );
+        assert_eq!(<IdHash as Scalar>::from_unsigned(42), Field::Given(IdHash::of("42")));
+        assert_eq!(<IdHash as Scalar>::from_signed(-7), Field::Given(IdHash::of("-7")));
     }
 }

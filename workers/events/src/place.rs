@@ -29,16 +29,10 @@ pub fn city(
     let longitude = longitude.optional("payload.longitude")?;
     let Some(city) = city else { return Ok(None) };
     let coordinates = match (latitude, longitude) {
-        (Some(Coordinate(latitude)), Some(Coordinate(longitude))) => {
-            Coordinates::new(latitude, longitude)
-        }
+        (Some(Coordinate(latitude)), Some(Coordinate(longitude))) => Coordinates::new(latitude, longitude),
         _ => None,
     };
-    Ok(cities.resolve(
-        city.as_str(),
-        country.as_ref().map(Text::as_str),
-        coordinates,
-    ))
+    Ok(cities.resolve(city.as_str(), country.as_ref().map(Text::as_str), coordinates))
 }
 
 impl<'de> Scalar<'de> for Coordinate {

@@ -59,18 +59,12 @@ pub struct Poison {
 impl Poison {
     /// The verdict `reason`, with a `detail` that must not hold text of the event.
     pub fn new(reason: PoisonReason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
+        Self { reason, detail: detail.into() }
     }
 
     /// A record without a value.
     pub fn tombstone() -> Self {
-        Self::new(
-            PoisonReason::Tombstone,
-            "the record has no value; events are never deleted",
-        )
+        Self::new(PoisonReason::Tombstone, "the record has no value; events are never deleted")
     }
 
     /// The verdict on bytes that the JSON reader refused.
@@ -80,19 +74,11 @@ impl Poison {
     /// of [`crate::wire`] never raise it.
     pub(crate) fn from_json(error: &serde_json::Error) -> Self {
         match error.classify() {
-            serde_json::error::Category::Eof => {
-                Self::new(PoisonReason::Truncated, error.to_string())
-            }
-            serde_json::error::Category::Syntax => {
-                Self::new(PoisonReason::NotJson, error.to_string())
-            }
+            serde_json::error::Category::Eof => Self::new(PoisonReason::Truncated, error.to_string()),
+            serde_json::error::Category::Syntax => Self::new(PoisonReason::NotJson, error.to_string()),
             serde_json::error::Category::Data | serde_json::error::Category::Io => Self::new(
                 PoisonReason::WrongValue,
-                format!(
-                    "unreadable at line {} column {}",
-                    error.line(),
-                    error.column()
-                ),
+                format!("unreadable at line {} column {}", error.line(), error.column()),
             ),
         }
     }

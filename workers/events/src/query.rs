@@ -62,10 +62,7 @@ mod tests {
 
     #[test]
     fn case_and_space_do_not_tell_queries_apart() {
-        assert_eq!(
-            normalised("  Best\tRAMEN \n in  Kyōto\0").as_deref(),
-            Some("best ramen in kyōto")
-        );
+        assert_eq!(normalised("  Best\tRAMEN \n in  Kyōto\0").as_deref(), Some("best ramen in kyōto"));
         assert_eq!(normalised(" \t\n"), None);
         assert_eq!(normalised(""), None);
     }

@@ -47,36 +47,20 @@ crate::wire! {
 /// # Errors
 /// The verdict on a value that is not of this contract.
 pub fn decode(value: Option<&[u8]>, cities: &Gazetteer) -> Result<Signal, Poison> {
-    let Envelope {
-        event_id,
-        time,
-        payload,
-        ..
-    } = Envelope::<SearchExecuted<'_>>::read(value, EVENT_TYPE)?;
+    let Envelope { event_id, time, payload, .. } = Envelope::<SearchExecuted<'_>>::read(value, EVENT_TYPE)?;
     let source = payload.source.optional("payload.source")?;
-    let query: Option<CompactString> = payload
-        .query
-        .optional("payload.query")?
-        .and_then(|query| query::normalised(query.as_str()));
+    let query: Option<CompactString> =
+        payload.query.optional("payload.query")?.and_then(|query| query::normalised(query.as_str()));
     Ok(Signal {
         time,
         event_id: IdHash::of(event_id.as_str()),
         user: identity::user(payload.user, payload.session)?,
         kind: SignalKind::Search {
             source: source.map_or(SearchSource::Other, |s| SearchSource::of(s.as_str())),
-            results: payload
-                .results
-                .optional("payload.result_count")?
-                .map(|count| count.0),
+            results: payload.results.optional("payload.result_count")?.map(|count| count.0),
             query,
         },
         item: None,
-        city: place::city(
-            cities,
-            payload.city,
-            payload.country,
-            payload.latitude,
-            payload.longitude,
-        )?,
+        city: place::city(cities, payload.city, payload.country, payload.latitude, payload.longitude)?,
     })
 }

@@ -10,8 +10,7 @@ use crate::gazetteer::{CityRef, Gazetteer};
 use crate::identity::IdHash;
 use crate::poison::Poison;
 use crate::{
-    chat_itinerary_saved, itinerary_saved, itinerary_updated, poi_favorited, poi_unfavorited,
-    search_executed,
+    chat_itinerary_saved, itinerary_saved, itinerary_updated, poi_favorited, poi_unfavorited, search_executed,
 };
 
 /// One sign of interest.
@@ -135,9 +134,7 @@ impl SignalContract {
 
     /// The contract whose events have the type `event_type`.
     pub fn from_event_type(event_type: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|contract| contract.event_type() == event_type)
+        Self::ALL.into_iter().find(|contract| contract.event_type() == event_type)
     }
 
     /// Reads a record's `value` as an event of this contract, its city by `cities`.

@@ -30,11 +30,7 @@ const NO_TIME: &str = "a string that is neither RFC 3339 nor an epoch number";
 pub struct Timestamp(pub EventTime);
 
 fn within(ms: i64) -> Field<Timestamp> {
-    if (0..YEAR_10000_MS).contains(&ms) {
-        Field::Given(Timestamp(EventTime(ms)))
-    } else {
-        Field::Wrong(OUTSIDE)
-    }
+    if (0..YEAR_10000_MS).contains(&ms) { Field::Given(Timestamp(EventTime(ms))) } else { Field::Wrong(OUTSIDE) }
 }
 
 impl<'de> Scalar<'de> for Timestamp {
@@ -54,16 +50,11 @@ impl<'de> Scalar<'de> for Timestamp {
         if let Ok(number) = text.parse::<u64>() {
             return Self::from_unsigned(number);
         }
-        text.parse::<f64>()
-            .map_or(Field::Wrong(NO_TIME), Self::from_float)
+        text.parse::<f64>().map_or(Field::Wrong(NO_TIME), Self::from_float)
     }
 
     fn from_unsigned(number: u64) -> Field<Self> {
-        let ms = if number < YEAR_10000_S {
-            number * 1_000
-        } else {
-            number
-        };
+        let ms = if number < YEAR_10000_S { number * 1_000 } else { number };
         i64::try_from(ms).map_or(Field::Wrong(OUTSIDE), within)
     }
 
@@ -76,11 +67,7 @@ impl<'de> Scalar<'de> for Timestamp {
         if !(0.0..YEAR_10000_MS as f64).contains(&number) {
             return Field::Wrong(OUTSIDE);
         }
-        let ms = if number < YEAR_10000_S as f64 {
-            number * 1_000.0
-        } else {
-            number
-        };
+        let ms = if number < YEAR_10000_S as f64 { number * 1_000.0 } else { number };
         within(ms.round() as i64)
     }
 }
@@ -95,9 +82,7 @@ mod tests {
 
     fn read(json: &str) -> Option<i64> {
         let mut field = Field::Absent;
-        field
-            .read_into(&mut serde_json::Deserializer::from_str(json))
-            .unwrap();
+        field.read_into(&mut serde_json::Deserializer::from_str(json)).unwrap();
         match field {
             Field::Given(Timestamp(EventTime(ms))) => Some(ms),
             _ => None,
@@ -109,10 +94,7 @@ mod tests {
         for (json, ms) in [
             (r#""2025-10-25T10:30:00Z""#, Some(1_761_388_200_000)),
             (r#""2025-10-25T10:30:00.123Z""#, Some(1_761_388_200_123)),
-            (
-                r#""2025-10-25T12:30:00.123456789+02:00""#,
-                Some(1_761_388_200_123),
-            ),
+            (r#""2025-10-25T12:30:00.123456789+02:00""#, Some(1_761_388_200_123)),
             (r#""1970-01-01T00:00:00Z""#, Some(0)),
             (r#""9999-12-31T23:59:59.999Z""#, Some(253_402_300_799_999)),
             ("1761388200", Some(1_761_388_200_000)),

@@ -57,10 +57,7 @@ impl<T> Field<T> {
     pub fn required_or(self, name: &'static str, reason: PoisonReason) -> Result<T, Poison> {
         match self {
             Self::Given(value) => Ok(value),
-            Self::Absent => Err(Poison::new(
-                PoisonReason::MissingField,
-                format!("`{name}` is missing"),
-            )),
+            Self::Absent => Err(Poison::new(PoisonReason::MissingField, format!("`{name}` is missing"))),
             Self::Wrong(found) => Err(wrong(reason, name, found)),
         }
     }

@@ -1,10 +1,7 @@
 //! Mutated events: 10 000 per contract, each a signal or a verdict, never a panic, and a verdict never
 //! against the schema.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops where its helper finds nothing"
-)]
+#![allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 
 use events::feed::{Feed, FeedOptions, FeedRecordKind};
 use events::{Gazetteer, Poison, Signal, SignalContract, SignalKind};
@@ -66,10 +63,7 @@ fn mutated(dice: &mut Dice, event: &[u8], odd: &[Value]) -> Vec<u8> {
         1 => bytes[dice.below(event.len())] = dice.below(256) as u8,
         2 => {
             let at = dice.below(event.len());
-            bytes.splice(
-                at..at,
-                [0xc3, 0x28, 0xff][..1 + dice.below(3)].iter().copied(),
-            );
+            bytes.splice(at..at, [0xc3, 0x28, 0xff][..1 + dice.below(3)].iter().copied());
         }
         3 => {
             let (open, close) = dice.one_of(&[("[", "]"), (r#"{"a":"#, "}")]);
@@ -78,20 +72,12 @@ fn mutated(dice: &mut Dice, event: &[u8], odd: &[Value]) -> Vec<u8> {
             let place = dice.one_of(&[r#""payload":"#, r#""timestamp":"#, "{"]);
             let text = String::from_utf8_lossy(event);
             let unknown = format!(r#"{{"unknown":{deep},"#);
-            let deeper = if place == "{" {
-                unknown
-            } else {
-                format!("{place}{deep},\"x\":")
-            };
+            let deeper = if place == "{" { unknown } else { format!("{place}{deep},\"x\":") };
             bytes = text.replacen(place, &deeper, 1).into_bytes();
         }
         4 => {
             let huge = dice.one_of(&["1e400", "-1e400", "1e-400", "0x10", "NaN", "--1", "01"]);
-            let huge = if dice.below(2) == 0 {
-                huge.to_owned()
-            } else {
-                "9".repeat(dice.below(400) + 1)
-            };
+            let huge = if dice.below(2) == 0 { huge.to_owned() } else { "9".repeat(dice.below(400) + 1) };
             let text = String::from_utf8_lossy(event);
             let start = text.find(r#""timestamp":"#).unwrap() + 12;
             let end = start + text[start..].find(',').unwrap();
@@ -110,24 +96,11 @@ fn mutated(dice: &mut Dice, event: &[u8], odd: &[Value]) -> Vec<u8> {
 
 fn mutate_field(dice: &mut Dice, event: &mut Value, odd: &[Value]) {
     let payload = dice.below(3) > 0;
-    let Some(object) = (if payload {
-        event.get_mut("payload")
-    } else {
-        Some(event)
-    })
-    .and_then(Value::as_object_mut) else {
+    let Some(object) = (if payload { event.get_mut("payload") } else { Some(event) }).and_then(Value::as_object_mut)
+    else {
         return;
     };
-    let spellings = [
-        "userId",
-        "cityName",
-        "lat",
-        "lng",
-        "result_count",
-        "country",
-        "eventId",
-        PRIVATE,
-    ];
+    let spellings = ["userId", "cityName", "lat", "lng", "result_count", "country", "eventId", PRIVATE];
     let mut names: Vec<String> = object.keys().cloned().collect();
     names.extend(spellings.map(str::to_owned));
     let name = dice.one_of(&names);
@@ -145,10 +118,7 @@ fn check(decoded: &Result<Signal, Poison>, bytes: &[u8]) {
             if let Some(city) = &signal.city {
                 assert!((1..=128).contains(&city.name.len()), "{shown}");
             }
-            if let SignalKind::Search {
-                query: Some(query), ..
-            } = &signal.kind
-            {
+            if let SignalKind::Search { query: Some(query), .. } = &signal.kind {
                 assert!(query.chars().count() <= 256, "{shown}");
             }
         }
@@ -193,16 +163,10 @@ fn mutated_events_are_signals_or_poison() {
             }
             if let (Ok(value), Err(poison)) = (serde_json::from_slice::<Value>(&bytes), &decoded) {
                 let text = String::from_utf8_lossy(&bytes);
-                assert!(
-                    !validator.is_valid(&value),
-                    "{poison} against the schema: {text}"
-                );
+                assert!(!validator.is_valid(&value), "{poison} against the schema: {text}");
             }
         }
         // Both happen often, or the mutations test nothing.
-        assert!(
-            signals > 1_000 && poisons > 1_000,
-            "{contract:?}: {signals} {poisons}"
-        );
+        assert!(signals > 1_000 && poisons > 1_000, "{contract:?}: {signals} {poisons}");
     }
 }

@@ -26,10 +26,7 @@ fn cpu_ns() -> Option<u64> {
 
 impl Stopwatch {
     fn start() -> Self {
-        Self {
-            wall: Instant::now(),
-            cpu: cpu_ns(),
-        }
+        Self { wall: Instant::now(), cpu: cpu_ns() }
     }
 
     fn elapsed(&self) -> Duration {
@@ -75,16 +72,9 @@ struct FloorPayload<'a> {
 fn print_costs() {
     let watch = Stopwatch::start();
     let cities = Arc::new(Gazetteer::shipped());
-    println!(
-        "gazetteer: {} ms, {} bytes",
-        watch.elapsed().as_millis(),
-        cities.resident_bytes()
-    );
+    println!("gazetteer: {} ms, {} bytes", watch.elapsed().as_millis(), cities.resident_bytes());
 
-    let mut feed = Feed::new(
-        FeedOptions::new(1, EventTime(1_760_004_000_000)),
-        cities.clone(),
-    );
+    let mut feed = Feed::new(FeedOptions::new(1, EventTime(1_760_004_000_000)), cities.clone());
     let mut bytes = Vec::new();
     let mut events: Vec<(SignalContract, Vec<u8>)> = Vec::new();
     ns_each("feed record", 20_000, || {
@@ -102,37 +92,21 @@ fn print_costs() {
             black_box(contract.decode(Some(bytes), &cities)).unwrap();
         }
     });
-    let searches: Vec<_> = events
-        .iter()
-        .filter(|(contract, _)| *contract == SignalContract::SearchExecuted)
-        .collect();
+    let searches: Vec<_> = events.iter().filter(|(contract, _)| *contract == SignalContract::SearchExecuted).collect();
     ns_each("decode search.executed", searches.len() * 20, || {
         for (contract, bytes) in std::iter::repeat_n(&searches, 20).flatten() {
             black_box(contract.decode(Some(bytes), &cities)).unwrap();
         }
     });
-    ns_each(
-        "parse a search.executed and nothing else, for scale",
-        searches.len() * 20,
-        || {
-            for (_, bytes) in std::iter::repeat_n(&searches, 20).flatten() {
-                black_box(serde_json::from_slice::<Floor<'_>>(bytes)).unwrap();
-            }
-        },
-    );
+    ns_each("parse a search.executed and nothing else, for scale", searches.len() * 20, || {
+        for (_, bytes) in std::iter::repeat_n(&searches, 20).flatten() {
+            black_box(serde_json::from_slice::<Floor<'_>>(bytes)).unwrap();
+        }
+    });
     for (what, names) in [
-        (
-            "look-up of an ASCII name",
-            ["Lisbon", "New York City", "Osaka", "Valencia"],
-        ),
-        (
-            "look-up of a name with accents",
-            ["São Paulo", "München", "Kraków", "Bogotá"],
-        ),
-        (
-            "look-up of an unknown name",
-            ["Atlantis", "Nowhere", "El Dorado", "Neverland"],
-        ),
+        ("look-up of an ASCII name", ["Lisbon", "New York City", "Osaka", "Valencia"]),
+        ("look-up of a name with accents", ["São Paulo", "München", "Kraków", "Bogotá"]),
+        ("look-up of an unknown name", ["Atlantis", "Nowhere", "El Dorado", "Neverland"]),
     ] {
         ns_each(what, 400_000, || {
             for name in std::iter::repeat_n(names, 100_000).flatten() {

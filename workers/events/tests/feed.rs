@@ -1,9 +1,6 @@
 //! The feed: the same everywhere, resumable anywhere, and as lively as it says.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops where its helper finds nothing"
-)]
+#![allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -23,11 +20,7 @@ fn feed(options: FeedOptions) -> Feed {
 }
 
 fn live_only(events_per_minute: u32) -> FeedOptions {
-    FeedOptions {
-        events_per_minute,
-        history: DurationMs(0),
-        ..FeedOptions::new(7, START)
-    }
+    FeedOptions { events_per_minute, history: DurationMs(0), ..FeedOptions::new(7, START) }
 }
 
 fn records(feed: &mut Feed, count: usize) -> Vec<(FeedRecord, Vec<u8>, Vec<u8>)> {
@@ -60,10 +53,7 @@ fn every_record_is_what_it_claims_to_be() {
                 let (earlier, earlier_value, earlier_key) = &all[number as usize];
                 assert_eq!(earlier.kind, FeedRecordKind::Event);
                 assert!(number < record.number);
-                assert_eq!(
-                    (earlier.contract, earlier_value, earlier_key),
-                    (record.contract, value, key)
-                );
+                assert_eq!((earlier.contract, earlier_value, earlier_key), (record.contract, value, key));
                 assert_eq!(decoded.unwrap().time, record.event_time);
             }
             FeedRecordKind::Event => {
@@ -72,15 +62,8 @@ fn every_record_is_what_it_claims_to_be() {
                 assert_eq!(signal.time, record.event_time, "{text}");
                 let json = serde_json::from_str(&text).unwrap();
                 let validator = &validators[record.contract.index()];
-                assert!(
-                    validator.is_valid(&json),
-                    "{text}: {:?}",
-                    validator.validate(&json)
-                );
-                assert!(
-                    text.contains(std::str::from_utf8(key).unwrap()),
-                    "the key is in {text}"
-                );
+                assert!(validator.is_valid(&json), "{text}: {:?}", validator.validate(&json));
+                assert!(text.contains(std::str::from_utf8(key).unwrap()), "the key is in {text}");
             }
         }
     }
@@ -88,18 +71,8 @@ fn every_record_is_what_it_claims_to_be() {
     let bad: usize = reasons.values().sum();
     assert!((50..140).contains(&bad), "{bad}");
     use PoisonReason::*;
-    for reason in [
-        Truncated,
-        NotJson,
-        WrongValue,
-        MissingField,
-        Timestamp,
-        EventType,
-    ] {
-        assert!(
-            reasons.contains_key(&reason),
-            "no {reason} among {reasons:?}"
-        );
+    for reason in [Truncated, NotJson, WrongValue, MissingField, Timestamp, EventType] {
+        assert!(reasons.contains_key(&reason), "no {reason} among {reasons:?}");
     }
 }
 
@@ -112,43 +85,24 @@ fn a_seed_makes_the_same_bytes_in_every_version() {
         digest.push_str(&String::from_utf8_lossy(&key));
     }
     let bits = events::identity::IdHash::of(&digest).get();
-    assert_eq!(
-        bits, 0xe698_afd3_fba2_f397,
-        "{bits:#018x}; if the change is meant, write the new value here"
-    );
+    assert_eq!(bits, 0xe698_afd3_fba2_f397, "{bits:#018x}; if the change is meant, write the new value here");
 }
 
 #[test]
 fn another_seed_makes_another_feed() {
-    let other = FeedOptions {
-        seed: 8,
-        ..live_only(200)
-    };
-    assert_ne!(
-        records(&mut feed(live_only(200)), 50),
-        records(&mut feed(other), 50)
-    );
+    let other = FeedOptions { seed: 8, ..live_only(200) };
+    assert_ne!(records(&mut feed(live_only(200)), 50), records(&mut feed(other), 50));
 }
 
 #[test]
 fn history_comes_first_and_the_present_at_its_own_rate() {
-    let options = FeedOptions {
-        history_events_per_minute: 5,
-        ..FeedOptions::new(7, START)
-    };
+    let options = FeedOptions { history_events_per_minute: 5, ..FeedOptions::new(7, START) };
     let feed = feed(options);
     // Two whole days at 5 a minute.
     assert_eq!(feed.history_records(), 2 * 1_440 * 5);
     let sent = |number| {
-        Feed::at(
-            FeedOptions {
-                history_events_per_minute: 5,
-                ..FeedOptions::new(7, START)
-            },
-            CITIES.clone(),
-            number,
-        )
-        .next_sent()
+        Feed::at(FeedOptions { history_events_per_minute: 5, ..FeedOptions::new(7, START) }, CITIES.clone(), number)
+            .next_sent()
     };
     assert_eq!(sent(0), LogTime(START.minus(DurationMs::hours(48)).0));
     assert!(sent(feed.history_records() - 1).0 < START.0);
@@ -167,11 +121,7 @@ fn mostly_in_order_with_a_tail_of_minutes() {
         .map(|(record, ..)| record.sent.0 - record.event_time.0)
         .collect();
     let share = |from: i64, to: i64| {
-        delays
-            .iter()
-            .filter(|delay| (from..to).contains(delay))
-            .count() as f64
-            / delays.len() as f64
+        delays.iter().filter(|delay| (from..to).contains(delay)).count() as f64 / delays.len() as f64
     };
     assert!(share(0, 10_000) > 0.93 && share(0, 10_000) < 0.97);
     assert!(share(60_000, 1_200_000) > 0.005 && share(60_000, 1_200_000) < 0.02);
@@ -182,29 +132,18 @@ fn mostly_in_order_with_a_tail_of_minutes() {
 fn about_250_bytes_an_event_in_realistic_proportions() {
     let all = records(&mut feed(live_only(3_000)), 20_000);
     let bytes: usize = all.iter().map(|(_, value, _)| value.len()).sum();
-    assert!(
-        (235..265).contains(&(bytes / all.len())),
-        "{}",
-        bytes / all.len()
-    );
+    assert!((235..265).contains(&(bytes / all.len())), "{}", bytes / all.len());
     let mut counts = [0; 6];
-    all.iter()
-        .for_each(|(record, ..)| counts[record.contract.index()] += 1);
+    all.iter().for_each(|(record, ..)| counts[record.contract.index()] += 1);
     for (count, percent) in counts.into_iter().zip([76, 10, 2, 5, 4, 3]) {
         let expected = all.len() * percent / 100;
-        assert!(
-            count > expected * 4 / 5 && count < expected * 6 / 5,
-            "{counts:?}"
-        );
+        assert!(count > expected * 4 / 5 && count < expected * 6 / 5, "{counts:?}");
     }
 }
 
 /// How often each city is named in the records sent from `from` up to `until`.
 fn counts(options: &FeedOptions, from: EventTime, until: EventTime) -> HashMap<String, usize> {
-    let options = FeedOptions {
-        start: from,
-        ..options.clone()
-    };
+    let options = FeedOptions { start: from, ..options.clone() };
     let mut feed = feed(options);
     let mut counts = HashMap::new();
     let mut bytes = Vec::new();
@@ -221,36 +160,17 @@ fn counts(options: &FeedOptions, from: EventTime, until: EventTime) -> HashMap<S
 
 #[test]
 fn cities_sleep_at_night() {
-    let options = FeedOptions {
-        burst_factor: 1,
-        ..live_only(3_000)
-    };
-    let hour = |hours| {
-        counts(
-            &options,
-            START.plus(DurationMs::hours(hours)),
-            START.plus(DurationMs::hours(hours + 1)),
-        )
-    };
+    let options = FeedOptions { burst_factor: 1, ..live_only(3_000) };
+    let hour = |hours| counts(&options, START.plus(DurationMs::hours(hours)), START.plus(DurationMs::hours(hours + 1)));
     // 19 h and 3 h in Tokyo, from 10 h UTC.
     let (evening, night) = (hour(0), hour(8));
-    let share = |counts: &HashMap<String, usize>| {
-        counts["Tokyo"] as f64 / counts.values().sum::<usize>() as f64
-    };
-    assert!(
-        share(&evening) > 4.0 * share(&night),
-        "{} {}",
-        share(&evening),
-        share(&night)
-    );
+    let share = |counts: &HashMap<String, usize>| counts["Tokyo"] as f64 / counts.values().sum::<usize>() as f64;
+    assert!(share(&evening) > 4.0 * share(&night), "{} {}", share(&evening), share(&night));
 }
 
 #[test]
 fn a_burst_shows_where_the_schedule_says() {
-    let options = FeedOptions {
-        burst_factor: 5,
-        ..live_only(20_000)
-    };
+    let options = FeedOptions { burst_factor: 5, ..live_only(20_000) };
     let feed = feed(options.clone());
     let bursts = feed.bursts(START, START.plus(DurationMs::hours(3)));
     assert!((5..=7).contains(&bursts.len()), "{bursts:?}");
@@ -258,13 +178,7 @@ fn a_burst_shows_where_the_schedule_says() {
     let burst = &bursts[0];
     let mut during = 0;
     let mut before = 0;
-    let calm = Feed::new(
-        FeedOptions {
-            burst_factor: 1,
-            ..options
-        },
-        CITIES.clone(),
-    );
+    let calm = Feed::new(FeedOptions { burst_factor: 1, ..options }, CITIES.clone());
     for (mut feed, count) in [(feed, &mut during), (calm, &mut before)] {
         let mut bytes = Vec::new();
         while feed.next_sent().0 < burst.until.0 {
@@ -280,10 +194,7 @@ fn a_burst_shows_where_the_schedule_says() {
         }
     }
     let factor = f64::from(during) / f64::from(before);
-    assert!(
-        (3.5..6.5).contains(&factor),
-        "{factor}: {during} and {before} of {burst:?}"
-    );
+    assert!((3.5..6.5).contains(&factor), "{factor}: {during} and {before} of {burst:?}");
 }
 
 proptest! {

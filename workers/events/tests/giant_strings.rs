@@ -14,11 +14,7 @@ const PEAK_GROWTH_BYTES_MAX: usize = 80_000_000;
 fn peak_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<usize>()
-        .ok()
-        .map(|kib| kib * 1_024)
+    line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kib| kib * 1_024)
 }
 
 #[test]
@@ -51,10 +47,7 @@ fn giant_strings_cost_no_more_than_their_record() {
             match contract.decode(Some(record.as_bytes()), &cities) {
                 Ok(signal) => {
                     assert!(signal.city.is_none_or(|city| city.name.len() <= 128));
-                    if let SignalKind::Search {
-                        query: Some(query), ..
-                    } = signal.kind
-                    {
+                    if let SignalKind::Search { query: Some(query), .. } = signal.kind {
                         assert!(query.len() <= 1_024);
                     }
                 }
@@ -66,11 +59,7 @@ fn giant_strings_cost_no_more_than_their_record() {
             contract.event_type(),
             "1".repeat(GIANT_BYTES)
         );
-        assert!(
-            contract
-                .decode(Some(timestamp.as_bytes()), &cities)
-                .is_err()
-        );
+        assert!(contract.decode(Some(timestamp.as_bytes()), &cities).is_err());
     }
     if let (Some(before), Some(after)) = (before, peak_bytes()) {
         let growth = after - before;

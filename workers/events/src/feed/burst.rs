@@ -37,11 +37,7 @@ pub(super) struct Bursts {
 
 impl Bursts {
     pub(super) fn new(seed: u64, live: EventTime, every: DurationMs) -> Self {
-        Self {
-            seed,
-            live,
-            every: DurationMs(every.0.max(LONGEST.0 / 4)),
-        }
+        Self { seed, live, every: DurationMs(every.0.max(LONGEST.0 / 4)) }
     }
 
     /// The bursts that overlap the time from `from` up to, not including, `until`, in their order.
@@ -65,23 +61,14 @@ impl Bursts {
         draws.turn_to(number);
         let delay = draws.below(self.every.0 as u64 / 2) as i64;
         let length = SHORTEST.0 + draws.below((LONGEST.0 - SHORTEST.0) as u64) as i64;
-        let from = self
-            .live
-            .0
-            .saturating_add(self.every.0.saturating_mul(number as i64));
+        let from = self.live.0.saturating_add(self.every.0.saturating_mul(number as i64));
         let from = EventTime(from.saturating_add(delay));
         // The liveliest of four: nobody notices a burst in a city that sleeps.
         let slot = slot(from.0);
         let city = (0..4)
-            .map(|_| {
-                (RANKS.start + draws.below(RANKS.end - RANKS.start)) as usize % crowd.len().max(1)
-            })
+            .map(|_| (RANKS.start + draws.below(RANKS.end - RANKS.start)) as usize % crowd.len().max(1))
             .max_by_key(|&city| crowd.weight(slot, city))
             .unwrap_or(0);
-        PlannedBurst {
-            city,
-            from,
-            until: from.plus(DurationMs(length)),
-        }
+        PlannedBurst { city, from, until: from.plus(DurationMs(length)) }
     }
 }

@@ -13,9 +13,8 @@ pub(super) const SLOTS: usize = 48;
 pub(super) const SLOT_MS: i64 = 1_800_000;
 
 /// Activity by local hour, in per cent of the evening's peak.
-const ACTIVITY: [u64; 24] = [
-    14, 9, 6, 5, 5, 8, 16, 30, 46, 58, 66, 72, 76, 74, 70, 70, 74, 82, 92, 100, 98, 84, 56, 30,
-];
+const ACTIVITY: [u64; 24] =
+    [14, 9, 6, 5, 5, 8, 16, 30, 46, 58, 66, 72, 76, 74, 70, 70, 74, 82, 92, 100, 98, 84, 56, 30];
 
 /// The half hour of the UTC day that holds `ms`.
 pub(super) fn slot(ms: i64) -> usize {
@@ -33,16 +32,11 @@ impl Crowd {
         let mut sums = vec![Vec::new(); SLOTS];
         for city in gazetteer.cities().take(count) {
             // 7.5 degrees are half an hour.
-            let east =
-                (i64::from(city.longitude_hundredths) / 750).rem_euclid(SLOTS as i64) as usize;
+            let east = (i64::from(city.longitude_hundredths) / 750).rem_euclid(SLOTS as i64) as usize;
             for (slot, sums) in sums.iter_mut().enumerate() {
                 let before: u32 = sums.last().copied().unwrap_or(0);
                 let weight = u64::from(city.population) / 1_000 * activity((slot + east) % SLOTS);
-                sums.push(
-                    before
-                        .saturating_add(u32::try_from(weight).unwrap_or(u32::MAX))
-                        .max(1),
-                );
+                sums.push(before.saturating_add(u32::try_from(weight).unwrap_or(u32::MAX)).max(1));
             }
         }
         Self { sums }
@@ -73,9 +67,5 @@ impl Crowd {
 /// The activity of a local half hour: the hour's own, or midway to the next.
 fn activity(slot: usize) -> u64 {
     let hour = slot / 2;
-    if slot.is_multiple_of(2) {
-        ACTIVITY[hour]
-    } else {
-        (ACTIVITY[hour] + ACTIVITY[(hour + 1) % 24]) / 2
-    }
+    if slot.is_multiple_of(2) { ACTIVITY[hour] } else { (ACTIVITY[hour] + ACTIVITY[(hour + 1) % 24]) / 2 }
 }

@@ -29,16 +29,12 @@ impl Draws {
     pub(super) fn new(seed: u64, stream: Stream) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream as u64);
-        Self {
-            stream: rng,
-            left: 0,
-        }
+        Self { stream: rng, left: 0 }
     }
 
     /// Turns to the draws of the record `number`.
     pub(super) fn turn_to(&mut self, number: u64) {
-        self.stream
-            .set_word_pos(u128::from(number) * WORDS_PER_RECORD);
+        self.stream.set_word_pos(u128::from(number) * WORDS_PER_RECORD);
         self.left = DRAWS_MAX;
     }
 

@@ -72,14 +72,8 @@ const SUBJECTS: [&str; 32] = [
     "unicorn cafe",
 ];
 /// How they ask for them.
-const FORMS: [(&str, &str); 6] = [
-    ("best ", ""),
-    ("", " near me"),
-    ("", " open now"),
-    ("cheap ", ""),
-    ("", " with kids"),
-    ("quiet ", ""),
-];
+const FORMS: [(&str, &str); 6] =
+    [("best ", ""), ("", " near me"), ("", " open now"), ("cheap ", ""), ("", " with kids"), ("quiet ", "")];
 /// Nobody has these.
 const WITHOUT_RESULTS: usize = SUBJECTS.len() - 2;
 /// Cities that are in no table.
@@ -89,8 +83,7 @@ impl Scene<'_> {
     /// Writes the event into `out`, and after it the record's key; tells where the key stands.
     pub(super) fn write(&self, draws: &mut Draws, out: &mut Vec<u8>) -> Range<usize> {
         let camel = self.contract == SignalContract::ChatItinerarySaved;
-        let name =
-            |snake: &'static str, camel_name: &'static str| if camel { camel_name } else { snake };
+        let name = |snake: &'static str, camel_name: &'static str| if camel { camel_name } else { snake };
         let (id_high, id_low) = (draws.bits(), draws.bits());
 
         out.push(b'{');
@@ -134,10 +127,7 @@ impl Scene<'_> {
             out.extend_from_slice(b"\"half past ten\"");
             return;
         }
-        let (seconds, ms) = (
-            self.time_ms.div_euclid(1_000) as u64,
-            self.time_ms.rem_euclid(1_000),
-        );
+        let (seconds, ms) = (self.time_ms.div_euclid(1_000) as u64, self.time_ms.rem_euclid(1_000));
         match self.contract {
             SignalContract::ChatItinerarySaved => push_number(out, self.time_ms as u64, 1),
             SignalContract::ItinerarySaved | SignalContract::ItineraryUpdated => {
@@ -168,8 +158,7 @@ impl Scene<'_> {
 
     fn push_payload(&self, draws: &mut Draws, out: &mut Vec<u8>, user: u64, anonymous: bool) {
         let camel = self.contract == SignalContract::ChatItinerarySaved;
-        let name =
-            |snake: &'static str, camel_name: &'static str| if camel { camel_name } else { snake };
+        let name = |snake: &'static str, camel_name: &'static str| if camel { camel_name } else { snake };
         out.push(b'{');
         if !anonymous {
             push_key(out, name("user_id", "userId"));
@@ -224,28 +213,15 @@ impl Scene<'_> {
         out.push(b'"');
         match style {
             10..15 => push_text(out, INVENTED[choice as usize % INVENTED.len()], ascii),
-            15..90 => self
-                .city
-                .name
-                .chars()
-                .flat_map(char::to_lowercase)
-                .for_each(|c| push_char(out, c, ascii)),
-            90..120 => self
-                .city
-                .name
-                .chars()
-                .flat_map(char::to_uppercase)
-                .for_each(|c| push_char(out, c, ascii)),
+            15..90 => self.city.name.chars().flat_map(char::to_lowercase).for_each(|c| push_char(out, c, ascii)),
+            90..120 => self.city.name.chars().flat_map(char::to_uppercase).for_each(|c| push_char(out, c, ascii)),
             120..140 => {
                 out.push(b' ');
                 push_text(out, self.city.name, ascii);
                 out.push(b' ');
             }
             140..180 => {
-                let alias = self
-                    .gazetteer
-                    .aliases(self.number)
-                    .nth(choice as usize % 16);
+                let alias = self.gazetteer.aliases(self.number).nth(choice as usize % 16);
                 push_text(out, alias.unwrap_or(self.city.name), ascii);
             }
             _ => push_text(out, self.city.name, ascii),

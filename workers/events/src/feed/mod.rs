@@ -152,13 +152,8 @@ impl Feed {
     pub fn at(options: FeedOptions, gazetteer: Arc<Gazetteer>, position: u64) -> Self {
         let crowd = Crowd::new(&gazetteer, options.cities.max(1));
         let begin = options.start.minus(DurationMs(options.history.0.max(0)));
-        let schedule = Schedule::new(
-            &crowd,
-            begin,
-            options.start,
-            options.history_events_per_minute,
-            options.events_per_minute,
-        );
+        let schedule =
+            Schedule::new(&crowd, begin, options.start, options.history_events_per_minute, options.events_per_minute);
         Self {
             crowd,
             schedule,
@@ -195,15 +190,8 @@ impl Feed {
             .between(&self.crowd, from, until)
             .map(|burst| {
                 let city = city(&self.gazetteer, burst.city);
-                let city = CityRef {
-                    name: city.name.into(),
-                    country: city.country,
-                };
-                Burst {
-                    city,
-                    from: burst.from,
-                    until: burst.until,
-                }
+                let city = CityRef { name: city.name.into(), country: city.country };
+                Burst { city, from: burst.from, until: burst.until }
             })
             .collect()
     }
@@ -222,10 +210,7 @@ impl Feed {
                     self.draws.turn_to(earlier);
                     self.fate();
                     let record = self.write(earlier, None, out);
-                    FeedRecord {
-                        kind: FeedRecordKind::RepeatOf(earlier),
-                        ..record
-                    }
+                    FeedRecord { kind: FeedRecordKind::RepeatOf(earlier), ..record }
                 }
                 None => self.write(number, None, out),
             },
@@ -342,9 +327,7 @@ impl Feed {
         let minute = sent.div_euclid(60_000);
         if self.options.burst_factor > 1 && self.minute_bursts.0 != minute {
             let from = EventTime(minute * 60_000);
-            let bursts = self
-                .bursts
-                .between(&self.crowd, from, from.plus(DurationMs::minutes(1)));
+            let bursts = self.bursts.between(&self.crowd, from, from.plus(DurationMs::minutes(1)));
             self.minute_bursts.1.clear();
             self.minute_bursts.1.extend(bursts);
             self.minute_bursts.0 = minute;

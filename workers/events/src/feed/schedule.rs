@@ -46,14 +46,8 @@ impl Schedule {
         let per_day = |per_minute: u32| u128::from(per_minute.max(1)) * MINUTES_PER_DAY;
         let mut schedule = Self {
             sums,
-            history: Phase {
-                begin: 0,
-                per_day: per_day(history_per_minute),
-            },
-            live: Phase {
-                begin: 0,
-                per_day: per_day(live_per_minute),
-            },
+            history: Phase { begin: 0, per_day: per_day(history_per_minute) },
+            live: Phase { begin: 0, per_day: per_day(live_per_minute) },
             history_records: 0,
         };
         schedule.history.begin = schedule.weight_until(begin.0.min(live.0));
@@ -77,18 +71,10 @@ impl Schedule {
         };
         let weight = phase.begin + u128::from(number) * self.day() / phase.per_day;
         let (day, within) = (weight / self.day(), weight % self.day());
-        let slot = self
-            .sums
-            .partition_point(|&sum| sum <= within)
-            .clamp(1, SLOTS)
-            - 1;
+        let slot = self.sums.partition_point(|&sum| sum <= within).clamp(1, SLOTS) - 1;
         let per_ms = (self.sums[slot + 1] - self.sums[slot]) / SLOT_MS as u128;
         let into = (within - self.sums[slot]) / per_ms.max(1);
-        i64::try_from(day)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(DAY_MS)
-            + slot as i64 * SLOT_MS
-            + into as i64
+        i64::try_from(day).unwrap_or(i64::MAX).saturating_mul(DAY_MS) + slot as i64 * SLOT_MS + into as i64
     }
 
     /// A from 1970 until `ms`; times before count as 1970.

@@ -43,21 +43,14 @@ pub enum GazetteerError {
 
 /// The file's cities as lines of the shipped table's form.
 pub(super) fn read(path: &Path) -> Result<String, GazetteerError> {
-    let unreadable = |source| GazetteerError::Read {
-        file: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| GazetteerError::Read { file: path.to_owned(), source };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > FILE_BYTES_MAX {
-        return Err(unreadable(std::io::Error::other(format!(
-            "{size} bytes, at most {FILE_BYTES_MAX} are taken"
-        ))));
+        return Err(unreadable(std::io::Error::other(format!("{size} bytes, at most {FILE_BYTES_MAX} are taken"))));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let tab = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
+    let tab = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
     lines(bytes, if tab { b'\t' } else { b',' }).map_err(|(line, problem)| GazetteerError::Line {
         file: path.to_owned(),
         line,
@@ -79,9 +72,7 @@ struct Columns {
 type Refusal = (u64, String);
 
 fn lines(bytes: &[u8], delimiter: u8) -> Result<String, Refusal> {
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .from_reader(bytes);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(bytes);
     let columns = columns(reader.headers().map_err(refusal)?).map_err(|problem| (1, problem))?;
     let mut lines = String::new();
     for record in reader.records() {
@@ -93,10 +84,7 @@ fn lines(bytes: &[u8], delimiter: u8) -> Result<String, Refusal> {
 }
 
 fn refusal(error: csv::Error) -> Refusal {
-    (
-        error.position().map_or(1, csv::Position::line),
-        error.to_string(),
-    )
+    (error.position().map_or(1, csv::Position::line), error.to_string())
 }
 
 fn columns(header: &StringRecord) -> Result<Columns, String> {
@@ -128,45 +116,31 @@ fn push_line(lines: &mut String, columns: &Columns, record: &StringRecord) -> Re
     let cell = |column: Option<usize>| column.and_then(|i| record.get(i)).unwrap_or("").trim();
     let name = cell(columns.name);
     if Folded::of(name).as_bytes().is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(format!(
-            "`name` must have 1 to {NAME_BYTES_MAX} bytes and a letter or digit"
-        ));
+        return Err(format!("`name` must have 1 to {NAME_BYTES_MAX} bytes and a letter or digit"));
     }
     let country = cell(columns.country);
     if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return Err(format!(
-            "`country` must be an ISO code of two letters, not `{country}`"
-        ));
+        return Err(format!("`country` must be an ISO code of two letters, not `{country}`"));
     }
     let population: u32 = match cell(columns.population) {
         "" => 0,
-        text => text
-            .parse()
-            .map_err(|_| format!("`population` must be a whole number, not `{text}`"))?,
+        text => text.parse().map_err(|_| format!("`population` must be a whole number, not `{text}`"))?,
     };
     let degrees = |column, name: &str, bound: f64| match cell(column) {
         "" => Ok(0.0),
         text => match text.parse::<f64>() {
             Ok(degrees) if degrees.abs() <= bound => Ok(degrees),
-            _ => Err(format!(
-                "`{name}` must be degrees from -{bound} to {bound}, not `{text}`"
-            )),
+            _ => Err(format!("`{name}` must be degrees from -{bound} to {bound}, not `{text}`")),
         },
     };
     let latitude = degrees(columns.latitude, "latitude", 90.0)?;
     let longitude = degrees(columns.longitude, "longitude", 180.0)?;
     let aliases = cell(columns.aliases);
-    if [name, aliases]
-        .iter()
-        .any(|text| text.contains(['\t', '\n', '\r']))
-    {
+    if [name, aliases].iter().any(|text| text.contains(['\t', '\n', '\r'])) {
         return Err("a name cannot hold a tab or a line break".to_owned());
     }
     let country = country.to_ascii_uppercase();
     // Writing to a string cannot fail.
-    writeln!(
-        lines,
-        "{name}\t{country}\t{population}\t{latitude:.2}\t{longitude:.2}\t{aliases}"
-    )
-    .map_err(|error| error.to_string())
+    writeln!(lines, "{name}\t{country}\t{population}\t{latitude:.2}\t{longitude:.2}\t{aliases}")
+        .map_err(|error| error.to_string())
 }

@@ -30,12 +30,7 @@ pub(crate) struct Folded {
 impl Folded {
     /// The folded form of `name`; empty where `name` holds no letter and no digit.
     pub(crate) fn of(name: &str) -> Self {
-        let mut folded = Self {
-            bytes: [0; FOLDED_BYTES_MAX],
-            len: 0,
-            space: false,
-            full: false,
-        };
+        let mut folded = Self { bytes: [0; FOLDED_BYTES_MAX], len: 0, space: false, full: false };
         if name.is_ascii() {
             for byte in name.bytes() {
                 match byte {
@@ -137,15 +132,7 @@ mod tests {
     #[test]
     fn spellings_of_one_name_coincide() {
         for (spellings, folded) in [
-            (
-                &[
-                    "São Paulo",
-                    "SAO PAULO",
-                    "sao-paulo",
-                    " Sa\u{303}o\u{a0}\tPaulo. ",
-                ][..],
-                "sao paulo",
-            ),
+            (&["São Paulo", "SAO PAULO", "sao-paulo", " Sa\u{303}o\u{a0}\tPaulo. "][..], "sao paulo"),
             (&["Xi'an", "Xi’an", "XIAN", "xiʼan"], "xian"),
             (&["Gießen", "GIESSEN", "Giessen"], "giessen"),
             (&["Łódź", "Lodz", "ŁÓDŹ"], "lodz"),

@@ -74,16 +74,10 @@ impl Index {
     /// The rows of the cities that bear the name with this hash, best first; empty for none.
     pub(super) fn rows(&self, hash: u64) -> &[u32] {
         let bucket = bucket(hash);
-        let (from, to) = (
-            self.buckets[bucket] as usize,
-            self.buckets[bucket + 1] as usize,
-        );
+        let (from, to) = (self.buckets[bucket] as usize, self.buckets[bucket + 1] as usize);
         let hashes = &self.hashes[from..to];
         let before = hashes.iter().take_while(|&&other| other < hash).count();
-        let equal = hashes[before..]
-            .iter()
-            .take_while(|&&other| other == hash)
-            .count();
+        let equal = hashes[before..].iter().take_while(|&&other| other == hash).count();
         &self.rows[from + before..from + before + equal]
     }
 

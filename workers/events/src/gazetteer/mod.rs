@@ -47,13 +47,11 @@ impl Country {
         if !code.iter().all(u8::is_ascii_alphabetic) {
             return None;
         }
-        Some(Self(
-            match &code.map(|letter| letter.to_ascii_uppercase()) {
-                b"UK" => *b"GB",
-                b"EL" => *b"GR",
-                code => *code,
-            },
-        ))
+        Some(Self(match &code.map(|letter| letter.to_ascii_uppercase()) {
+            b"UK" => *b"GB",
+            b"EL" => *b"GR",
+            code => *code,
+        }))
     }
 
     /// The code's two letters.
@@ -98,12 +96,8 @@ pub struct Coordinates {
 impl Coordinates {
     /// Degrees north and east; `None` for a place that is not on the globe.
     pub fn new(latitude: f64, longitude: f64) -> Option<Self> {
-        ((-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude)).then_some(
-            Self {
-                latitude,
-                longitude,
-            },
-        )
+        ((-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude))
+            .then_some(Self { latitude, longitude })
     }
 
     /// The square of the distance to a row's city, in degrees of a great circle; near enough to tell
@@ -166,17 +160,9 @@ impl Gazetteer {
 
         let mut entries = Vec::with_capacity(rows.len() * 5);
         for (number, row) in rows.iter().enumerate() {
-            let text = if number < shipped {
-                SHIPPED
-            } else {
-                extension.as_str()
-            };
+            let text = if number < shipped { SHIPPED } else { extension.as_str() };
             let mut claim = |name: &str, class: Class| {
-                let class = if number < shipped {
-                    class
-                } else {
-                    Class::Extension
-                };
+                let class = if number < shipped { class } else { Class::Extension };
                 entries.push(Entry {
                     hash: index::hash(Folded::of(name).as_bytes()),
                     class,
@@ -186,19 +172,11 @@ impl Gazetteer {
             };
             claim(row.name(text), Class::Own);
             for alias in row.aliases(text) {
-                claim(
-                    alias.name,
-                    if alias.own { Class::Own } else { Class::Alias },
-                );
+                claim(alias.name, if alias.own { Class::Own } else { Class::Alias });
             }
         }
         rows.shrink_to_fit();
-        Self {
-            extension,
-            rows,
-            shipped,
-            index: Index::new(entries),
-        }
+        Self { extension, rows, shipped, index: Index::new(entries) }
     }
 
     /// The city that `name` means; `None` where it holds no letter and no digit.
@@ -206,12 +184,7 @@ impl Gazetteer {
     /// A country that is not two letters counts as not given. With a country, only its cities are
     /// meant; where it has none of that name, the name stands for itself in that country. With
     /// coordinates, the nearest of the cities that are meant, if one is near.
-    pub fn resolve(
-        &self,
-        name: &str,
-        country: Option<&str>,
-        coordinates: Option<Coordinates>,
-    ) -> Option<CityRef> {
+    pub fn resolve(&self, name: &str, country: Option<&str>, coordinates: Option<Coordinates>) -> Option<CityRef> {
         let folded = Folded::of(name);
         if folded.as_bytes().is_empty() {
             return None;
@@ -235,15 +208,9 @@ impl Gazetteer {
         Some(match best {
             Some(number) => {
                 let row = &self.rows[number];
-                CityRef {
-                    name: CompactString::new(row.name(self.text(number))),
-                    country: Country(row.country),
-                }
+                CityRef { name: CompactString::new(row.name(self.text(number))), country: Country(row.country) }
             }
-            None => CityRef {
-                name: CompactString::new(folded.as_str()),
-                country: country.unwrap_or(Country::UNKNOWN),
-            },
+            None => CityRef { name: CompactString::new(folded.as_str()), country: country.unwrap_or(Country::UNKNOWN) },
         })
     }
 
@@ -266,26 +233,16 @@ impl Gazetteer {
     /// The other names of the `number`th of [`Self::cities`]; none for a number beyond them.
     pub fn aliases(&self, number: usize) -> impl Iterator<Item = &str> {
         let text = self.text(number);
-        self.rows
-            .get(number)
-            .into_iter()
-            .flat_map(|row| row.aliases(text))
-            .map(|alias| alias.name)
+        self.rows.get(number).into_iter().flat_map(|row| row.aliases(text)).map(|alias| alias.name)
     }
 
     /// The memory it holds beside the program's own text, in bytes.
     pub fn resident_bytes(&self) -> usize {
-        self.extension.capacity()
-            + self.rows.capacity() * size_of::<Row>()
-            + self.index.resident_bytes()
+        self.extension.capacity() + self.rows.capacity() * size_of::<Row>() + self.index.resident_bytes()
     }
 
     fn text(&self, number: usize) -> &str {
-        if number < self.shipped {
-            SHIPPED
-        } else {
-            &self.extension
-        }
+        if number < self.shipped { SHIPPED } else { &self.extension }
     }
 }
 
@@ -296,9 +253,7 @@ fn parse(text: &str, start: usize) -> Vec<Row> {
     let mut line = start;
     while line < text.len() {
         rows.extend(Row::parse(text, line));
-        line = text[line..]
-            .find('\n')
-            .map_or(text.len(), |end| line + end + 1);
+        line = text[line..].find('\n').map_or(text.len(), |end| line + end + 1);
     }
     rows
 }

@@ -38,41 +38,23 @@ impl Row {
         let longitude = hundredths(columns.next()?)?;
         columns.next()?;
         let start = u32::try_from(start).ok()?;
-        Some(Self {
-            start,
-            name_len,
-            country,
-            population,
-            latitude,
-            longitude,
-        })
+        Some(Self { start, name_len, country, population, latitude, longitude })
     }
 
     /// The city's name in `text`, of which the row was parsed.
     pub(super) fn name<'t>(&self, text: &'t str) -> &'t str {
         let start = self.start as usize;
-        text.get(start..start + usize::from(self.name_len))
-            .unwrap_or_default()
+        text.get(start..start + usize::from(self.name_len)).unwrap_or_default()
     }
 
     /// The city's other names in `text`, of which the row was parsed.
     pub(super) fn aliases<'t>(&self, text: &'t str) -> impl Iterator<Item = Alias<'t>> + use<'t> {
-        let line = text
-            .get(self.start as usize..)
-            .and_then(|rest| rest.lines().next());
-        let column = line
-            .and_then(|line| line.rsplit('\t').next())
-            .unwrap_or_default();
-        column
-            .split('|')
-            .filter(|alias| !alias.is_empty())
-            .map(|alias| match alias.strip_prefix('!') {
-                Some(name) => Alias { name, own: true },
-                None => Alias {
-                    name: alias,
-                    own: false,
-                },
-            })
+        let line = text.get(self.start as usize..).and_then(|rest| rest.lines().next());
+        let column = line.and_then(|line| line.rsplit('\t').next()).unwrap_or_default();
+        column.split('|').filter(|alias| !alias.is_empty()).map(|alias| match alias.strip_prefix('!') {
+            Some(name) => Alias { name, own: true },
+            None => Alias { name: alias, own: false },
+        })
     }
 }
 
@@ -88,7 +70,5 @@ pub(super) struct Alias<'t> {
 /// Degrees as hundredths; `None` beyond a circle.
 fn hundredths(degrees: &str) -> Option<i16> {
     let degrees: f64 = degrees.parse().ok()?;
-    (-180.0..=180.0)
-        .contains(&degrees)
-        .then(|| (degrees * 100.0).round() as i16)
+    (-180.0..=180.0).contains(&degrees).then(|| (degrees * 100.0).round() as i16)
 }

@@ -9,18 +9,9 @@ fn resolved(gazetteer: &Gazetteer, name: &str) -> String {
     hinted(gazetteer, name, None, None)
 }
 
-fn hinted(
-    gazetteer: &Gazetteer,
-    name: &str,
-    country: Option<&str>,
-    place: Option<(f64, f64)>,
-) -> String {
+fn hinted(gazetteer: &Gazetteer, name: &str, country: Option<&str>, place: Option<(f64, f64)>) -> String {
     let place = place.and_then(|(north, east)| Coordinates::new(north, east));
-    gazetteer
-        .resolve(name, country, place)
-        .map_or("none".to_owned(), |city| {
-            format!("{}, {}", city.name, city.country)
-        })
+    gazetteer.resolve(name, country, place).map_or("none".to_owned(), |city| format!("{}, {}", city.name, city.country))
 }
 
 #[test]
@@ -29,17 +20,10 @@ fn every_line_of_the_shipped_table_is_a_row() {
     assert_eq!(gazetteer.rows.len(), SHIPPED.lines().count() - 1);
     assert!(gazetteer.rows.len() > 30_000);
     let cities: Vec<_> = gazetteer.cities().collect();
-    assert!(
-        cities.is_sorted_by_key(|city| Reverse(city.population)),
-        "largest first"
-    );
+    assert!(cities.is_sorted_by_key(|city| Reverse(city.population)), "largest first");
     for (line, city) in SHIPPED.lines().skip(1).zip(&cities) {
         assert_eq!(line.split('\t').next(), Some(city.name));
-        assert_eq!(
-            Country::from_code(city.country.as_str()),
-            Some(city.country),
-            "{line}"
-        );
+        assert_eq!(Country::from_code(city.country.as_str()), Some(city.country), "{line}");
         assert!(!Folded::of(city.name).as_bytes().is_empty(), "{line}");
     }
 }
@@ -48,33 +32,11 @@ fn every_line_of_the_shipped_table_is_a_row() {
 fn other_names_and_spellings_mean_the_city() {
     let gazetteer = Gazetteer::shipped();
     for (spellings, city) in [
-        (
-            &[
-                "Lisbon",
-                "Lisboa",
-                "lisboa",
-                " LISBOA ",
-                "Lissabon",
-                "リスボン",
-            ][..],
-            "Lisbon, PT",
-        ),
-        (
-            &[
-                "München",
-                "Munich",
-                "munchen",
-                "Muenchen",
-                "Monaco di Baviera",
-            ],
-            "Munich, DE",
-        ),
+        (&["Lisbon", "Lisboa", "lisboa", " LISBOA ", "Lissabon", "リスボン"][..], "Lisbon, PT"),
+        (&["München", "Munich", "munchen", "Muenchen", "Monaco di Baviera"], "Munich, DE"),
         (&["Köln", "Cologne", "Koeln", "koln"], "Köln, DE"),
         (&["New York", "NYC", "new-york city"], "New York City, US"),
-        (
-            &["St. Petersburg", "Санкт-Петербург"],
-            "Saint Petersburg, RU",
-        ),
+        (&["St. Petersburg", "Санкт-Петербург"], "Saint Petersburg, RU"),
         (&["Xi'an", "xi’an"], "Xi’an, CN"),
         (&["東京", "Tokyo", "Tōkyō"], "Tokyo, JP"),
         (&["Warszawa", "Warsaw", "Varsovie"], "Warsaw, PL"),
@@ -93,27 +55,11 @@ fn other_names_and_spellings_mean_the_city() {
 fn hints_choose_among_cities_of_one_name() {
     let gazetteer = Gazetteer::shipped();
     assert_eq!(resolved(&gazetteer, "Victoria"), "Victoria, CA");
-    assert_eq!(
-        hinted(&gazetteer, "Victoria", Some("sc"), None),
-        "Victoria, SC"
-    );
-    assert_eq!(
-        hinted(&gazetteer, "Victoria", Some("Seychelles"), None),
-        "Victoria, CA"
-    );
-    assert_eq!(
-        hinted(&gazetteer, "victoria", None, Some((-4.6, 55.4))),
-        "Victoria, SC"
-    );
-    assert_eq!(
-        hinted(&gazetteer, "Victoria", None, Some((0.0, 0.0))),
-        "Victoria, CA",
-        "too far"
-    );
-    assert_eq!(
-        hinted(&gazetteer, "London", Some("CA"), Some((51.5, 0.0))),
-        "London, CA"
-    );
+    assert_eq!(hinted(&gazetteer, "Victoria", Some("sc"), None), "Victoria, SC");
+    assert_eq!(hinted(&gazetteer, "Victoria", Some("Seychelles"), None), "Victoria, CA");
+    assert_eq!(hinted(&gazetteer, "victoria", None, Some((-4.6, 55.4))), "Victoria, SC");
+    assert_eq!(hinted(&gazetteer, "Victoria", None, Some((0.0, 0.0))), "Victoria, CA", "too far");
+    assert_eq!(hinted(&gazetteer, "London", Some("CA"), Some((51.5, 0.0))), "London, CA");
     assert_eq!(hinted(&gazetteer, "London", Some("UK"), None), "London, GB");
     assert_eq!(hinted(&gazetteer, "Paris", Some("US"), None), "Paris, US");
     assert_eq!(Coordinates::new(90.1, 0.0), None);
@@ -131,14 +77,8 @@ fn near_is_measured_across_the_date_line() {
 #[test]
 fn unknown_names_stand_for_themselves() {
     let gazetteer = Gazetteer::shipped();
-    assert_eq!(
-        resolved(&gazetteer, "  Nova  Atlântida! "),
-        "nova atlantida, ZZ"
-    );
-    assert_eq!(
-        hinted(&gazetteer, "Nova Atlântida", Some("pt"), None),
-        "nova atlantida, PT"
-    );
+    assert_eq!(resolved(&gazetteer, "  Nova  Atlântida! "), "nova atlantida, ZZ");
+    assert_eq!(hinted(&gazetteer, "Nova Atlântida", Some("pt"), None), "nova atlantida, PT");
     assert_eq!(hinted(&gazetteer, "Lisbon", Some("JP"), None), "lisbon, JP");
     for nothing in ["", "  ", "?!", "\u{200b}"] {
         assert_eq!(resolved(&gazetteer, nothing), "none");
@@ -166,18 +106,13 @@ impl Oracle {
             let columns: Vec<&str> = line.split('\t').collect();
             let city = format!("{}, {}", columns[0], columns[1]);
             let population = Reverse(columns[2].parse::<u32>().unwrap());
-            let aliases = columns[5]
-                .split('|')
-                .map(|alias| match alias.strip_prefix('!') {
-                    Some(own) => (own, false),
-                    None => (alias, true),
-                });
+            let aliases = columns[5].split('|').map(|alias| match alias.strip_prefix('!') {
+                Some(own) => (own, false),
+                None => (alias, true),
+            });
             for (name, alias) in std::iter::once((columns[0], false)).chain(aliases) {
                 let key = Folded::of(name).as_str().to_owned();
-                claims
-                    .entry(key)
-                    .or_default()
-                    .push((alias, population, number, city.clone()));
+                claims.entry(key).or_default().push((alias, population, number, city.clone()));
             }
         }
         claims.values_mut().for_each(|claims| claims.sort());
@@ -193,15 +128,8 @@ fn every_name_of_the_table_means_what_the_definition_says() {
         assert_eq!(resolved(&gazetteer, name), claims[0].3, "{name}");
         let last = &claims[claims.len() - 1].3;
         let country = &last[last.len() - 2..];
-        let first = claims
-            .iter()
-            .find(|claim| claim.3.ends_with(country))
-            .unwrap();
-        assert_eq!(
-            hinted(&gazetteer, name, Some(country), None),
-            first.3,
-            "{name} {country}"
-        );
+        let first = claims.iter().find(|claim| claim.3.ends_with(country)).unwrap();
+        assert_eq!(hinted(&gazetteer, name, Some(country), None), first.3, "{name} {country}");
     }
 }
 
@@ -209,11 +137,7 @@ fn extended(name: &str, content: &str) -> Result<Gazetteer, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
-    Gazetteer::with_extension(&path).map_err(|error| {
-        error
-            .to_string()
-            .replace(&*folder.path().to_string_lossy(), "")
-    })
+    Gazetteer::with_extension(&path).map_err(|error| error.to_string().replace(&*folder.path().to_string_lossy(), ""))
 }
 
 #[test]
@@ -224,23 +148,11 @@ fn an_extension_adds_and_overrides() {
                Lisbon,PT,,Alfacinha\n";
     let gazetteer = extended("own.csv", csv).unwrap();
     assert_eq!(resolved(&gazetteer, "atlantide"), "Atlantis, GR");
-    assert_eq!(
-        resolved(&gazetteer, "Springfield"),
-        "Springfield, the real, US"
-    );
+    assert_eq!(resolved(&gazetteer, "Springfield"), "Springfield, the real, US");
     assert_eq!(resolved(&gazetteer, "Alfacinha"), "Lisbon, PT");
-    assert_eq!(
-        resolved(&gazetteer, "Porto"),
-        "Porto, PT",
-        "the shipped table stays"
-    );
+    assert_eq!(resolved(&gazetteer, "Porto"), "Porto, PT", "the shipped table stays");
     assert_eq!(gazetteer.cities().last().unwrap().name, "Lisbon");
-    assert_eq!(
-        gazetteer
-            .aliases(gazetteer.rows.len() - 1)
-            .collect::<Vec<_>>(),
-        ["Alfacinha"]
-    );
+    assert_eq!(gazetteer.aliases(gazetteer.rows.len() - 1).collect::<Vec<_>>(), ["Alfacinha"]);
 
     let tsv = "\u{feff}country\tname\tlatitude\tlongitude\nFR\tParis\t48.85\t2.35\r\n";
     let gazetteer = extended("own.tsv", tsv).unwrap();
@@ -250,36 +162,15 @@ fn an_extension_adds_and_overrides() {
 #[test]
 fn a_wrong_extension_is_refused_with_its_line() {
     for (content, said) in [
-        (
-            "name,country\nAtlantis,Greece\n",
-            "/own.csv, line 2: `country` must be",
-        ),
-        (
-            "name,country\nA,GR\n\"B\nC\",GR\n",
-            "/own.csv, line 3: a name cannot hold a tab",
-        ),
-        (
-            "name,country\n?!,GR\n",
-            "/own.csv, line 2: `name` must have",
-        ),
-        (
-            "name,country,latitude\nA,GR,91\n",
-            "/own.csv, line 2: `latitude` must be degrees",
-        ),
-        (
-            "name,country,population\nA,GR,many\n",
-            "/own.csv, line 2: `population` must be",
-        ),
-        (
-            "name,country,people\nA,GR,1\n",
-            "/own.csv, line 1: unknown column `people`",
-        ),
+        ("name,country\nAtlantis,Greece\n", "/own.csv, line 2: `country` must be"),
+        ("name,country\nA,GR\n\"B\nC\",GR\n", "/own.csv, line 3: a name cannot hold a tab"),
+        ("name,country\n?!,GR\n", "/own.csv, line 2: `name` must have"),
+        ("name,country,latitude\nA,GR,91\n", "/own.csv, line 2: `latitude` must be degrees"),
+        ("name,country,population\nA,GR,many\n", "/own.csv, line 2: `population` must be"),
+        ("name,country,people\nA,GR,1\n", "/own.csv, line 1: unknown column `people`"),
         ("name\nA\n", "/own.csv, line 1: the first line must name"),
         ("", "/own.csv, line 1: the first line must name"),
-        (
-            "name,country\nA,GR\nB,GR,7\n",
-            "/own.csv, line 3: CSV error",
-        ),
+        ("name,country\nA,GR\nB,GR,7\n", "/own.csv, line 3: CSV error"),
     ] {
         let error = extended("own.csv", content).unwrap_err();
         assert!(error.starts_with(said), "{content:?}: {error}");
