@@ -121,6 +121,8 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             self.open = None;
         }
         self.expire(store, hindsight, step, &mut cursor);
+        // What overlapping windows need of a pane stands in their running values already.
+        store.cool(self.overlap.through.unwrap_or(cursor.next));
         if cursor != before {
             save(step, store, &cursor);
         }
