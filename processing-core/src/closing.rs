@@ -19,6 +19,7 @@ use state::keys::pane::PaneKey;
 use crate::aggregate::Mergeable;
 use crate::changelog::{self, META};
 use crate::error::CoreError;
+use crate::hindsight::Hindsight;
 use crate::record::{DurationMs, EventTime};
 use crate::sliding::Sliding;
 use crate::step::Step;
@@ -78,21 +79,23 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
     }
 
     /// Emits what is due at `upto` and answers the time that the output has reached.
-    pub(crate) fn close<F>(
+    pub(crate) fn close<B, F>(
         &mut self,
         store: &mut WindowStore<K, A>,
+        hindsight: &mut B,
         step: &mut Step<'_>,
         upto: EventTime,
         emit: &mut F,
     ) -> EventTime
     where
-        F: FnMut(&mut Step<'_>, Window, K, A),
+        B: Hindsight<K, A>,
+        F: FnMut(&mut Step<'_>, &B, Window, K, A),
     {
         let Some(mut cursor) = self.cursor(store, step) else { return EventTime::MIN };
         let before = cursor.clone();
         let mut reached = EventTime(upto.0.saturating_sub(store.windows.grace().0));
         while step.failure.is_none() {
-            if self.open.is_none() && !self.open_next(store, step, &cursor, upto) {
+            if self.open.is_none() && !self.open_next(store, hindsight, step, &cursor, upto) {
                 break;
             }
             let Some(open) = &mut self.open else { break };
@@ -106,7 +109,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                     key.encode(&mut last);
                     cursor.after = Some(last);
                 }
-                emit(step, open.window, key, value);
+                emit(step, hindsight, open.window, key, value);
             }
             if open.rows.peek().is_some() {
                 step.unfinished = true;
@@ -117,7 +120,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             cursor.after = None;
             self.open = None;
         }
-        self.expire(store, step, &mut cursor);
+        self.expire(store, hindsight, step, &mut cursor);
         if cursor != before {
             save(step, store, &cursor);
         }
@@ -131,9 +134,10 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
     }
 
     /// Prepares the first window from the cursor on that holds a record, if it is due.
-    fn open_next(
+    fn open_next<B: Hindsight<K, A>>(
         &mut self,
         store: &mut WindowStore<K, A>,
+        hindsight: &mut B,
         step: &mut Step<'_>,
         cursor: &Cursor,
         upto: EventTime,
@@ -148,6 +152,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             return false;
         }
         let window = store.windows.starting(start);
+        hindsight.look(step, store, window);
         let mut rows = self.overlap.values(store, step, window);
         rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         if let Some(after) = &cursor.after
@@ -163,8 +168,14 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
     }
 
     /// Drops the panes that no window to come needs.
-    fn expire(&mut self, store: &mut WindowStore<K, A>, step: &mut Step<'_>, cursor: &mut Cursor) {
-        let before = cursor.next.saturating_sub(self.keep_ms);
+    fn expire<B: Hindsight<K, A>>(
+        &mut self,
+        store: &mut WindowStore<K, A>,
+        hindsight: &B,
+        step: &mut Step<'_>,
+        cursor: &mut Cursor,
+    ) {
+        let before = cursor.next.min(hindsight.needs_from()).saturating_sub(self.keep_ms);
         if before <= cursor.expired {
             return;
         }

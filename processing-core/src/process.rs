@@ -210,10 +210,11 @@ where
     }
 }
 
-/// Steps 2 and 3 joined: decodes a source's records and asks each for its event time.
+/// Steps 2 and 3 joined: decodes the records of its sources and asks each for its event time.
 #[derive(Clone)]
 pub struct Decoded<D, T> {
-    pub(crate) decoder: D,
+    /// One for each source, in their order.
+    pub(crate) decoders: Vec<D>,
     pub(crate) time: T,
 }
 
@@ -230,7 +231,8 @@ where
     where
         F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
     {
-        match self.decoder.decode(input.value) {
+        let Some(decoder) = self.decoders.get(input.source) else { return };
+        match decoder.decode(input.value) {
             Ok(event) => {
                 let time = (self.time)(&event);
                 if step.accept_event_time(time) {

@@ -147,7 +147,6 @@ impl Upstreams {
 /// The end of the upstream chain: folds records per key, pane and first accepting window for as long as
 /// the transaction lasts, and sends one partial aggregate for each. So a hot key costs one record per
 /// commit and not one per event.
-#[derive(Clone)]
 pub struct PreAggregate<K, S: Fold<E>, E> {
     store: &'static str,
     lane: Lane,
@@ -155,11 +154,16 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
     fold: S,
     /// Whose time the time records tell.
     sub_topology: u16,
-    tasks: u32,
     partials: FxHashMap<(i64, i64, K), S::State>,
     /// The last time that was sent downstream.
     sent: EventTime,
     reached: EventTime,
+}
+
+impl<K: StateKey, E, S: Fold<E>> Clone for PreAggregate<K, S, E> {
+    fn clone(&self) -> Self {
+        Self { fold: self.fold.clone(), partials: self.partials.clone(), ..*self }
+    }
 }
 
 impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
@@ -170,7 +174,6 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
             windows,
             fold,
             sub_topology,
-            tasks: 0,
             partials: FxHashMap::default(),
             sent: EventTime::MIN,
             reached: EventTime::MIN,
@@ -209,7 +212,7 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
 impl<K, E, S> Terminal<K, E> for PreAggregate<K, S, E>
 where
     K: StateKey,
-    E: Clone + Send + 'static,
+    E: 'static,
     S: Fold<E>,
 {
     fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, E>) {

@@ -12,6 +12,7 @@ use state::{ColumnId, StateKey};
 use crate::aggregate::{Fold, Mergeable};
 use crate::closing::Closer;
 use crate::error::CoreError;
+use crate::hindsight::Hindsight;
 use crate::process::{Head, Pipe, Raw, Sources, Timed};
 use crate::record::{DurationMs, EventTime};
 use crate::repartition::Partial;
@@ -214,20 +215,22 @@ impl<K: StateKey, A: Mergeable> Intake for Shuffled<K, A> {
 
 /// Folds records into windows and emits each window when it has closed.
 #[derive(Clone)]
-pub struct OnClose<I: Intake, U> {
+pub struct OnClose<I: Intake, U, B> {
     pub(crate) intake: I,
     pub(crate) panes: Panes<I::Key, I::State>,
     pub(crate) watch: U,
+    pub(crate) hindsight: B,
 }
 
-impl<I, U> Pipe for OnClose<I, U>
+impl<I, U, B> Pipe for OnClose<I, U, B>
 where
     I: Intake,
     U: Watch<I::Key, I::State>,
+    B: Hindsight<I::Key, I::State>,
 {
     type Head = I::Head;
     type Key = I::Key;
-    type Value = Closed<I::State>;
+    type Value = Closed<B::Out>;
 
     fn feed<F>(&mut self, step: &mut Step<'_>, input: <Self::Head as Head>::In<'_>, _: &mut F)
     where
@@ -241,10 +244,10 @@ where
         F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
     {
         let upto = self.intake.advance(step, time, &mut self.panes, &mut self.watch);
-        let Panes { store, closer } = &mut self.panes;
-        let watch = &mut self.watch;
-        let reached = closer.close(store, step, upto, &mut |step, window: Window, key, value| {
+        let Self { panes: Panes { store, closer }, watch, hindsight, .. } = self;
+        let reached = closer.close(store, hindsight, step, upto, &mut |step, hindsight, window, key, value| {
             watch.settle(step, window, &key, &value);
+            let value = hindsight.view(&key, value);
             // The last moment that belongs to the window: so a closed minute falls into its hour.
             let time = window.end.minus(DurationMs(1));
             emit(step, Timed { key, value: Closed { window, value }, time });
@@ -260,6 +263,7 @@ where
         self.intake.drain(step, &mut self.panes, &mut self.watch);
         self.watch.drain(step, &mut self.panes.store);
         self.panes.store.drain(step);
+        self.hindsight.drain(step);
     }
 
     fn abandon(&mut self) {
@@ -267,5 +271,6 @@ where
         self.panes.store.abandon();
         self.panes.closer.abandon();
         self.watch.abandon();
+        self.hindsight.abandon();
     }
 }

@@ -24,7 +24,7 @@ use crate::sink::{Discard, ToTopic};
 pub struct Untimed<D> {
     pub(crate) draft: Rc<RefCell<Draft>>,
     pub(crate) sub: usize,
-    pub(crate) decoder: D,
+    pub(crate) decoders: Vec<D>,
 }
 
 impl<D: Decoder> Untimed<D> {
@@ -34,7 +34,7 @@ impl<D: Decoder> Untimed<D> {
     where
         T: Fn(&D::Event) -> EventTime + Clone + Send + 'static,
     {
-        Stream { draft: self.draft, sub: self.sub, pipe: Decoded { decoder: self.decoder, time }, owed: () }
+        Stream { draft: self.draft, sub: self.sub, pipe: Decoded { decoders: self.decoders, time }, owed: () }
     }
 }
 

@@ -83,12 +83,21 @@ impl Topology {
 
     /// The records of a topic. Event time must be named before anything else is done with them.
     pub fn stream<D: Decoder>(&self, topic: Topic<D>) -> Untimed<D> {
+        self.streams([topic])
+    }
+
+    /// The records of several topics of one kind as one stream; which they are may be decided at run time.
+    /// Its time is the slowest one's.
+    pub fn streams<D: Decoder>(&self, topics: impl IntoIterator<Item = Topic<D>>) -> Untimed<D> {
+        let (sources, decoders) = topics
+            .into_iter()
+            .map(|topic| (Source::Input(Input { topic: topic.name }), topic.codec))
+            .unzip::<_, _, Vec<_>, Vec<_>>();
         let mut draft = self.draft.borrow_mut();
         let sub = draft.subs.len();
-        let source = Source::Input(Input { topic: topic.name.clone() });
-        draft.subs.push(SubDraft { sources: vec![source], ..SubDraft::default() });
+        draft.subs.push(SubDraft { sources, ..SubDraft::default() });
         drop(draft);
-        Untimed { draft: Rc::clone(&self.draft), sub, decoder: topic.codec }
+        Untimed { draft: Rc::clone(&self.draft), sub, decoders }
     }
 
     /// Checks the topology and freezes it.

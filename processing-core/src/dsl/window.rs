@@ -11,12 +11,14 @@ use state::{ColumnId, StateKey};
 
 use super::stream::{Conclude, Ended, Grouped, Stream, internal};
 use super::topology::{Draft, SubDraft, TopologyError};
-use crate::aggregate::{Aggregate, Fold, OfAggregate, fold_of};
+use crate::aggregate::{Aggregate, Fold, Mergeable, OfAggregate, fold_of};
+use crate::hindsight::{Frame, Frames, NoHindsight};
 use crate::plan::{Output, OutputKind, Source, StorePlan};
+use crate::previous::WithPrevious;
 use crate::process::{Fork, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
 use crate::repartition::PreAggregate;
-use crate::updates::{Unwatched, Updated, Updates};
+use crate::updates::{Unwatched, Updated, Updates, Watch};
 use crate::window::{Tumbling, Windowing, Windows};
 use crate::windowed::{Intake, Local, OnClose, Panes, Shuffled};
 
@@ -68,7 +70,6 @@ impl<P, O, W> Windowed<Grouped<P, O>, W>
 where
     P: Pipe<Key: StateKey>,
     P::Head: Conclude,
-    P::Value: Clone + Send,
 {
     /// Folds by an aggregate of one's own; `store` names its state and its topics.
     pub fn aggregate<A: Aggregate<P::Value>>(
@@ -124,8 +125,35 @@ where
 
 impl<I: Intake, O, W> Table<I, O, W> {
     /// Emits each window once, when it has closed: the last word.
-    pub fn on_close(self) -> Stream<OnClose<I, Unwatched>, O> {
-        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched };
+    pub fn on_close(self) -> Stream<OnClose<I, Unwatched, NoHindsight>, O> {
+        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched, hindsight: NoHindsight };
+        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+    }
+
+    /// Emits each window once, when it has closed, together with what lies before it: for each frame the
+    /// merged `project`ions of the key's panes in it. `store` names the history that this keeps. Only
+    /// aggregates that can take a value out again exactly can be looked back at.
+    pub fn on_close_with<H, C>(
+        self,
+        store: &'static str,
+        frames: &[Frame],
+        project: C,
+    ) -> Stream<OnClose<I, Unwatched, Frames<I::Key, H, C>>, O>
+    where
+        H: Mergeable,
+        C: Fn(&I::State) -> H + Clone + Send + 'static,
+    {
+        let remove = const {
+            match H::REMOVE {
+                Some(remove) => remove,
+                None => panic!("a frame needs an aggregate with an exact REMOVE: integers, fixed point, counts"),
+            }
+        };
+        let windows = self.panes.store.windows;
+        let longest = frames.iter().map(|frame| frame.start).max().unwrap_or_default();
+        let column = declare(&self.draft, self.sub, store, &windows, longest, std::any::type_name::<H>());
+        let hindsight = Frames::new(store, column, windows, frames.to_vec(), project, remove);
+        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched, hindsight };
         Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
     }
 }
@@ -140,7 +168,7 @@ impl<I: Intake, O> Table<I, O, Tumbling> {
         self,
         interval: DurationMs,
         side: impl FnOnce(UpdateStream<I>) -> S,
-    ) -> Stream<OnClose<I, Updates<I::Key, S>>, O>
+    ) -> Stream<OnClose<I, Updates<I::Key, S>, NoHindsight>, O>
     where
         S: Terminal<I::Key, Updated<I::State>>,
         Fork<I::Key, Updated<I::State>>: Conclude,
@@ -149,7 +177,27 @@ impl<I: Intake, O> Table<I, O, Tumbling> {
         let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, pipe: Inlet::new(), owed: () };
         let watch = Updates::new(side(inlet), interval);
         self.draft.borrow_mut().subs[self.sub].steps.push(")".to_owned());
-        let pipe = OnClose { intake: self.intake, panes: self.panes, watch };
+        let pipe = OnClose { intake: self.intake, panes: self.panes, watch, hindsight: NoHindsight };
+        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+    }
+}
+
+impl<I, U, O> Stream<OnClose<I, U, NoHindsight>, O>
+where
+    I: Intake,
+    U: Watch<I::Key, I::State>,
+{
+    /// Puts each closed window beside the one before it. A key that falls silent gets one empty window, so
+    /// that whoever shows the last one learns that it is over. `store` names what this keeps; `keep` is
+    /// for how long rows stay readable for queries.
+    pub fn with_previous(
+        self,
+        store: &'static str,
+        keep: DurationMs,
+    ) -> Stream<WithPrevious<OnClose<I, U, NoHindsight>, I::Key, I::State>, O> {
+        let windows = self.pipe.panes.store.windows;
+        let column = declare(&self.draft, self.sub, store, &windows, keep, std::any::type_name::<I::State>());
+        let pipe = WithPrevious::new(self.pipe, store, column, windows, keep);
         Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
     }
 }

@@ -1,1 +1,33 @@
-//! stub
+//! What applications publish and what the fleet makes of it: the contracts of the events, the
+//! gazetteer of cities that gives their places one name, and a seeded feed of them.
+//!
+//! Not here: what a worker computes from the events. Nothing here reads a clock or a network.
+//! Invariant: any bytes decode into a value of bounded size or into a [`Poison`], never into a panic.
+//!
+//! One file per contract ([`search_executed`] and its sisters): its wire fields with their
+//! spellings, and what they become. [`envelope`] is read in one place for all of them, by the
+//! object reader of [`mod@wire`]. To add a contract: its file, its schema in `schemas/`, its examples
+//! in `golden/`, and its line in the enum of what it decodes into ([`signal::SignalContract`]).
+
+pub mod envelope;
+pub mod feed;
+pub mod gazetteer;
+pub mod identity;
+pub mod place;
+pub mod poison;
+pub mod query;
+pub mod signal;
+pub mod text;
+pub mod timestamp;
+pub mod wire;
+
+pub mod chat_itinerary_saved;
+pub mod itinerary_saved;
+pub mod itinerary_updated;
+pub mod poi_favorited;
+pub mod poi_unfavorited;
+pub mod search_executed;
+
+pub use gazetteer::{CityRef, Gazetteer};
+pub use poison::{Poison, PoisonReason};
+pub use signal::{SearchSource, Signal, SignalContract, SignalKind};

@@ -1,0 +1,251 @@
+//! Each closed window beside the one before it.
+//!
+//! Not here: windows and their closing ([`crate::closing`]). Invariant: a key that falls silent gets
+//! exactly one empty window after its last one, when that window has closed.
+//!
+//! One row per key and window, time first; rows go when their successor has closed and `keep` is over.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use state::keys::meta::MetaKey;
+use state::keys::pane::PaneKey;
+use state::{ColumnId, KeyRange, StateKey};
+
+use crate::aggregate::Mergeable;
+use crate::changelog::{self, META};
+use crate::error::CoreError;
+use crate::process::{Head, Pipe, Timed};
+use crate::record::{DurationMs, EventTime};
+use crate::step::Step;
+use crate::window::{Window, Windows};
+use crate::windowed::Closed;
+
+/// A closed window and its predecessor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Successive<A> {
+    /// Which window.
+    pub window: Window,
+    /// Everything in it; the empty value where the key has fallen silent.
+    pub value: A,
+    /// The window one advance earlier, if it held anything.
+    pub previous: Option<A>,
+}
+
+/// Remembers the last window of each key.
+#[derive(Clone)]
+pub struct WithPrevious<P, K, A> {
+    pub(crate) up: P,
+    name: &'static str,
+    column: ColumnId,
+    windows: Windows,
+    keep: DurationMs,
+    held: Option<Held<K, A>>,
+}
+
+#[derive(Clone)]
+struct Held<K, A> {
+    /// The last window of each key that may still get a successor.
+    last: BTreeMap<K, (i64, A)>,
+    progress: Progress,
+}
+
+/// A row of the task's meta column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    /// Windows that end here or earlier have been followed up.
+    through: i64,
+    /// Rows of windows that start earlier are gone.
+    expired: i64,
+}
+
+impl<P, K: StateKey, A: Mergeable> WithPrevious<P, K, A> {
+    pub(crate) fn new(up: P, name: &'static str, column: ColumnId, windows: Windows, keep: DurationMs) -> Self {
+        Self { up, name, column, windows, keep, held: None }
+    }
+}
+
+/// The store's side of the operator, apart from the chain before it.
+struct Memory<'s, K, A> {
+    name: &'static str,
+    column: ColumnId,
+    windows: &'s Windows,
+    keep: DurationMs,
+    held: &'s mut Option<Held<K, A>>,
+}
+
+impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
+    fn held(&mut self, step: &mut Step<'_>) -> Option<&mut Held<K, A>> {
+        if self.held.is_none() {
+            *self.held = self.load(step);
+        }
+        self.held.as_mut()
+    }
+
+    fn load(&self, step: &mut Step<'_>) -> Option<Held<K, A>> {
+        let damaged = |error: String| CoreError::store_rebuild(format!("store {}: {error}", self.name));
+        let row = step.rows.get(META, &MetaKey::ClosingCursor(self.column).to_bytes());
+        let progress = match step.ok(row)? {
+            None => Progress { through: i64::MIN, expired: i64::MIN },
+            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| damaged(error.to_string())))?,
+        };
+        let mut last = BTreeMap::new();
+        let mut broken = None;
+        let scanned = step.rows.scan(self.column, KeyRange::ALL, &mut |key, value| {
+            let row = PaneKey::decode(key).map_err(|error| error.to_string()).and_then(|key| {
+                let group = K::decode(key.key).map_err(|error| error.to_string())?;
+                let value = state::codec::decode::<A>(value).map_err(|error| error.to_string())?;
+                Ok((key.pane, group, value))
+            });
+            match row {
+                Ok((start, key, value)) => {
+                    last.insert(key, (start, value));
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    broken = Some(damaged(error));
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        step.ok(scanned)?;
+        if let Some(error) = broken {
+            step.fail(error);
+            return None;
+        }
+        // Rows are kept for queries after their successor has been emitted.
+        last.retain(|_, (start, _)| self.end_of_next(*start) > progress.through);
+        Some(Held { last, progress })
+    }
+
+    fn end_of_next(&self, start: i64) -> i64 {
+        start.saturating_add(self.windows.advance().0).saturating_add(self.windows.size().0)
+    }
+
+    /// A window has closed with something in it.
+    fn follow(&mut self, step: &mut Step<'_>, key: &K, closed: Closed<A>) -> Option<Successive<A>> {
+        let advance = self.windows.advance().0;
+        let (name, column) = (self.name, self.column);
+        let held = self.held(step)?;
+        let start = closed.window.start.0;
+        let before = held.last.insert(key.clone(), (start, closed.value.clone()));
+        let previous = before.filter(|(last, _)| *last == start - advance).map(|(_, value)| value);
+        let (mut row, mut value) = (Vec::new(), Vec::new());
+        PaneKey::begin(&mut row, start, start);
+        key.encode(&mut row);
+        let encoded = state::codec::encode_into(&mut value, &closed.value);
+        step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {name}: {error}"))))?;
+        changelog::put(step, column, &row, &value);
+        Some(Successive { window: closed.window, value: closed.value, previous })
+    }
+
+    /// All windows that end at or before `reached` have been emitted: keys that were not among them have
+    /// fallen silent.
+    fn silence(&mut self, step: &mut Step<'_>, reached: i64) -> Vec<(K, Successive<A>)> {
+        let (advance, size, keep) = (self.windows.advance().0, self.windows.size().0, self.keep.0);
+        let windows = *self.windows;
+        let column = self.column;
+        let Some(held) = self.held(step) else { return Vec::new() };
+        if reached <= held.progress.through {
+            return Vec::new();
+        }
+        let mut silent = Vec::new();
+        held.last.retain(|key, (start, value)| {
+            let next = *start + advance;
+            let follows = next + size > reached;
+            if !follows {
+                let previous = Some(std::mem::take(value));
+                let window = windows.starting(next);
+                silent.push((key.clone(), Successive { window, value: A::default(), previous }));
+            }
+            follows
+        });
+        held.progress.through = reached;
+        let expired = reached.saturating_sub(size + advance + keep);
+        let expires = expired > held.progress.expired;
+        held.progress.expired = expired.max(held.progress.expired);
+        let progress = held.progress;
+        if expires && let Some(end) = PaneKey::before(expired).end {
+            changelog::expire(step, column, &end);
+        }
+        let mut value = Vec::new();
+        let encoded = state::codec::encode_into(&mut value, &progress);
+        if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
+            changelog::put(step, META, &MetaKey::ClosingCursor(column).to_bytes(), &value);
+        }
+        silent
+    }
+}
+
+impl<P, K, A> Pipe for WithPrevious<P, K, A>
+where
+    K: StateKey,
+    A: Mergeable,
+    P: Pipe<Key = K, Value = Closed<A>>,
+{
+    type Head = P::Head;
+    type Key = K;
+    type Value = Successive<A>;
+
+    fn feed<F>(&mut self, step: &mut Step<'_>, input: <Self::Head as Head>::In<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
+    {
+        let Self { up, name, column, windows, keep, held } = self;
+        let mut memory = Memory { name, column: *column, windows, keep: *keep, held };
+        up.feed(step, input, &mut |step, record| {
+            if let Some(value) = memory.follow(step, &record.key, record.value) {
+                emit(step, Timed { key: record.key, value, time: record.time });
+            }
+        });
+    }
+
+    fn advance<F>(&mut self, step: &mut Step<'_>, time: <Self::Head as Head>::Time<'_>, emit: &mut F) -> EventTime
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
+    {
+        let Self { up, name, column, windows, keep, held } = self;
+        let mut memory = Memory { name, column: *column, windows, keep: *keep, held };
+        let mut current = i64::MIN;
+        let reached = up.advance(step, time, &mut |step, record| {
+            // Windows come in the order of their ends: what is silent in one is known when the next
+            // begins, and goes out before it.
+            let start = record.value.window.start.0;
+            if start > current {
+                current = start;
+                let closed_before = record.value.window.end.0 - 1;
+                for (key, value) in memory.silence(step, closed_before) {
+                    let time = value.window.end.minus(DurationMs(1));
+                    emit(step, Timed { key, value, time });
+                }
+            }
+            if let Some(value) = memory.follow(step, &record.key, record.value) {
+                emit(step, Timed { key: record.key, value, time: record.time });
+            }
+        });
+        for (key, value) in memory.silence(step, reached.0) {
+            let time = value.window.end.minus(DurationMs(1));
+            emit(step, Timed { key, value, time });
+        }
+        reached
+    }
+
+    fn drain<F>(&mut self, step: &mut Step<'_>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
+    {
+        let Self { up, name, column, windows, keep, held } = self;
+        let mut memory = Memory { name, column: *column, windows, keep: *keep, held };
+        up.drain(step, &mut |step, record| {
+            if let Some(value) = memory.follow(step, &record.key, record.value) {
+                emit(step, Timed { key: record.key, value, time: record.time });
+            }
+        });
+    }
+
+    fn abandon(&mut self) {
+        self.up.abandon();
+        self.held = None;
+    }
+}

@@ -1,0 +1,198 @@
+//! What happens in one city within one minute.
+//!
+//! Not here: hours, scores, lists. Invariant: an event counts once however often it is delivered, so
+//! folding and merging are unions of sets and exact in any order.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use events::{SearchSource, Signal, SignalKind};
+use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Weights;
+
+/// A city's minute, by the identities of what happened in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CityMinute {
+    /// Searches by event.
+    searches: BTreeMap<u64, Search>,
+    /// Weighted signals by (user, type, item).
+    signals: BTreeMap<(u64, Kind, u64), ()>,
+}
+
+/// One search.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Search {
+    user: u64,
+    source: Source,
+    without_result: bool,
+    query: Option<CompactString>,
+}
+
+/// Where a search came from; a type of its own, because its encoding is state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Source {
+    Chat,
+    Manual,
+    Other,
+}
+
+/// What a weighted signal was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Kind {
+    Favourite,
+    Unfavourite,
+    ItinerarySaved,
+    ItineraryUpdated,
+    ChatItinerarySaved,
+}
+
+impl Aggregate<Signal> for CityMinute {
+    fn add(&mut self, signal: &Signal) {
+        let event = signal.event_id.get();
+        // An event without user or session is a user of its own.
+        let user = signal.user.map_or(event, |user| user.get());
+        let kind = match &signal.kind {
+            SignalKind::Search { source, results, query } => {
+                let source = match source {
+                    SearchSource::Chat => Source::Chat,
+                    SearchSource::Manual => Source::Manual,
+                    SearchSource::Other => Source::Other,
+                };
+                let search = Search { user, source, without_result: *results == Some(0), query: query.clone() };
+                put_search(&mut self.searches, event, search);
+                return;
+            }
+            SignalKind::Favourite => Kind::Favourite,
+            SignalKind::Unfavourite => Kind::Unfavourite,
+            SignalKind::ItinerarySaved => Kind::ItinerarySaved,
+            SignalKind::ItineraryUpdated => Kind::ItineraryUpdated,
+            SignalKind::ChatItinerarySaved => Kind::ChatItinerarySaved,
+        };
+        let item = signal.item.map_or(event, |item| item.get());
+        self.signals.insert((user, kind, item), ());
+    }
+}
+
+/// Two events with one id are one event; should they differ, the lesser stands, in any order.
+fn put_search(searches: &mut BTreeMap<u64, Search>, event: u64, search: Search) {
+    searches.entry(event).and_modify(|known| {
+        if search < *known {
+            known.clone_from(&search);
+        }
+    });
+    searches.entry(event).or_insert(search);
+}
+
+impl Mergeable for CityMinute {
+    const EXACTNESS: Exactness = Exactness::Exact;
+
+    fn merge(&mut self, other: &Self) {
+        for (event, search) in &other.searches {
+            put_search(&mut self.searches, *event, search.clone());
+        }
+        self.signals.extend(other.signals.iter().map(|(signal, ())| (*signal, ())));
+    }
+}
+
+/// A query and who asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QueryCount {
+    /// The query, normalised.
+    pub query: CompactString,
+    /// Distinct users.
+    pub users: u64,
+    /// Searches.
+    pub searches: u64,
+}
+
+/// How many searches came from where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct BySource {
+    /// From the chat.
+    pub chat: u64,
+    /// By hand.
+    pub manual: u64,
+    /// From elsewhere.
+    pub other: u64,
+}
+
+impl CityMinute {
+    /// Distinct (user, minute) searches and weighted signals; below 0 where more is taken back than done.
+    pub fn volume(&self, weights: &Weights) -> i64 {
+        let mut searchers: Vec<u64> = self.searches.values().map(|search| search.user).collect();
+        searchers.sort_unstable();
+        searchers.dedup();
+        let weight = |kind: &Kind| match kind {
+            Kind::Favourite => weights.favourite,
+            Kind::Unfavourite => weights.unfavourite,
+            Kind::ItinerarySaved => weights.itinerary_saved,
+            Kind::ItineraryUpdated => weights.itinerary_updated,
+            Kind::ChatItinerarySaved => weights.chat_itinerary_saved,
+        };
+        let signals: i64 = self.signals.keys().map(|(_, kind, _)| weight(kind)).sum();
+        weights.search * searchers.len() as i64 + signals
+    }
+
+    /// Everyone who did anything, each once, in order.
+    pub fn users(&self) -> Vec<u64> {
+        let searchers = self.searches.values().map(|search| search.user);
+        let mut users: Vec<u64> = searchers.chain(self.signals.keys().map(|(user, ..)| *user)).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    /// Searches.
+    pub fn searches(&self) -> u64 {
+        self.searches.len() as u64
+    }
+
+    /// Searches that found nothing.
+    pub fn without_result(&self) -> u64 {
+        self.searches.values().filter(|search| search.without_result).count() as u64
+    }
+
+    /// Weighted signals.
+    pub fn signals(&self) -> u64 {
+        self.signals.len() as u64
+    }
+
+    /// Searches by source.
+    pub fn by_source(&self) -> BySource {
+        let mut by = BySource::default();
+        for search in self.searches.values() {
+            match search.source {
+                Source::Chat => by.chat += 1,
+                Source::Manual => by.manual += 1,
+                Source::Other => by.other += 1,
+            }
+        }
+        by
+    }
+
+    /// The `k` queries that most users asked, of those that at least `users_min` users asked; ties by
+    /// the query.
+    pub fn top_queries(&self, k: usize, users_min: u64) -> Vec<QueryCount> {
+        let mut asked: Vec<(&CompactString, u64)> =
+            self.searches.values().filter_map(|search| Some((search.query.as_ref()?, search.user))).collect();
+        asked.sort_unstable();
+        let mut queries: Vec<QueryCount> = Vec::new();
+        let mut last_user = None;
+        for (query, user) in asked {
+            match queries.last_mut().filter(|last| last.query == *query) {
+                Some(last) => {
+                    last.searches += 1;
+                    last.users += u64::from(last_user != Some(user));
+                }
+                None => queries.push(QueryCount { query: query.clone(), users: 1, searches: 1 }),
+            }
+            last_user = Some(user);
+        }
+        queries.retain(|query| query.users >= users_min);
+        queries.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.query.cmp(&b.query)));
+        queries.truncate(k);
+        queries
+    }
+}

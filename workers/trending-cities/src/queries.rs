@@ -1,0 +1,116 @@
+//! What is searched for: the top queries of a scope and hour.
+//!
+//! Not here: a city's own queries ([`crate::activity`]). Invariant: a query is shown only when enough
+//! distinct users asked it, so that nobody's own words are published.
+
+use compact_str::CompactString;
+use processing_core::aggregate::{Aggregate, Distinct, Exactness, Mergeable, TopK};
+use serde::{Deserialize, Serialize};
+
+/// One search in one of its scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// `world` or a country.
+    pub scope: CompactString,
+    /// The query, normalised.
+    pub query: CompactString,
+    /// Who asked.
+    pub user: u64,
+    /// The event.
+    pub event: u64,
+    /// Nothing was found.
+    pub without_result: bool,
+}
+
+/// Who asked a query in an hour. Counts are exact up to some hundreds, then within 1.6 %.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Askers {
+    /// Distinct users.
+    pub users: Distinct,
+    /// Distinct events.
+    pub searches: Distinct,
+    /// Distinct users who found nothing.
+    pub users_without_result: Distinct,
+}
+
+impl Aggregate<Asked> for Askers {
+    fn add(&mut self, asked: &Asked) {
+        self.users.add_hash(asked.user);
+        self.searches.add_hash(asked.event);
+        if asked.without_result {
+            self.users_without_result.add_hash(asked.user);
+        }
+    }
+}
+
+impl Mergeable for Askers {
+    const EXACTNESS: Exactness = Exactness::Exact;
+
+    fn merge(&mut self, other: &Self) {
+        self.users.merge(&other.users);
+        self.searches.merge(&other.searches);
+        self.users_without_result.merge(&other.users_without_result);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.users.heap_bytes() + self.searches.heap_bytes() + self.users_without_result.heap_bytes()
+    }
+}
+
+/// A query's hour in one scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryHour {
+    /// `world` or a country.
+    pub scope: CompactString,
+    /// The query.
+    pub query: CompactString,
+    /// Distinct users.
+    pub users: u64,
+    /// Distinct searches.
+    pub searches: u64,
+    /// Distinct users who found nothing.
+    pub users_without_result: u64,
+    /// From how many users on it is shown.
+    pub users_min: u64,
+    /// How long the lists are.
+    pub list_length: u32,
+}
+
+/// A line of a list; its order is that of ties.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct QueryLine {
+    /// The query.
+    pub query: CompactString,
+    /// Distinct searches.
+    pub searches: u64,
+}
+
+/// The top queries of a scope's hour, by distinct users.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopQueries {
+    /// All queries.
+    pub asked: TopK<u64, QueryLine>,
+    /// Those that found nothing, by the users who found nothing.
+    pub without_result: TopK<u64, QueryLine>,
+}
+
+impl Aggregate<QueryHour> for TopQueries {
+    fn add(&mut self, hour: &QueryHour) {
+        let line = QueryLine { query: hour.query.clone(), searches: hour.searches };
+        if hour.users_without_result >= hour.users_min {
+            self.without_result.add(hour.list_length, hour.users_without_result, line.clone());
+        }
+        if hour.users >= hour.users_min {
+            self.asked.add(hour.list_length, hour.users, line);
+        }
+    }
+}
+
+impl Mergeable for TopQueries {
+    const EXACTNESS: Exactness = Exactness::Exact;
+
+    fn merge(&mut self, other: &Self) {
+        self.asked.merge(&other.asked);
+        self.without_result.merge(&other.without_result);
+    }
+}

@@ -1,0 +1,147 @@
+//! trending-cities, written down.
+//!
+//! Not here: what a minute, a window and a list hold. Invariant: this page says what the worker does,
+//! in the order in which a record meets it.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use events::{Gazetteer, Signal, SignalContract, SignalKind};
+use processing_core::decode::{Decoder, Json, Poison};
+use processing_core::prelude::*;
+
+use crate::activity::CityMinute;
+use crate::city::City;
+use crate::lists::{Candidate, Lists, WORLD};
+use crate::queries::{Asked, Askers, QueryHour, TopQueries};
+use crate::results::{CityActivity, QUERY_WINDOW, SearchesTop, Trending};
+use crate::score::{CityWindow, DAY, Judgement, MinuteVolume, frames};
+use crate::settings::TrendingSettings;
+
+/// The whole worker.
+pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, TopologyError> {
+    let app = Topology::named(settings.application_id.clone());
+    let with = || Arc::new(settings.clone());
+    let minutes = Tumbling::minutes(1).grace(settings.grace);
+    let lists_offset = DurationMs(settings.window.0.rem_euclid(settings.advance.0.max(1)));
+
+    app.streams(settings.inputs.iter().map(|(contract, topic)| {
+        Topic::with(topic, SignalDecoder { contract: *contract, cities: Arc::clone(cities) })
+    }))
+    .event_time(|signal: &Signal| signal.time)
+    .filter(|signal| signal.city.is_some())
+    .tee(|signals| {
+        let (limits, names) = (with(), with());
+        signals
+            .flat_map(asked)
+            .key_by(|asked| (asked.scope.clone(), asked.query.clone()))
+            .window(Tumbling::new(QUERY_WINDOW).grace(settings.grace))
+            .aggregate::<Askers>("query-hour")
+            .on_close()
+            .map_keyed(move |key, hour| query_hour(&limits, key, &hour))
+            .key_by(|hour| hour.scope.clone())
+            .window(Tumbling::new(QUERY_WINDOW))
+            .aggregate::<TopQueries>("top-queries")
+            .on_close()
+            .map_keyed(move |scope, hour| SearchesTop::of(&names, scope, &hour))
+            .to(Topic::with("searches.top.v1", Json::<SearchesTop>::new()))
+    })
+    .key_by(|signal| signal.city.as_ref().map_or_else(City::unknown, City::from))
+    .window(minutes)
+    .keep(DAY)
+    .aggregate::<CityMinute>("city-minute")
+    .on_close()
+    .tee(|minutes| {
+        let names = with();
+        minutes
+            .map_keyed(move |city, minute| CityActivity::of(&names, city, &minute))
+            .to(Topic::with("city.activity.1m.v1", Json::<CityActivity>::new()))
+    })
+    .map({
+        let weights = settings.weights;
+        move |minute| MinuteVolume::of(&minute.value, &weights)
+    })
+    .window(Hopping::new(settings.window, settings.advance))
+    .aggregate::<CityWindow>("city-window")
+    .on_close_with("city-history", &frames(settings), |window| window.volume)
+    .map_keyed({
+        let rules = with();
+        move |city, closed| {
+            let (window, earlier) = closed.value;
+            let judgement = Judgement::of(&window, &earlier, &rules);
+            let trends = judgement.trends(&rules);
+            Candidate { scope: WORLD.into(), city: city.clone(), judgement, trends, list_length: rules.list_length }
+        }
+    })
+    .flat_map(|candidate| {
+        let country = Candidate { scope: candidate.city.country.clone(), ..candidate.clone() };
+        [candidate, country]
+    })
+    .key_by(|candidate| candidate.scope.clone())
+    .window(Tumbling::new(settings.advance).offset(lists_offset))
+    .aggregate::<Lists>("lists")
+    .on_update(DurationMs::seconds(1), |updates| {
+        let names = with();
+        updates.map_keyed(move |scope, lists| Trending::current(&names, scope, &lists)).to(Topic::with(
+            "trending.cities.current.v1",
+            Json::<Trending>::new(),
+        )
+        .compacted())
+    })
+    .with_previous("trending", DAY)
+    .map_keyed({
+        let names = with();
+        move |scope, lists| Trending::closed(&names, scope, &lists)
+    })
+    .to(Topic::with("trending.cities.v1", Json::<Trending>::new()));
+
+    app.build()
+}
+
+/// A search with a query, in the world and in its country.
+fn asked(signal: Signal) -> impl Iterator<Item = Asked> {
+    let event = signal.event_id.get();
+    let user = signal.user.map_or(event, |user| user.get());
+    let country = signal.city.as_ref().map(|city| CompactString::from(city.country.as_str()));
+    let (query, without_result) = match signal.kind {
+        SignalKind::Search { query, results, .. } => (query, results == Some(0)),
+        _ => (None, false),
+    };
+    let scopes = [Some(CompactString::from(WORLD)), country].into_iter().flatten();
+    query
+        .into_iter()
+        .flat_map(move |query| scopes.clone().map(move |scope| (scope, query.clone())))
+        .map(move |(scope, query)| Asked { scope, query, user, event, without_result })
+}
+
+fn query_hour(
+    settings: &TrendingSettings,
+    (scope, query): &(CompactString, CompactString),
+    hour: &processing_core::windowed::Closed<Askers>,
+) -> QueryHour {
+    QueryHour {
+        scope: scope.clone(),
+        query: query.clone(),
+        users: hour.value.users.count(),
+        searches: hour.value.searches.count(),
+        users_without_result: hour.value.users_without_result.count(),
+        users_min: settings.query_users_min,
+        list_length: settings.list_length,
+    }
+}
+
+/// Reads one contract's events.
+#[derive(Clone)]
+struct SignalDecoder {
+    contract: SignalContract,
+    cities: Arc<Gazetteer>,
+}
+
+impl Decoder for SignalDecoder {
+    type Event = Signal;
+
+    fn decode(&self, value: Option<&[u8]>) -> Result<Signal, Poison> {
+        let read = self.contract.decode(value, &self.cities);
+        read.map_err(|poison| Poison::new(poison.reason.as_str(), poison.detail))
+    }
+}
