@@ -19,7 +19,6 @@ use state::{ColumnId, StateKey};
 use crate::aggregate::Mergeable;
 use crate::changelog;
 use crate::error::CoreError;
-use crate::limits;
 use crate::step::Step;
 use crate::window::Windows;
 
@@ -179,7 +178,7 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             }
             rows.dirty = 0;
         }
-        self.evict();
+        self.evict(step.terms.bounds.cached_rows);
     }
 
     /// No window to come will ask for panes that start before `before`, except for what came late.
@@ -188,9 +187,9 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
     }
 
     /// Keeps memory within its bound: closed panes go, then the oldest ones; all are staged now.
-    fn evict(&mut self) {
+    fn evict(&mut self, rows_max: usize) {
         self.forget(self.cooled);
-        while self.row_count > limits::CACHED_ROWS_MAX && self.panes.len() > 1 {
+        while self.row_count > rows_max && self.panes.len() > 1 {
             if let Some((_, rows)) = self.panes.pop_first() {
                 self.row_count -= rows.rows.len();
             }
