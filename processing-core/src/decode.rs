@@ -27,6 +27,12 @@ impl Poison {
 /// Reads events of one kind from record values.
 ///
 /// Implementations borrow from the bytes while they read; what they return is owned and small.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not read events",
+    label = "a topic that can be written and not read",
+    note = "an event must implement `serde::Deserialize` for every lifetime; one that borrows from its bytes is read by \
+            `Topic::json_view`"
+)]
 pub trait Decoder: Clone + Send + 'static {
     /// What is read.
     type Event: 'static;
@@ -35,6 +41,12 @@ pub trait Decoder: Clone + Send + 'static {
 }
 
 /// Writes results of one kind as record values.
+#[diagnostic::on_unimplemented(
+    message = "a stream of `{V}` cannot be sent to a topic of `{Self}`",
+    label = "a topic of another kind",
+    note = "`map` the stream to what the topic holds, or name the topic as `Topic::json(..)`, which takes what the \
+            stream gives"
+)]
 pub trait Encoder<V>: Clone + Send + 'static {
     /// Appends the value's bytes.
     fn encode(&self, value: &V, into: &mut Vec<u8>) -> Result<(), Poison>;

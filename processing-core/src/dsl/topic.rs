@@ -52,9 +52,10 @@ impl<C> Topic<C> {
         self
     }
 
-    pub(crate) fn settings(&self, partitions: u32) -> TopicSettings {
+    /// 0 partitions stand for as many as the sub-topology has tasks.
+    pub(crate) fn settings(&self) -> TopicSettings {
         TopicSettings {
-            partitions: self.partitions.unwrap_or(partitions).max(1),
+            partitions: self.partitions.unwrap_or(0),
             cleanup: self.cleanup,
             retention_ms: self.retention.map(|retention| retention.0.unsigned_abs()),
             log_append_time: false,

@@ -9,16 +9,18 @@ use std::rc::Rc;
 
 use state::{ColumnId, StateKey};
 
+use super::draft::Draft;
 use super::stream::{Conclude, Ended, Grouped, Stream, internal};
-use super::topology::{Draft, SubDraft, TopologyError};
+use super::topology::TopologyError;
 use crate::aggregate::{Aggregate, Fold, OfAggregate, fold_of};
-use crate::plan::{Output, OutputKind, Source, StorePlan};
-use crate::process::{Fork, Inlet, Pipe, Terminal};
+use crate::plan::{Output, OutputKind, Source, StepKind, StorePlan};
+use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
 use crate::repartition::PreAggregate;
-use crate::updates::{Unwatched, Updated, Updates};
-use crate::window::{Tumbling, Windowing, Windows};
+use crate::updates::{Unwatched, Updated, Updates, Watch};
+use crate::window::{SideBySide, Windowing, Windows};
 use crate::windowed::{Intake, Local, OnClose, Panes, Shuffled};
+use crate::word::{Finality, PresentWord, Settled};
 
 /// A keyed stream with windows laid over it. `S` is the stream, `W` the kind of windows.
 #[must_use = "a windowed stream does nothing until it is aggregated"]
@@ -34,23 +36,32 @@ pub struct Windowed<S, W> {
 pub struct Table<I: Intake, O, W> {
     draft: Rc<RefCell<Draft>>,
     sub: usize,
+    at: usize,
     intake: I,
     panes: Panes<I::Key, I::State>,
     owed: O,
     kind: PhantomData<W>,
 }
 
-impl<P: Pipe<Key: StateKey>, O> Grouped<P, O> {
+impl<P: Pipe, O> Grouped<P, O> {
     /// Lays windows over the stream.
-    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W> {
+    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W>
+    where
+        P::Key: StateKey,
+        <P::Head as Head>::Word: Settled,
+    {
         Windowed { windows: checked(&self.0.draft, &windows), stream: self, keep: DurationMs(0), kind: PhantomData }
     }
 }
 
-impl<P: Pipe<Key: StateKey>, O> Stream<P, O> {
+impl<P: Pipe, O> Stream<P, O> {
     /// Lays windows over a stream that is partitioned by its key: the output of another window, or a topic
     /// that is already keyed.
-    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W> {
+    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W>
+    where
+        P::Key: StateKey,
+        <P::Head as Head>::Word: Settled,
+    {
         Windowed { windows: checked(&self.draft, &windows), stream: self, keep: DurationMs(0), kind: PhantomData }
     }
 }
@@ -86,20 +97,20 @@ where
     ) -> Table<Shuffled<P::Key, S::State>, Ended<P, PreAggregate<P::Key, S, P::Value>, O>, W> {
         let Self { stream: Grouped(stream), windows, keep, .. } = self;
         let draft = Rc::clone(&stream.draft);
-        let (upstream, sub, output) = {
+        let upstream = stream.sub as u16;
+        let (sub, source, output) = {
             let mut draft = draft.borrow_mut();
             let topic = internal(&draft.name, store, "repartition");
-            let output = draft.outputs.len();
-            draft.outputs.push((stream.sub, Output { topic: topic.clone(), kind: OutputKind::Repartition }));
-            draft.subs[stream.sub].steps.push(format!("pre-aggregate to {topic}"));
-            let sub = draft.subs.len();
-            draft.subs.push(SubDraft { sources: vec![Source::Repartition { topic }], ..SubDraft::default() });
-            (stream.sub as u16, sub, output)
+            let before = draft.step(stream.sub, StepKind::PreAggregate(store), &[stream.at]);
+            let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
+            let output = draft.output(stream.sub, output, before);
+            let (sub, source) = draft.begin(Source::Repartition { topic });
+            (sub, source, output)
         };
-        let column = declare(&draft, sub, store, &windows, keep, std::any::type_name::<S::State>());
+        let (column, at) = declare::<S::State>(&draft, (sub, source), store, &windows, keep);
         let owed = stream.conclude(PreAggregate::new(store, output, windows, fold, upstream));
         let panes = Panes::new(store, column, windows, keep.0);
-        Table { draft, sub, intake: Shuffled::new(), panes, owed, kind: PhantomData }
+        Table { draft, sub, at, intake: Shuffled::new(), panes, owed, kind: PhantomData }
     }
 }
 
@@ -115,25 +126,19 @@ where
     /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
     pub fn fold<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> Table<Local<P, S>, O, W> {
         let Self { stream, windows, keep, .. } = self;
-        let column = declare(&stream.draft, stream.sub, store, &windows, keep, std::any::type_name::<S::State>());
+        let (column, at) = declare::<S::State>(&stream.draft, (stream.sub, stream.at), store, &windows, keep);
         let panes = Panes::new(store, column, windows, keep.0);
-        let Stream { draft, sub, pipe, owed } = stream;
-        Table { draft, sub, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
+        let Stream { draft, sub, pipe, owed, .. } = stream;
+        Table { draft, sub, at, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
     }
 }
 
 impl<I: Intake, O, W> Table<I, O, W> {
     /// Emits each window once, when it has closed: the last word.
     pub fn on_close(self) -> Stream<OnClose<I, Unwatched>, O> {
-        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched };
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+        self.emit(Unwatched)
     }
-}
 
-/// A side chain of updates: where it begins.
-pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>>, ()>;
-
-impl<I: Intake, O> Table<I, O, Tumbling> {
     /// Shows the present word on each window that has changed to a side chain, at each commit and at most
     /// once per key and `interval`; and emits each window once when it has closed.
     pub fn on_update<S>(
@@ -142,34 +147,39 @@ impl<I: Intake, O> Table<I, O, Tumbling> {
         side: impl FnOnce(UpdateStream<I>) -> S,
     ) -> Stream<OnClose<I, Updates<I::Key, S>>, O>
     where
+        W: SideBySide,
         S: Terminal<I::Key, Updated<I::State>>,
-        Fork<I::Key, Updated<I::State>>: Conclude,
     {
-        self.draft.borrow_mut().subs[self.sub].steps.push("on-update (".to_owned());
-        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, pipe: Inlet::new(), owed: () };
-        let watch = Updates::new(side(inlet), interval);
-        self.draft.borrow_mut().subs[self.sub].steps.push(")".to_owned());
+        let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator("on-update"), &[self.at]);
+        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, at, pipe: Inlet::new(), owed: () };
+        self.emit(Updates::new(side(inlet), interval))
+    }
+
+    fn emit<U: Watch<I::Key, I::State>>(self, watch: U) -> Stream<OnClose<I, U>, O> {
+        let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator("on-close"), &[self.at]);
         let pipe = OnClose { intake: self.intake, panes: self.panes, watch };
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+        Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }
 }
 
-/// Gives a store its column and writes it into the plan.
-fn declare(
+/// A side chain of updates: where it begins.
+pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>, PresentWord>, ()>;
+
+/// Gives a store its column and writes it and its step into the draft.
+fn declare<A>(
     draft: &Rc<RefCell<Draft>>,
-    sub: usize,
+    (sub, at): (usize, usize),
     name: &'static str,
     windows: &Windows,
     keep: DurationMs,
-    holds: &str,
-) -> ColumnId {
+) -> (ColumnId, usize) {
     let mut draft = draft.borrow_mut();
     // Column 0 is the task's own. A number past the last possible one is refused by `build`.
     let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
-    let store = StorePlan { name, column, windows: *windows, keep, holds: holds.to_owned() };
-    draft.stores.push((sub, store));
-    draft.subs[sub].steps.push(format!("window {windows} store {name}"));
-    column
+    let holds = std::any::type_name::<A>().to_owned();
+    draft.stores.push((sub, StorePlan { name, column, windows: *windows, keep, holds }));
+    let at = draft.step(sub, StepKind::Window(name), &[at]);
+    (column, at)
 }
 
 /// The windows, or any windows and an error that `build` will answer.
