@@ -37,6 +37,7 @@ pub mod log;
 pub mod metrics;
 mod placement;
 pub mod plan;
+pub mod prelude;
 pub mod record;
 pub mod repartition;
 pub mod restore;
@@ -45,6 +46,8 @@ pub mod sliding;
 mod state_view;
 pub mod step;
 pub mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod time_log;
 pub mod updates;
 pub mod window;
