@@ -138,10 +138,11 @@ impl<B: Base> Task<B> {
         if !was_moved && self.out.is_empty() {
             return Ok(false);
         }
-        self.step(now, |step, chain, sources| {
+        (self.unfinished, self.waiting) = self.step(now, |step, chain, sources| {
             let times: Vec<EventTime> = sources.iter().map(SourcePartition::reached).collect();
             chain.advance(step, &times);
             chain.drain(step);
+            (step.unfinished, step.waiting)
         })?;
         self.record = self.next_record();
         let record = self.record.clone();
@@ -254,8 +255,6 @@ impl<B: Base> Task<B> {
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
         self.full = step.is_full();
-        self.unfinished = step.unfinished;
-        self.waiting = step.waiting;
         match step.failure {
             Some(failure) => Err(failure),
             None => Ok(answer),
