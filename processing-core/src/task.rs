@@ -269,3 +269,6 @@ pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<
         .map(Some)
         .map_err(|error| CoreError::store_refused(format!("the commit record cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod allocations;
