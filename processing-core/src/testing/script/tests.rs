@@ -77,7 +77,7 @@ fn a_script_holds_through_every_crash_and_rebalance() {
 fn an_output_that_no_line_expects_is_found() {
     let without = HOLDS.replace("    has  cities  porto  {\"trips\": 1}\n", "");
     let failure = try_check(cities, &without).unwrap_err();
-    assert_eq!((failure.line, failure.run), (27, Run::AsWritten), "{failure}");
+    assert_eq!((failure.line, failure.run), (24, Run::AsWritten), "{failure}");
     assert!(failure.message.contains("found in cities/0: porto {\"start\":1767261900000"), "{failure}");
 }
 
