@@ -130,6 +130,11 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         reached
     }
 
+    /// Windows that start earlier have been emitted.
+    pub(crate) fn open_from(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> i64 {
+        self.cursor(store, step).map_or(i64::MIN, |cursor| cursor.next)
+    }
+
     /// Forgets everything that the store does not back.
     pub(crate) fn abandon(&mut self) {
         *self = Self::new(self.keep_ms);

@@ -217,6 +217,7 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
     reached: EventTime,
 }
 
+/// By hand: a derived one would ask events to be `Clone`, and none is held.
 impl<K: StateKey, E, S: Fold<E>> Clone for PreAggregate<K, S, E> {
     fn clone(&self) -> Self {
         Self { fold: self.fold.clone(), partials: self.partials.clone(), ..*self }
