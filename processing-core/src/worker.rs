@@ -7,6 +7,8 @@
 //! [`Worker::step`] does a bounded piece of work and never waits, so that a simulator can drive many
 //! workers in one thread.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ use crate::source::{Raises, SourcePartition, SourceTime};
 use crate::step::Terms;
 use crate::task::{Task, TaskId, TaskParts, read_record};
 use crate::time_log::TimeLog;
+
+pub use answers::{Place, Scan};
 
 /// Where the base stores of tasks are kept.
 pub trait StateHome: Send {
@@ -468,7 +472,11 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             if unstable {
                 continue;
             }
-            let base = self.home.open(id, &contents(&self.layout, id))?;
+            let base = match self.home.open(id, &contents(&self.layout, id)) {
+                // Its last owner in this process has not closed it yet.
+                Err(CoreError::Log(LogError::Retry(_))) => continue,
+                opened => opened?,
+            };
             let changelogs = changelogs(&self.layout, id);
             let columns: Vec<ColumnId> = changelogs.iter().map(|(column, _)| *column).collect();
             let store = TaskStore::new(base, columns, TaskStoreLimits::default());
