@@ -89,6 +89,13 @@ impl<B: Base> RestoreJob<B> {
         }
     }
 
+    /// Changelog records yet to be read, as far as is known: those of the column under way.
+    pub(crate) fn remaining(&self) -> u64 {
+        let column = self.columns.last();
+        let ends = column.and_then(|column| Some((column.until?, column.next?)));
+        ends.map_or(0, |(until, next)| until.0.saturating_sub(next.0))
+    }
+
     /// Reads and applies one batch.
     pub(crate) fn step(mut self) -> Result<Restoring<B>, CoreError> {
         let Some(column) = self.columns.last_mut() else { return self.read_time_log() };
