@@ -147,7 +147,6 @@ impl Upstreams {
 /// The end of the upstream chain: folds records per key, pane and first accepting window for as long as
 /// the transaction lasts, and sends one partial aggregate for each. So a hot key costs one record per
 /// commit and not one per event.
-#[derive(Clone)]
 pub struct PreAggregate<K, S: Fold<E>, E> {
     store: &'static str,
     lane: Lane,
@@ -159,6 +158,12 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
     /// The last time that was sent downstream.
     sent: EventTime,
     reached: EventTime,
+}
+
+impl<K: StateKey, E, S: Fold<E>> Clone for PreAggregate<K, S, E> {
+    fn clone(&self) -> Self {
+        Self { fold: self.fold.clone(), partials: self.partials.clone(), ..*self }
+    }
 }
 
 impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
@@ -207,7 +212,7 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
 impl<K, E, S> Terminal<K, E> for PreAggregate<K, S, E>
 where
     K: StateKey,
-    E: Clone + Send + 'static,
+    E: 'static,
     S: Fold<E>,
 {
     fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, E>) {

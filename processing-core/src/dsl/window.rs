@@ -70,7 +70,6 @@ impl<P, O, W> Windowed<Grouped<P, O>, W>
 where
     P: Pipe<Key: StateKey>,
     P::Head: Conclude,
-    P::Value: Clone + Send,
 {
     /// Folds by an aggregate of one's own; `store` names its state and its topics.
     pub fn aggregate<A: Aggregate<P::Value>>(

@@ -1,0 +1,240 @@
+//! The cases: one topology each, run by one worker in this thread.
+//!
+//! Not here: the events. Invariant: a case ends when every record is committed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use cpu_time::ProcessTime;
+use processing_core::clock::{Clock as _, SystemClock};
+use processing_core::decode::{Decoder, Poison, json_poison};
+use processing_core::error::CoreError;
+use processing_core::layout::Layout;
+use processing_core::log::Log;
+use processing_core::prelude::*;
+use processing_core::task::TaskId;
+use processing_core::worker::{InlineNursery, StateHome, Worker, WorkerTerms};
+use serde::Deserialize;
+use state::{ColumnContents, Contents, MemoryBase, MemoryBudget, RocksBase, RocksOptions};
+
+use crate::input;
+use crate::measure::Figure;
+
+/// The fields that the cases ask for, borrowed from the bytes.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    event_id: &'a str,
+    timestamp: i64,
+    #[serde(borrow)]
+    payload: Payload<'a>,
+}
+
+#[derive(Deserialize)]
+struct Payload<'a> {
+    user_id: &'a str,
+    city: &'a str,
+    result_count: u32,
+}
+
+/// What the chain carries.
+struct Search {
+    time: EventTime,
+    user: CompactString,
+    city: CompactString,
+}
+
+#[derive(Clone)]
+struct Searches;
+
+impl Decoder for Searches {
+    type Event = Search;
+
+    fn decode(&self, value: Option<&[u8]>) -> Result<Search, Poison> {
+        let bytes = value.ok_or_else(|| Poison::new("tombstone", "the record has no value"))?;
+        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|error| json_poison(&error))?;
+        std::hint::black_box((wire.event_id, wire.payload.result_count));
+        Ok(Search {
+            time: EventTime(wire.timestamp),
+            user: wire.payload.user_id.into(),
+            city: wire.payload.city.into(),
+        })
+    }
+}
+
+pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
+    match case {
+        "floor" => floor(events),
+        "tumbling_memory" => drive(case, folder, events, tumbling(case), InMemory),
+        "tumbling" | "tumbling_10x_events" => drive(case, folder, events, tumbling(case), on_disk(case, folder)),
+        "hopping" => drive(case, folder, events, hopping(case), on_disk(case, folder)),
+        "per_user" | "per_user_10x_keys" => drive(case, folder, events, per_user(case), on_disk(case, folder)),
+        "top20" => drive(case, folder, events, top20(case), on_disk(case, folder)),
+        "worker" => drive(case, folder, events, worker(case), on_disk(case, folder)),
+        other => panic!("no case is called {other}"),
+    }
+}
+
+/// Parses the same fields and does nothing else.
+fn floor(events: u64) -> Figure {
+    let (mut key, mut value) = (String::new(), String::new());
+    let mut chunk = Vec::new();
+    let mut cpu = std::time::Duration::ZERO;
+    for first in (0..events).step_by(10_000) {
+        chunk.clear();
+        let mut ends = Vec::new();
+        for number in first..(first + 10_000).min(events) {
+            input::write(number, events, 100_000, &mut key, &mut value);
+            chunk.extend_from_slice(value.as_bytes());
+            ends.push(chunk.len());
+        }
+        let begin = ProcessTime::now();
+        let mut start = 0;
+        for end in ends {
+            let wire: Wire<'_> = serde_json::from_slice(&chunk[start..end]).expect("an event");
+            std::hint::black_box((wire.event_id, wire.timestamp, wire.payload.user_id, wire.payload.city));
+            std::hint::black_box(wire.payload.result_count);
+            start = end;
+        }
+        cpu += begin.elapsed();
+    }
+    Figure::new("floor", events, cpu)
+}
+
+fn tumbling(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::seconds(60))
+        .fold("count", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json(format!("{}-out", "tumbling")));
+    app.build().expect("a topology")
+}
+
+fn hopping(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Hopping::new(DurationMs::minutes(60), DurationMs::minutes(1)))
+        .fold("count", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("hopping-out"));
+    app.build().expect("a topology")
+}
+
+fn per_user(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .already_keyed_by(|search| search.user.clone())
+        .window(Tumbling::seconds(60))
+        .fold("count", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("per-user-out"));
+    app.build().expect("a topology")
+}
+
+fn top20(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::seconds(60))
+        .fold("count", count())
+        .on_close()
+        .map_keyed(|city, closed| (city.clone(), closed.value.get()))
+        .key_by(|_| 0_u8)
+        .window(Tumbling::seconds(60))
+        .fold("top", top_k(20, |(city, n): &(CompactString, u64)| (*n, city.clone())))
+        .on_close()
+        .map(|closed| closed.value.entries().len())
+        .to(Topic::json("top20-out"));
+    app.build().expect("a topology")
+}
+
+fn worker(app: &str) -> Plan {
+    let settings = trending_cities::TrendingSettings {
+        application_id: app.to_owned(),
+        inputs: vec![(events::SignalContract::SearchExecuted, input::TOPIC.to_owned())],
+        ..trending_cities::TrendingSettings::default()
+    };
+    trending_cities::topology(&settings, &Arc::new(events::Gazetteer::shipped())).expect("a topology")
+}
+
+fn drive<H: StateHome>(case: &str, folder: &Path, events: u64, plan: Plan, home: H) -> Figure {
+    let log: Arc<dyn Log> = input::open(folder);
+    let clock = SystemClock::new();
+    let begin = ProcessTime::now();
+    let layout = Layout::new(Arc::new(plan), &mut *log.admin().expect("admin")).expect("a layout");
+    let terms = WorkerTerms {
+        instance: "bench-0".to_owned(),
+        commit_interval: DurationMs(100),
+        idle_after: None,
+        future_bound: Some(DurationMs::hours(1)),
+        epoch: 0,
+    };
+    let mut worker = Worker::new(log, Arc::new(layout), terms, home, InlineNursery::default()).expect("a worker");
+    let mut quiet = 0;
+    // Several quiet turns in a row, with a commit possible in between: nothing is left anywhere.
+    while quiet < 2_000 {
+        let activity = worker.step(clock.now()).expect("the worker goes on");
+        quiet = if activity.idle { quiet + 1 } else { 0 };
+        if activity.idle {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+    }
+    let status = worker.status();
+    assert!(status.counts.records >= events, "{} of {events} records were taken in", status.counts.records);
+    worker.close(clock.now()).expect("the worker closes");
+    if std::env::var_os("STREAMFLEET_BENCH_VERBOSE").is_some() {
+        eprintln!("{case}: {status:?}");
+    }
+    Figure::new(case, events, begin.elapsed())
+}
+
+/// Stores in plain memory.
+struct InMemory;
+
+impl StateHome for InMemory {
+    type Base = MemoryBase;
+
+    fn open(&mut self, _: TaskId, _: &[ColumnContents]) -> Result<MemoryBase, CoreError> {
+        Ok(MemoryBase::new())
+    }
+
+    fn destroy(&mut self, _: TaskId) -> Result<(), CoreError> {
+        Ok(())
+    }
+}
+
+/// Stores in RocksDB, under one budget.
+struct OnDisk {
+    folder: PathBuf,
+    budget: MemoryBudget,
+}
+
+fn on_disk(case: &str, folder: &Path) -> OnDisk {
+    OnDisk { folder: folder.join("state").join(case), budget: MemoryBudget::default() }
+}
+
+impl StateHome for OnDisk {
+    type Base = RocksBase;
+
+    fn open(&mut self, task: TaskId, contents: &[ColumnContents]) -> Result<RocksBase, CoreError> {
+        let contents = Contents::new(contents.iter().cloned()).ok_or_else(|| CoreError::config("two columns alike"))?;
+        let path = self.folder.join(task.to_string());
+        std::fs::create_dir_all(&path).map_err(|error| CoreError::store_refused(error.to_string()))?;
+        Ok(RocksBase::open(&path, &RocksOptions::new(contents, self.budget.clone()))?)
+    }
+
+    fn destroy(&mut self, task: TaskId) -> Result<(), CoreError> {
+        std::fs::remove_dir_all(self.folder.join(task.to_string()))
+            .map_err(|error| CoreError::store_refused(error.to_string()))
+    }
+}

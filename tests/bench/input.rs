@@ -1,0 +1,82 @@
+//! The events that every case reads: searches of about 250 bytes over one hour of event time.
+//!
+//! Not here: the demo's feed, which is livelier. Invariant: an event is a function of its number.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use processing_core::batch::{Headers, RecordBatch, RecordRef};
+use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
+use processing_core::log::{Cleanup, Log as _, TopicSettings, partition_for_key};
+use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
+
+pub(crate) const TOPIC: &str = "search.executed";
+const PARTITIONS: u32 = 4;
+/// 2026-01-01 00:00 UTC.
+const START_MS: i64 = 1_767_225_600_000;
+const HOUR_MS: u64 = 3_600_000;
+const CITIES: u64 = 5_000;
+const USERS: u64 = 100_000;
+
+/// A log in `folder/log` whose clock stands at the hour's end.
+pub(crate) fn open(folder: &Path) -> Arc<EmbeddedLog> {
+    let clock = Arc::new(|| LogTime(START_MS + HOUR_MS as i64));
+    EmbeddedLog::open(&folder.join("log"), EmbeddedOptions::new(clock)).expect("the log opens")
+}
+
+/// Writes the events, keyed by user, in the order of event time.
+pub(crate) fn feed(folder: &Path, events: u64, many_users: bool) {
+    let log = open(folder);
+    let topic = TopicName::new(TOPIC);
+    let settings =
+        TopicSettings { partitions: PARTITIONS, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
+    log.admin().expect("admin").create_topic(&topic, settings).expect("the topic");
+    let users = if many_users { USERS * 10 } else { USERS };
+    let mut batches: Vec<RecordBatch> = (0..PARTITIONS).map(|_| RecordBatch::new()).collect();
+    let (mut key, mut value) = (String::new(), String::new());
+    for number in 0..events {
+        let time = write(number, events, users, &mut key, &mut value);
+        let record = RecordRef {
+            offset: Offset::ZERO,
+            timestamp: LogTime(time),
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: Headers::NONE,
+        };
+        let partition = partition_for_key(key.as_bytes(), PARTITIONS).0 as usize;
+        batches[partition].push(record);
+        if batches[partition].len() == 1_000 || number + 1 == events {
+            for (partition, batch) in (0..).zip(&mut batches) {
+                if !batch.is_empty() {
+                    log.append(&TopicPartition::new(TOPIC, partition), batch, Durability::Os).expect("appended");
+                    batch.clear();
+                }
+            }
+        }
+    }
+}
+
+/// Event number `number` of `events`; answers its event time.
+pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, value: &mut String) -> i64 {
+    // A multiplicative hash: spread like chance, the same every time.
+    let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let user = (hash >> 17) % users;
+    // Squaring twice skews cities: a few get most of the searches.
+    let unit = (hash >> 11) as f64 / (1_u64 << 53) as f64;
+    let city = (unit * unit * unit * CITIES as f64) as u64;
+    let time = START_MS + (number * HOUR_MS / events) as i64;
+    key.clear();
+    value.clear();
+    let _ = write!(key, "u{user:06}");
+    let _ = write!(
+        value,
+        "{{\"event_id\":\"{hash:016x}\",\"event_type\":\"search.executed\",\"timestamp\":{time},\
+         \"payload\":{{\"user_id\":\"u{user:06}\",\"session_id\":\"s{:010x}\",\"query\":\"things to do near river\",\
+         \"city\":\"City {city:04}\",\"source\":\"{}\",\"result_count\":{},\"locale\":\"en\"}}}}",
+        hash >> 24,
+        if hash & 1 == 0 { "chat" } else { "manual" },
+        (hash >> 9) % 40,
+    );
+    time
+}

@@ -1,0 +1,79 @@
+//! The cost of an event, case by case: CPU and memory, in one table and in `tests/bench/results/core.json`.
+//!
+//! Not here: latency, and anything against a wall clock: machines are noisy, so CPU time per event is
+//! compared side by side in one run. Invariant: every case reads the same events from the same log, in
+//! a process of its own, so that its CPU time and its peak memory are its own.
+//!
+//! `bench` runs all cases; `bench CASE...` some; `--events N` another number; `--large` also the cases with ten
+//! times the events.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on has nothing to tell")]
+#![allow(clippy::disallowed_methods, reason = "a bench reads clocks")]
+
+mod cases;
+mod input;
+mod measure;
+
+use std::path::Path;
+use std::process::Command;
+
+use measure::Figure;
+
+/// The cases of every run, in the order of the table.
+const CASES: [&str; 7] = ["floor", "tumbling_memory", "tumbling", "hopping", "per_user", "top20", "worker"];
+/// How costs grow; the first with ten times the events, the second with ten times the keys.
+const LARGE: [&str; 2] = ["tumbling_10x_events", "per_user_10x_keys"];
+const EVENTS: u64 = 3_000_000;
+
+fn main() {
+    let mut events = EVENTS;
+    let (mut names, mut child, mut large) = (Vec::new(), None, false);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--events" => events = words.next().and_then(|n| n.parse().ok()).expect("--events N"),
+            "--large" => large = true,
+            "--child" => child = Some((words.next().expect("a case"), words.next().expect("a folder"))),
+            case => names.push(case.to_owned()),
+        }
+    }
+    if let Some((case, folder)) = child {
+        let figure = cases::run(&case, Path::new(&folder), events);
+        println!("{}", serde_json::to_string(&figure).expect("a figure is JSON"));
+        return;
+    }
+    let wanted = |case: &&str| names.is_empty() || names.iter().any(|name| name == case);
+    let mut figures = run_all(CASES.iter().copied().filter(wanted), events);
+    if large {
+        figures.extend(run_all(LARGE[..1].iter().copied().filter(wanted), events * 10));
+        figures.extend(run_all(LARGE[1..].iter().copied().filter(wanted), events));
+    }
+    measure::print(&figures);
+    let path = Path::new("tests/bench/results/core.json");
+    std::fs::create_dir_all(path.parent().expect("it has one")).expect("the results' folder");
+    std::fs::write(path, serde_json::to_string_pretty(&figures).expect("figures are JSON") + "\n").expect("written");
+    println!("\nwritten to {}", path.display());
+}
+
+/// Feeds one log and runs each case in a process of its own upon it.
+fn run_all<'c>(cases: impl Iterator<Item = &'c str>, events: u64) -> Vec<Figure> {
+    let cases: Vec<_> = cases.collect();
+    if cases.is_empty() {
+        return Vec::new();
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    eprintln!("feeding {events} events…");
+    input::feed(folder.path(), events, cases.contains(&"per_user_10x_keys"));
+    let bench = std::env::current_exe().expect("this program");
+    let mut figures = Vec::new();
+    for case in cases {
+        eprintln!("running {case}…");
+        let output = Command::new(&bench)
+            .args(["--child", case, folder.path().to_str().expect("a path in UTF-8"), "--events", &events.to_string()])
+            .output()
+            .expect("the case runs");
+        assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
+        figures.push(serde_json::from_slice(&output.stdout).expect("a figure"));
+    }
+    figures
+}
