@@ -11,5 +11,5 @@ struct Search {
 fn main() {
     let app = Topology::named("app");
     let searches = app.stream(Topic::<Json<Search>>::json("searches")).event_time(|s| EventTime(s.at));
-    searches.key_by(|search| search.at as f64).window(Tumbling::minutes(1));
+    searches.key_by(|search| search.at as f64);
 }

@@ -12,5 +12,5 @@ fn main() {
     let app = Topology::named("app");
     let searches = app.stream(Topic::<Json<Search>>::json("searches")).event_time(|s| EventTime(s.at));
     let numbers = app.stream(Topic::<Json<i64>>::json("numbers")).event_time(|at| EventTime(*at));
-    searches.merge(numbers).end();
+    searches.merge(numbers);
 }

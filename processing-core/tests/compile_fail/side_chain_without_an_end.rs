@@ -2,7 +2,7 @@
 
 use processing_core::prelude::*;
 
-#[derive(serde::Deserialize)]
+#[derive(Clone, serde::Deserialize)]
 struct Search {
     at: i64,
     city: String,
@@ -11,5 +11,5 @@ struct Search {
 fn main() {
     let app = Topology::named("app");
     let searches = app.stream(Topic::<Json<Search>>::json("searches")).event_time(|s| EventTime(s.at));
-    searches.tee(|side| side.filter(|search| search.at > 0)).end();
+    searches.tee(|side| side.filter(|search| search.at > 0));
 }

@@ -11,5 +11,5 @@ struct Search {
 fn main() {
     let app = Topology::named("app");
     let searches = app.stream(Topic::<Json<Search>>::json("searches")).event_time(|s| EventTime(s.at));
-    searches.window(Tumbling::minutes(1)).fold("counts", count()).on_close().end();
+    searches.window(Tumbling::minutes(1));
 }

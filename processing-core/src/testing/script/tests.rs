@@ -121,3 +121,31 @@ fn a_line_that_cannot_be_read_is_named() {
         assert_eq!(failure.line, text.lines().count(), "{failure}");
     }
 }
+
+#[test]
+fn a_closed_window_that_is_kept_is_not_shown_as_open_after_a_crash() {
+    let kept = || {
+        let app = Topology::named("kept");
+        app.stream(Topic::<Json<Trip>>::json("trips"))
+            .event_time(|trip| EventTime(trip.at))
+            .already_keyed_by(|trip| trip.city.clone())
+            .window(Tumbling::minutes(5))
+            .keep(DurationMs::hours(1))
+            .fold("kept", count())
+            .on_update(DurationMs::seconds(1), |updates| updates.map(|u| u.is_final).to(Topic::json("now")))
+            .end();
+        app.build().unwrap()
+    };
+    check(
+        kept,
+        r#"
+        in   trips  10:00  7  {"at": $ms, "city": "porto", "fare": 1}
+        last now    porto  false
+        in   trips  10:05  7  {"at": $ms, "city": "faro", "fare": 1}
+        last now    porto  true
+        crash
+        last now    porto  true
+        last now    faro   false
+        "#,
+    );
+}
