@@ -52,9 +52,10 @@ impl<C> Topic<C> {
         self
     }
 
+    /// `partitions` is what stands where none were named; the layout reads 0 as the number of tasks.
     pub(crate) fn settings(&self, partitions: u32) -> TopicSettings {
         TopicSettings {
-            partitions: self.partitions.unwrap_or(partitions).max(1),
+            partitions: self.partitions.map_or(partitions, |partitions| partitions.max(1)),
             cleanup: self.cleanup,
             retention_ms: self.retention.map(|retention| retention.0.unsigned_abs()),
             log_append_time: false,
