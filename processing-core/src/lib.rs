@@ -47,6 +47,8 @@ pub mod sliding;
 mod state_view;
 pub mod step;
 pub mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod time_log;
 pub mod updates;
 pub mod window;

@@ -236,13 +236,19 @@ where
     fn drain(&mut self, step: &mut Step<'_>) {
         self.send_partials(step);
         // A time record is worth sending only if a window downstream could close by it.
-        if self.windows.closable(self.reached) != self.windows.closable(self.sent) {
+        // It tells when that window closes and no more: how far time had come by some commit would make
+        // what closes behind the next window depend on where commits fall.
+        let closes = match self.windows.closable_through(self.reached) {
+            Some(start) => self.windows.close_of(self.windows.window_at(start)),
+            None => EventTime::MIN,
+        };
+        if closes > self.sent {
             let partitions = step.out.partitions(self.lane);
             let time = UpstreamTime {
                 sub_topology: self.sub_topology,
                 partition: step.terms.partition,
                 tasks: step.terms.tasks,
-                time: self.reached,
+                time: closes,
             };
             for partition in 0..partitions {
                 step.out.push_with(self.lane, Partition(partition), LogTime(step.now.0), |into| {
@@ -250,7 +256,7 @@ where
                     0
                 });
             }
-            self.sent = self.reached;
+            self.sent = closes;
         }
     }
 

@@ -19,7 +19,6 @@ use state::{ColumnId, StateKey};
 use crate::aggregate::Mergeable;
 use crate::changelog;
 use crate::error::CoreError;
-use crate::limits;
 use crate::step::Step;
 use crate::window::Windows;
 
@@ -177,12 +176,12 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             }
             rows.dirty = 0;
         }
-        self.evict();
+        self.evict(step.terms.bounds.cached_rows);
     }
 
     /// Keeps memory within its bound by letting go of the oldest panes, all of which are staged now.
-    fn evict(&mut self) {
-        while self.row_count > limits::CACHED_ROWS_MAX && self.panes.len() > 1 {
+    fn evict(&mut self, rows_max: usize) {
+        while self.row_count > rows_max && self.panes.len() > 1 {
             if let Some((_, rows)) = self.panes.pop_first() {
                 self.row_count -= rows.rows.len();
             }
