@@ -388,6 +388,13 @@ operation!(
     /// Keeps the records for which the closure says yes.
     Filter
 );
+/// Keeps the records for which the closure says yes, and counts the others.
+#[derive(Clone)]
+pub struct FilterCounted<C> {
+    pub(crate) reason: &'static str,
+    pub(crate) keep: C,
+}
+
 operation!(
     /// Puts another value in a record's place.
     Map
@@ -415,6 +422,18 @@ impl<K: 'static, V: 'static, C: Fn(&V) -> bool + Clone + Send + 'static> Operati
     fn apply<F: FnMut(&mut Step<'_>, Timed<K, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
         if (self.0)(&record.value) {
             emit(step, record);
+        }
+    }
+}
+
+impl<K: 'static, V: 'static, C: Fn(&V) -> bool + Clone + Send + 'static> Operation<K, V> for FilterCounted<C> {
+    type Key = K;
+    type Value = V;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        if (self.keep)(&record.value) {
+            emit(step, record);
+        } else {
+            *step.counts.dropped.entry(self.reason).or_default() += 1;
         }
     }
 }

@@ -13,7 +13,7 @@ use super::topic::Topic;
 use crate::decode::{Decoder, Encoder, Poison};
 use crate::plan::{Output, OutputKind, StepKind};
 use crate::process::{
-    Branch, Chain, Decoded, Filter, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe, Sources, Stateless,
+    Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe, Sources, Stateless,
     Tee, Terminal, TryMap,
 };
 use crate::record::{EventTime, TopicName};
@@ -89,6 +89,15 @@ impl<P: Pipe, O> Stream<P, O> {
         C: Fn(&P::Value) -> bool + Clone + Send + 'static,
     {
         self.step("filter", |up| Stateless { up, op: Filter(keep) })
+    }
+
+    /// Keeps the records for which `keep` says yes, and counts the others under `reason`
+    /// (`stream_records_dropped_total`): for events that say too little to be counted anywhere.
+    pub fn filter_counted<C>(self, reason: &'static str, keep: C) -> Stream<Stateless<P, FilterCounted<C>>, O>
+    where
+        C: Fn(&P::Value) -> bool + Clone + Send + 'static,
+    {
+        self.step("filter", |up| Stateless { up, op: FilterCounted { reason, keep } })
     }
 
     /// Puts another value in each record's place.

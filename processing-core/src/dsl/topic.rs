@@ -62,7 +62,7 @@ impl<C> Topic<C> {
     /// 0 partitions stand for as many as the sub-topology has tasks.
     pub(crate) fn settings(&self) -> TopicSettings {
         TopicSettings {
-            partitions: self.partitions.unwrap_or(0),
+            partitions: self.partitions.map_or(0, |partitions| partitions.max(1)),
             cleanup: self.cleanup,
             retention_ms: self.retention.map(|retention| retention.0.unsigned_abs()),
             log_append_time: false,
