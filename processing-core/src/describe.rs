@@ -4,7 +4,7 @@
 //! Not here: what runs, and how many partitions there are ([`crate::layout`]). Invariant: the same topology
 //! gives the same text; nothing in it hangs on a machine, a compiler or a run.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 
 use crate::dsl::internal;
 use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StorePlan, SubTopology};
@@ -15,27 +15,15 @@ impl Plan {
     /// Sub-topologies with their sources, steps, sinks and stores; `-->` names what follows a step, `<--`
     /// what it follows.
     pub fn describe(&self) -> String {
-        let mut text = format!("Topology: {}\n", self.name());
-        for part in self.sub_topologies() {
-            // Writing to a string cannot fail.
-            let _: fmt::Result = self.describe_part(part, &mut text);
-        }
-        let app = self.name();
-        let _: fmt::Result = writeln!(text, "  Late records: {app}-late");
-        let _: fmt::Result = writeln!(text, "  Dead letters: {app}-dlq");
-        let _: fmt::Result = writeln!(text, "  Time log: {app}-time");
-        text
+        Text(self).to_string()
     }
 
     /// The same as a Mermaid flow chart: topics, a box for each sub-topology, stores as barrels.
     pub fn mermaid(&self) -> String {
-        let mut chart = "flowchart TD\n".to_owned();
-        // Writing to a string cannot fail.
-        let _: fmt::Result = self.chart(&mut chart);
-        chart
+        Chart(self).to_string()
     }
 
-    fn describe_part(&self, part: &SubTopology, text: &mut String) -> fmt::Result {
+    fn describe_part(&self, part: &SubTopology, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(text, "  Sub-topology: {}", part.number)?;
         for step in &part.steps {
             let name = self.step_name(step);
@@ -107,7 +95,8 @@ impl Plan {
         if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) }
     }
 
-    fn chart(&self, chart: &mut String) -> fmt::Result {
+    fn chart(&self, chart: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(chart, "flowchart TD")?;
         // A repartition topic is the sink of one part and the source of another: one node.
         let mut topics: Vec<String> = Vec::new();
         for part in self.sub_topologies() {
@@ -156,17 +145,39 @@ impl Plan {
     }
 }
 
-fn windows(store: &StorePlan) -> String {
-    let windows = &store.windows;
-    let mut text = if windows.size() > windows.advance() {
-        format!("hopping {} every {}", Span(windows.size()), Span(windows.advance()))
-    } else {
-        format!("tumbling {}", Span(windows.size()))
-    };
-    if windows.grace() > DurationMs(0) {
-        let _: fmt::Result = write!(text, ", grace {}", Span(windows.grace()));
+/// The whole plan as text.
+struct Text<'p>(&'p Plan);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let app = self.0.name();
+        writeln!(f, "Topology: {app}")?;
+        for part in self.0.sub_topologies() {
+            self.0.describe_part(part, f)?;
+        }
+        writeln!(f, "  Late records: {app}-late")?;
+        writeln!(f, "  Dead letters: {app}-dlq")?;
+        writeln!(f, "  Time log: {app}-time")
     }
-    text
+}
+
+/// The whole plan as a chart.
+struct Chart<'p>(&'p Plan);
+
+impl Display for Chart<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chart(f)
+    }
+}
+
+fn windows(store: &StorePlan) -> String {
+    let (size, advance, grace) = (store.windows.size(), store.windows.advance(), store.windows.grace());
+    let kind = if size > advance {
+        format!("hopping {} every {}", Span(size), Span(advance))
+    } else {
+        format!("tumbling {}", Span(size))
+    };
+    if grace > DurationMs(0) { format!("{kind}, grace {}", Span(grace)) } else { kind }
 }
 
 /// A duration in the units that a person counts in.

@@ -77,25 +77,25 @@ impl<S, W> Windowed<S, W> {
     }
 }
 
+/// Aggregates of a stream that went through a repartition topic.
+pub type ShuffledTable<P, S, O, W> = Table<
+    Shuffled<<P as Pipe>::Key, <S as Fold<<P as Pipe>::Value>>::State>,
+    Ended<P, PreAggregate<<P as Pipe>::Key, S, <P as Pipe>::Value>, O>,
+    W,
+>;
+
 impl<P, O, W> Windowed<Grouped<P, O>, W>
 where
     P: Pipe<Key: StateKey>,
     P::Head: Conclude,
 {
     /// Folds by an aggregate of one's own; `store` names its state and its topics.
-    pub fn aggregate<A: Aggregate<P::Value>>(
-        self,
-        store: &'static str,
-    ) -> Table<Shuffled<P::Key, A>, Ended<P, PreAggregate<P::Key, OfAggregate<A>, P::Value>, O>, W> {
+    pub fn aggregate<A: Aggregate<P::Value>>(self, store: &'static str) -> ShuffledTable<P, OfAggregate<A>, O, W> {
         self.fold(store, fold_of())
     }
 
     /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
-    pub fn fold<S: Fold<P::Value>>(
-        self,
-        store: &'static str,
-        fold: S,
-    ) -> Table<Shuffled<P::Key, S::State>, Ended<P, PreAggregate<P::Key, S, P::Value>, O>, W> {
+    pub fn fold<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> ShuffledTable<P, S, O, W> {
         let Self { stream: Grouped(stream), windows, keep, .. } = self;
         let draft = Rc::clone(&stream.draft);
         let upstream = stream.sub as u16;

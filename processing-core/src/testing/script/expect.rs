@@ -3,7 +3,6 @@
 //! Not here: making it come out. Invariant: only committed records are looked at.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -105,24 +104,23 @@ pub(super) fn reason(record: &OwnedRecord) -> Option<String> {
 }
 
 fn show(topic: &TopicName, partition: usize, record: &OwnedRecord) -> String {
-    let mut text = format!("found in {topic}/{partition}: {}", show_key(record.key.as_deref()));
-    let value = record.value.as_deref().map_or("~".into(), String::from_utf8_lossy);
-    // Writing to a string cannot fail.
-    let _: std::fmt::Result = write!(text, " {value}");
-    if let Some(reason) = reason(record) {
-        let _: std::fmt::Result = write!(text, " ({reason})");
-    }
-    text
+    let (key, value) = (show_key(record.key.as_deref()), show_value(record.value.as_deref()));
+    let reason = reason(record).map_or_else(String::new, |reason| format!(" ({reason})"));
+    format!("found in {topic}/{partition}: {key} {value}{reason}")
+}
+
+pub(super) fn show_value(value: Option<&[u8]>) -> String {
+    value.map_or_else(|| "~".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn show_key(key: Option<&[u8]>) -> String {
     match key.map(std::str::from_utf8) {
         None => "-".to_owned(),
         Some(Ok(text)) if !text.contains(|c: char| c.is_control()) => text.to_owned(),
-        _ => key.unwrap_or_default().iter().fold("0x".to_owned(), |mut hex, byte| {
-            let _: std::fmt::Result = write!(hex, "{byte:02x}");
-            hex
-        }),
+        _ => {
+            let hex: Vec<_> = key.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("0x{}", hex.concat())
+        }
     }
 }
 
@@ -172,6 +170,6 @@ impl Outputs {
 
 fn show_values(values: Option<&Vec<Option<Vec<u8>>>>) -> String {
     let Some(values) = values else { return "nothing".to_owned() };
-    let shown: Vec<_> = values.iter().map(|v| v.as_deref().map_or("~".into(), String::from_utf8_lossy)).collect();
+    let shown: Vec<_> = values.iter().map(|value| show_value(value.as_deref())).collect();
     shown.join(", ")
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::expect::{Outputs, Reader, key_fits, reason, value_fits};
+use super::expect::{Outputs, Reader, key_fits, reason, show_value, value_fits};
 use super::home::MemoryHome;
 use super::line::{Fields, Line, Setting, Word};
 use super::{Failure, Run};
@@ -161,13 +161,12 @@ impl<'p> Stage<'p> {
             }
             Word::Last { topic, key, value } => {
                 let records = self.log.committed_records(topic);
-                let last = records.iter().filter_map(|records| records.iter().rev().find(|r| key_fits(r, key))).last();
+                let last = records.iter().find_map(|records| records.iter().rev().find(|r| key_fits(r, key)));
                 return match last {
                     Some(record) if value_fits(record, value, Fields::Named) => Ok(()),
-                    Some(record) => Err(format!(
-                        "found last in {topic} under {key}: {}",
-                        record.value.as_deref().map_or("~".into(), String::from_utf8_lossy)
-                    )),
+                    Some(record) => {
+                        Err(format!("found last in {topic} under {key}: {}", show_value(record.value.as_deref())))
+                    }
                     None => Err(format!("found in {topic} under {key}: nothing")),
                 };
             }
