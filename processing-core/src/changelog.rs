@@ -28,11 +28,19 @@ pub(crate) const META: ColumnId = ColumnId(0);
 
 /// What a changelog record says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Logged<'a> {
-    /// The row has this value; `None`: it is gone.
-    Row { key: &'a [u8], value: Option<&'a [u8]> },
-    /// Every row with a smaller key is gone.
-    Expiry { before: &'a [u8] },
+pub enum Logged<'a> {
+    /// A row changed.
+    Row {
+        /// Its key.
+        key: &'a [u8],
+        /// Its value now; `None`: it is gone.
+        value: Option<&'a [u8]>,
+    },
+    /// Many rows went at once.
+    Expiry {
+        /// Every row with a smaller key is gone.
+        before: &'a [u8],
+    },
     /// Another state epoch's.
     OtherEpoch,
 }
@@ -61,7 +69,7 @@ pub(crate) fn expire(step: &mut Step<'_>, column: ColumnId, before: &[u8]) {
 }
 
 /// Reads a changelog record's key and value. `None` where they are in no known form.
-pub(crate) fn read<'a>(epoch: u32, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Option<Logged<'a>> {
+pub fn read<'a>(epoch: u32, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Option<Logged<'a>> {
     let (head, rest) = key?.split_first_chunk::<5>()?;
     let [e0, e1, e2, e3, kind] = *head;
     if u32::from_be_bytes([e0, e1, e2, e3]) != epoch {

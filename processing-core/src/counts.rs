@@ -18,6 +18,8 @@ pub struct Counts {
     pub partly_late: u64,
     /// Records sent to the dead letters, by reason.
     pub dead: BTreeMap<&'static str, u64>,
+    /// Events that a `filter_counted` did not keep, by its reason.
+    pub dropped: BTreeMap<&'static str, u64>,
     /// Internal records of another state epoch, skipped.
     pub other_epoch: u64,
     /// Results of closed windows.
@@ -40,6 +42,9 @@ impl Counts {
         }
         for (reason, n) in &other.dead {
             *self.dead.entry(reason).or_default() += n;
+        }
+        for (reason, n) in &other.dropped {
+            *self.dropped.entry(reason).or_default() += n;
         }
     }
 

@@ -109,11 +109,7 @@ impl Layout {
                 let Some(output) = plan.outputs().get(*number) else { continue };
                 let info = match &output.kind {
                     OutputKind::Topic(settings) => {
-                        let partitions = if settings.partitions <= 1 && settings.partitions == 0 {
-                            tasks
-                        } else {
-                            settings.partitions
-                        };
+                        let partitions = if settings.partitions == 0 { tasks } else { settings.partitions };
                         make(admin, &output.topic, TopicSettings { partitions, ..*settings })?
                     }
                     OutputKind::Repartition => {

@@ -2,7 +2,42 @@
 //!
 //! The way of a record is seven files; read them in the order in which they stand here. A topology is
 //! written in the language of [`dsl`], frozen into a [`plan`], laid out on a [`log`] and driven by
-//! [`worker`]s.
+//! [`worker`]s. A worker's file begins with the [`prelude`], and its tests are scripts ([`testing`]):
+//!
+//! ```
+//! use processing_core::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Search {
+//!     at_ms: i64,
+//!     city: String,
+//! }
+//!
+//! fn topology() -> Result<Plan, TopologyError> {
+//!     let app = Topology::named("trending");
+//!     app.stream(Topic::<Json<Search>>::json("searches"))
+//!         .event_time(|search| EventTime(search.at_ms))
+//!         .key_by(|search| search.city.clone())
+//!         .window(Tumbling::minutes(1).grace(DurationMs::seconds(10)))
+//!         .fold("per-minute", count())
+//!         .on_close()
+//!         .map(|closed| closed.value.get())
+//!         .to(Topic::json("searches.1m"));
+//!     app.build()
+//! }
+//!
+//! processing_core::testing::script::check(
+//!     || topology().unwrap(),
+//!     r#"
+//!     in   searches  10:00:05  u1  {"at_ms": $ms, "city": "porto"}
+//!     in   searches  10:00:59  u2  {"at_ms": $ms, "city": "porto"}
+//!     in   searches  10:01:10  u1  {"at_ms": $ms, "city": "faro"}
+//!     out  searches.1m  porto  2
+//!     "#,
+//! );
+//! ```
+//!
+//! `examples/trips_per_city.rs` is a whole worker in one file.
 
 pub mod dsl;
 
@@ -28,20 +63,26 @@ pub mod clock;
 mod closing;
 mod commit_record;
 pub mod counts;
+mod describe;
 pub mod error;
 pub mod hindsight;
+pub mod home;
 mod idleness;
+pub mod keeper;
 pub mod layout;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+mod nursery;
 mod placement;
 pub mod plan;
 pub mod prelude;
 pub mod previous;
+pub mod query;
 pub mod record;
 pub mod repartition;
 pub mod restore;
+pub mod run;
 pub mod service;
 pub mod sliding;
 mod state_view;
@@ -49,8 +90,10 @@ pub mod step;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod threads;
 mod time_log;
 pub mod updates;
 pub mod window;
 pub mod windowed;
+pub mod word;
 pub mod worker;

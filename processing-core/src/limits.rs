@@ -85,6 +85,44 @@ pub const PARTITIONS_MAX: u32 = 10_000;
 /// Threads of one process.
 pub const THREADS_MAX: u32 = 64;
 
+// ---- State -------------------------------------------------------------------------------------
+
+/// However many tasks share a process, each of their stores gathers at least this much before it flushes.
+pub const FLUSH_BYTES_MIN: usize = MIB;
+/// A store that nobody has used for this long is removed: half of Kafka's `delete.retention.ms`, after
+/// which its changelog may no longer tell what was deleted.
+pub const STATE_UNUSED_MAX: DurationMs = DurationMs::hours(12);
+/// How often such stores are looked for.
+pub const STATE_UNUSED_CHECK: DurationMs = DurationMs::minutes(10);
+/// How long a thread waits for a store that somebody else is closing.
+pub const STORE_HANDOVER_MAX: DurationMs = DurationMs::seconds(30);
+
+// ---- Queries -----------------------------------------------------------------------------------
+
+/// Queries that wait for one worker thread; the next one is told to come again.
+pub const QUERIES_WAITING_MAX: usize = 64;
+/// Rows that one query may answer.
+pub const QUERY_ROWS_MAX: usize = 50_000;
+/// Bytes of keys and values that one query may answer.
+pub const QUERY_BYTES_MAX: usize = 8 * MIB;
+/// How long a query waits for its worker threads.
+pub const QUERY_WAIT: DurationMs = DurationMs::seconds(5);
+
+// ---- Idle loops --------------------------------------------------------------------------------
+
+/// The first pause of a thread that has nothing to do; each one is twice the last.
+pub const IDLE_WAIT_FIRST: DurationMs = DurationMs::millis(1);
+/// The longest such pause: what an input record may wait before it is seen.
+pub const IDLE_WAIT_MAX: DurationMs = DurationMs::millis(8);
+/// The pause of a restore that waits for an open transaction.
+pub const RESTORE_WAIT: DurationMs = DurationMs::millis(10);
+/// How often a thread writes places and lags to the status page.
+pub const STATUS_EVERY: DurationMs = DurationMs::millis(500);
+/// How often inputs that are missing are looked for.
+pub const INPUTS_RETRY: DurationMs = DurationMs::millis(500);
+/// How often the embedded log is looked after while it has nothing to do.
+pub const LOG_UPKEEP: DurationMs = DurationMs::seconds(5);
+
 // ---- Retries -----------------------------------------------------------------------------------
 
 /// How often one step is tried again before the worker stops, so that something restarts it.
@@ -154,6 +192,9 @@ const _: () = assert!(RETRY_WAIT_FIRST.0 <= RETRY_WAIT_MAX.0);
 const _: () = assert!(RETRY_WAIT_MAX.0 * 2 < TICK_BOUND.0);
 // All tries together outlast a broker's restart.
 const _: () = assert!(RETRIES_MAX as i64 * RETRY_WAIT_MAX.0 >= DurationMs::minutes(2).0);
+// A query is answered, or given up, before its request is.
+const _: () = assert!(QUERY_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
+const _: () = assert!(IDLE_WAIT_FIRST.0 <= IDLE_WAIT_MAX.0);
 // A slow request is ended before its connection counts as idle.
 const _: () = assert!(HTTP_REQUEST_TIMEOUT.0 < HTTP_IDLE_TIMEOUT.0);
 const _: () = assert!(HTTP_BLOCKING_THREADS_MAX < HTTP_CONNECTIONS_MAX);

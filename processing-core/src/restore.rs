@@ -62,6 +62,17 @@ enum Verdict {
     Done,
 }
 
+impl<B> Restoring<B> {
+    /// Which task's.
+    pub(crate) fn id(&self) -> TaskId {
+        match self {
+            Self::Working(job) | Self::Waiting(job, _) => job.id,
+            Self::Rebuild(id, _) => *id,
+            Self::Done(restored) => restored.id,
+        }
+    }
+}
+
 /// A store at its last commit, and what the time log holds for its inputs.
 pub(crate) struct Restored<B> {
     pub(crate) id: TaskId,
@@ -95,6 +106,13 @@ impl<B: Base> RestoreJob<B> {
             batch: RecordBatch::new(),
             restored: 0,
         }
+    }
+
+    /// Changelog records yet to be read, as far as is known: those of the column under way.
+    pub(crate) fn remaining(&self) -> u64 {
+        let column = self.columns.last();
+        let ends = column.and_then(|column| Some((column.until?, column.next?)));
+        ends.map_or(0, |(until, next)| until.0.saturating_sub(next.0))
     }
 
     /// Reads and applies one batch. A log that does not answer now leaves everything as it was.

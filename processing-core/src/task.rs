@@ -255,8 +255,6 @@ impl<B: Base> Task<B> {
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
         self.full = step.is_full();
-        self.unfinished = step.unfinished;
-        self.waiting = step.waiting;
         match step.failure {
             Some(failure) => Err(failure),
             None => Ok(answer),
@@ -271,3 +269,6 @@ pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<
         .map(Some)
         .map_err(|error| CoreError::store_refused(format!("the commit record cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod allocations;

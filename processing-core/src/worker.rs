@@ -7,6 +7,7 @@
 //! [`Worker::step`] does a bounded piece of work and never waits, so that a simulator can drive many
 //! workers in one thread.
 
+mod answers;
 mod assignment;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::restore::{RestoreJob, Restoring};
 use crate::task::{Task, TaskId};
 use crate::time_log::TimeLog;
 
+pub use answers::{Place, Scan};
 use assignment::Upbringing;
 
 /// Where the base stores of tasks are kept.

@@ -17,12 +17,13 @@
 //! for, and never without the positions that belong to them.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use crate::batch::{Batch, Change};
 use crate::error::StoreError;
-use crate::layer::{Layer, Word};
+use crate::layer::{Layer, LayerRow, Word};
 use crate::position::Position;
 use crate::store::{Base, ColumnId, KeyRange, Row, Visit};
 
@@ -135,6 +136,24 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
             Some(layers) => layers.scan(&self.base, column, range, &mut visit),
             None => self.base.scan(column, range, &mut visit),
         }
+    }
+
+    /// Calls `visit` for the committed rows of `range`, without own uncommitted writes, in ascending order
+    /// of their keys, until it breaks: what everybody else may see.
+    pub fn scan_committed(
+        &self,
+        column: ColumnId,
+        range: KeyRange<'_>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let Some(Column { applied, .. }) = self.column(column) else {
+            return self.base.scan(column, range, &mut visit);
+        };
+        let mut upper = applied.rows_in(range).peekable();
+        let mut flow = ControlFlow::Continue(());
+        merge(&self.base, column, &mut upper, &applied.mask().gaps(range), &mut flow, &mut visit)?;
+        finish(upper, flow, &mut visit);
+        Ok(())
     }
 
     /// The row with the greatest key of `range`, own uncommitted writes included.
@@ -364,34 +383,8 @@ impl Column {
     ) -> Result<(), StoreError> {
         let mut upper = self.upper_rows(range).peekable();
         let mut flow = ControlFlow::Continue(());
-        self.unmasked(range, |gaps| {
-            for gap in gaps {
-                if flow.is_break() {
-                    break;
-                }
-                base.scan(column, *gap, &mut |base_key, base_value| {
-                    while let Some((key, value)) = upper.next_if(|(key, _)| *key <= base_key) {
-                        if let Some(value) = value {
-                            flow = visit(key, value);
-                        }
-                        if key == base_key || flow.is_break() {
-                            return flow;
-                        }
-                    }
-                    flow = visit(base_key, base_value);
-                    flow
-                })?;
-            }
-            Ok(())
-        })?;
-        for (key, value) in upper {
-            if flow.is_break() {
-                break;
-            }
-            if let Some(value) = value {
-                flow = visit(key, value);
-            }
-        }
+        self.unmasked(range, |gaps| merge(base, column, &mut upper, gaps, &mut flow, visit))?;
+        finish(upper, flow, visit);
         Ok(())
     }
 
@@ -421,6 +414,47 @@ impl Column {
                 (Some((key, None)), _) => key.to_vec(),
             };
             end = Some(next_end);
+        }
+    }
+}
+
+/// Visits the base's rows in `gaps` together with the rows of `upper` that come before the last of them.
+fn merge<'u, B: Base>(
+    base: &B,
+    column: ColumnId,
+    upper: &mut Peekable<impl Iterator<Item = LayerRow<'u>>>,
+    gaps: &[KeyRange<'_>],
+    flow: &mut ControlFlow<()>,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    for gap in gaps {
+        if flow.is_break() {
+            break;
+        }
+        base.scan(column, *gap, &mut |base_key, base_value| {
+            while let Some((key, value)) = upper.next_if(|(key, _)| *key <= base_key) {
+                if let Some(value) = value {
+                    *flow = visit(key, value);
+                }
+                if key == base_key || flow.is_break() {
+                    return *flow;
+                }
+            }
+            *flow = visit(base_key, base_value);
+            *flow
+        })?;
+    }
+    Ok(())
+}
+
+/// Visits what `upper` still has after the base's last row.
+fn finish<'u>(upper: impl Iterator<Item = LayerRow<'u>>, mut flow: ControlFlow<()>, visit: &mut Visit<'_>) {
+    for (key, value) in upper {
+        if flow.is_break() {
+            break;
+        }
+        if let Some(value) = value {
+            flow = visit(key, value);
         }
     }
 }

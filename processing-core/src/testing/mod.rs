@@ -7,6 +7,7 @@ mod check;
 mod fleet;
 mod home;
 mod options;
+pub mod script;
 mod simulate;
 mod workload;
 

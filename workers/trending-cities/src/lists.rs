@@ -76,9 +76,7 @@ impl Aggregate<Candidate> for Lists {
         if candidate.trends {
             self.trend.add(candidate.list_length, line.score_micros, line.clone());
         }
-        if line.volume > 0 {
-            self.volume.add(candidate.list_length, line.volume, line);
-        }
+        self.volume.add(candidate.list_length, line.volume, line);
     }
 }
 

@@ -57,7 +57,7 @@ impl Mergeable for Askers {
     }
 }
 
-/// A query's hour in one scope.
+/// A query's hour in one scope, asked by enough users to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryHour {
     /// `world` or a country.
@@ -100,9 +100,7 @@ impl Aggregate<QueryHour> for TopQueries {
         if hour.users_without_result >= hour.users_min {
             self.without_result.add(hour.list_length, hour.users_without_result, line.clone());
         }
-        if hour.users >= hour.users_min {
-            self.asked.add(hour.list_length, hour.users, line);
-        }
+        self.asked.add(hour.list_length, hour.users, line);
     }
 }
 

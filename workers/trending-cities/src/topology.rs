@@ -29,7 +29,7 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
         Topic::with(topic, SignalDecoder { contract: *contract, cities: Arc::clone(cities) })
     }))
     .event_time(|signal: &Signal| signal.time)
-    .filter(|signal| signal.city.is_some())
+    .filter_counted("no_city", |signal| signal.city.is_some())
     .tee(|signals| {
         let (limits, names) = (with(), with());
         signals
@@ -39,6 +39,7 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
             .aggregate::<Askers>("query-hour")
             .on_close()
             .map_keyed(move |key, hour| query_hour(&limits, key, &hour))
+            .filter(|hour| hour.users >= hour.users_min)
             .key_by(|hour| hour.scope.clone())
             .window(Tumbling::new(QUERY_WINDOW))
             .aggregate::<TopQueries>("top-queries")
@@ -73,6 +74,8 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
             Candidate { scope: WORLD.into(), city: city.clone(), judgement, trends, list_length: rules.list_length }
         }
     })
+    // A city of which everything was taken back stands nowhere; so a scope of such cities is empty.
+    .filter(|candidate| candidate.judgement.volume > 0)
     .flat_map(|candidate| {
         let country = Candidate { scope: candidate.city.country.clone(), ..candidate.clone() };
         [candidate, country]

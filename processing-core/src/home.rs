@@ -1,0 +1,256 @@
+//! The folders in which a process keeps its tasks' stores.
+//!
+//! ```text
+//!   <state.dir>/<application>/0_3/origin    which changelogs the store follows
+//!   <state.dir>/<application>/0_3/store/    the rows
+//! ```
+//!
+//! Not here: what a restore reads ([`crate::restore`]). Invariant: a store is opened only if it follows
+//! the very changelogs that the log holds now and was in use lately; any other is thrown away, with a
+//! message, and comes back from its changelog.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use state::{
+    Base, Batch, ColumnContents, ColumnId, Contents, KeyRange, MemoryBudget, Position, RocksBase, RocksOptions, Row,
+    StateDirectory, StoreError, TaskDirectory, TaskName, Visit,
+};
+
+use crate::clock::Clock;
+use crate::error::CoreError;
+use crate::layout::Layout;
+use crate::limits::{FLUSH_BYTES_MIN, STATE_UNUSED_MAX, STORE_HANDOVER_MAX};
+use crate::log::LogError;
+use crate::task::TaskId;
+use crate::worker::StateHome;
+
+const ORIGIN: &str = "origin";
+const STORE: &str = "store";
+
+/// The state folder of one application on this machine, shared by the threads of a process.
+#[derive(Clone)]
+pub struct RocksHome {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    directory: StateDirectory,
+    budget: MemoryBudget,
+    clock: Arc<dyn Clock>,
+    /// By sub-topology: its changelogs, as the file `origin` names them.
+    origins: Vec<String>,
+    flush_after_bytes: usize,
+    present: Mutex<Present>,
+}
+
+#[derive(Default)]
+struct Present {
+    /// Stores that were found damaged while they were open.
+    damaged: BTreeSet<TaskId>,
+    /// Since when somebody else has had the folder of a task that is wanted here.
+    awaited: BTreeMap<TaskId, Duration>,
+}
+
+impl RocksHome {
+    /// The folder below `state_dir`, for the tasks of `layout`. Stores that have not been in use for so
+    /// long that their changelogs may have dropped deletions are removed.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or written.
+    pub fn new(
+        state_dir: &Path,
+        layout: &Layout,
+        budget: MemoryBudget,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CoreError> {
+        let tasks: u32 = layout.parts.iter().map(|part| part.tasks).sum();
+        let home = Self {
+            shared: Arc::new(Shared {
+                directory: StateDirectory::new(state_dir, layout.plan.name())?,
+                budget,
+                clock,
+                origins: layout.parts.iter().map(|part| origin(&part.changelog_ids)).collect(),
+                // The bound on what is replayed is one of the process, however many tasks share it.
+                flush_after_bytes: (RocksOptions::FLUSH_AFTER_BYTES / tasks.max(1) as usize).max(FLUSH_BYTES_MIN),
+                present: Mutex::default(),
+            }),
+        };
+        home.remove_unused()?;
+        Ok(home)
+    }
+
+    /// Removes the stores that nobody has open and that have not been in use for long. To be called now
+    /// and then; answers how many.
+    pub fn remove_unused(&self) -> Result<usize, CoreError> {
+        let shared = &*self.shared;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(shared.clock.now().0.unsigned_abs());
+        let age = Duration::from_millis(STATE_UNUSED_MAX.0.unsigned_abs());
+        let removed = shared.directory.remove_unused(age, now)?;
+        for task in &removed {
+            tracing::info!(%task, "removed a store that was not in use for long; its changelog has its rows");
+        }
+        Ok(removed.len())
+    }
+
+    /// The memory that the stores use now, in bytes: blocks and memtables, and memtables alone.
+    pub fn memory_bytes(&self) -> (usize, usize) {
+        (self.shared.budget.used_bytes(), self.shared.budget.memtable_bytes())
+    }
+
+    fn lock(&self, task: TaskId) -> Result<TaskDirectory, CoreError> {
+        let shared = &*self.shared;
+        match shared.directory.lock(name(task)) {
+            Ok(directory) => {
+                shared.present().awaited.remove(&task);
+                Ok(directory)
+            }
+            Err(StoreError::Locked { path, detail }) => {
+                let now = shared.clock.elapsed();
+                let since = *shared.present().awaited.entry(task).or_insert(now);
+                let most = Duration::from_millis(STORE_HANDOVER_MAX.0.unsigned_abs());
+                if now.saturating_sub(since) >= most {
+                    return Err(StoreError::Locked { path, detail }.into());
+                }
+                // A thread of this process that is just closing it, most of the time.
+                Err(LogError::Retry(format!("{}: {detail}", path.display())).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl StateHome for RocksHome {
+    type Base = HousedBase;
+
+    fn open(&mut self, task: TaskId, contents: &[ColumnContents]) -> Result<HousedBase, CoreError> {
+        let directory = self.lock(task)?;
+        let shared = &self.shared;
+        let wanted = shared.origins.get(usize::from(task.sub_topology)).map_or("", String::as_str);
+        let was_damaged = shared.present().damaged.remove(&task);
+        if let Some(why) = unfit(directory.path(), wanted, was_damaged) {
+            tracing::warn!(%task, "{why}; the store is made anew from its changelog");
+            directory.clear()?;
+        }
+        note_origin(directory.path(), wanted)?;
+        let contents = Contents::new(contents.iter().cloned())
+            .ok_or_else(|| CoreError::config(format!("two stores of task {task} have one name or one column")))?;
+        let mut options = RocksOptions::new(contents, shared.budget.clone());
+        options.flush_after_bytes = shared.flush_after_bytes;
+        let path = directory.path().join(STORE);
+        let base = match RocksBase::open(&path, &options) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!(%task, "{error}");
+                directory.clear()?;
+                note_origin(directory.path(), wanted)?;
+                RocksBase::open(&path, &options)?
+            }
+            opened => opened?,
+        };
+        Ok(HousedBase { base, task, shared: Arc::clone(shared), _directory: directory })
+    }
+
+    fn destroy(&mut self, task: TaskId) -> Result<(), CoreError> {
+        Ok(self.lock(task)?.clear()?)
+    }
+}
+
+impl Shared {
+    fn present(&self) -> MutexGuard<'_, Present> {
+        // Both sets are changed in one step each.
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A store together with the lock of its folder. Damage that is met while it is open is remembered, so
+/// that the next opening begins with an empty store.
+pub struct HousedBase {
+    // ORDER: fields are dropped from the top: the store is closed before its folder is given up.
+    base: RocksBase,
+    task: TaskId,
+    shared: Arc<Shared>,
+    _directory: TaskDirectory,
+}
+
+impl HousedBase {
+    fn told<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Damaged { .. }) = &answer {
+            self.shared.present().damaged.insert(self.task);
+        }
+        answer
+    }
+}
+
+impl Base for HousedBase {
+    fn read(&self, column: ColumnId, key: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        self.told(self.base.read(column, key, visit))
+    }
+
+    fn scan(&self, column: ColumnId, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.told(self.base.scan(column, range, visit))
+    }
+
+    fn last(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
+        self.told(self.base.last(column, range))
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let written = self.base.write(batch);
+        self.told(written)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let flushed = self.base.flush();
+        self.told(flushed)
+    }
+
+    fn position(&self, column: ColumnId) -> Result<Option<Position>, StoreError> {
+        self.told(self.base.position(column))
+    }
+
+    fn unflushed_bytes(&self) -> usize {
+        self.base.unflushed_bytes()
+    }
+}
+
+fn name(task: TaskId) -> TaskName {
+    TaskName { subtopology: u32::from(task.sub_topology), partition: task.partition }
+}
+
+/// The changelogs of a sub-topology by column. Topic ids are made at random, so that they also tell
+/// apart two logs that stood in one place.
+fn origin(changelogs: &[Option<crate::record::TopicId>]) -> String {
+    let mut text = String::from("changelogs by column\n");
+    for (column, id) in changelogs.iter().enumerate() {
+        if let Some(id) = id {
+            text.push_str(&format!("{column} {:032x}\n", id.0));
+        }
+    }
+    text
+}
+
+/// Why a folder's store must not be used; `None` also if there is no store yet.
+fn unfit(folder: &Path, wanted: &str, was_damaged: bool) -> Option<String> {
+    if was_damaged {
+        return Some("damage was found while the store was open".to_owned());
+    }
+    if !folder.join(STORE).exists() {
+        return None;
+    }
+    match std::fs::read_to_string(folder.join(ORIGIN)) {
+        Ok(found) if found == wanted => None,
+        Ok(_) => Some("its changelogs were deleted and made anew, or belong to another log".to_owned()),
+        Err(error) => Some(format!("nothing says which changelogs it follows ({error})")),
+    }
+}
+
+fn note_origin(folder: &Path, wanted: &str) -> Result<(), CoreError> {
+    let path: PathBuf = folder.join(ORIGIN);
+    if std::fs::read_to_string(&path).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    std::fs::write(&path, wanted)
+        .map_err(|error| CoreError::config(format!("cannot write {}: {error}", path.display())))
+}

@@ -1,0 +1,439 @@
+//! A plan at work in a process: its threads, their state, and their end.
+//!
+//! Not here: a thread's loop ([`crate::threads`]), settings, the port and signals ([`crate::service`]).
+//! Invariant: threads start only when every topic of the plan stands, and when one of them fails, all
+//! stop and the first error is the process' own.
+//!
+//! ```text
+//!   run ─▶ settings, log, port, signals ─▶ Running ─▶ layout ─▶ threads ─▶ close ─▶ exit code
+//! ```
+//!
+//! [`run`] is the `main` of a worker's binary; [`Running`] is the same within another program.
+
+#![allow(clippy::disallowed_methods, reason = "the threads of a process are started here")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use state::{ColumnContents, MemoryBase, MemoryBudget};
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{CoreError, Remedy};
+use crate::home::RocksHome;
+use crate::keeper::LogKeeper;
+use crate::layout::Layout;
+use crate::limits::{INPUTS_RETRY, STATE_UNUSED_CHECK};
+use crate::limits::Bounds;
+use crate::log::Log;
+use crate::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
+use crate::metrics::Telemetry;
+use crate::plan::Plan;
+use crate::query::Queries;
+use crate::record::{DurationMs, LogTime};
+use crate::service::settings::Settings;
+use crate::service::signals::Shutdown;
+use crate::service::status::{Snapshot, StatusBoard};
+use crate::service::{self, Program, Shell, Start};
+use crate::task::TaskId;
+use crate::threads::{self, Pulse, Station};
+use crate::worker::{StateHome, WorkerTerms};
+
+/// Where the tasks' stores are.
+#[derive(Debug, Clone)]
+pub enum StatePlace {
+    /// Nowhere: they vanish with the process and are restored from their changelogs.
+    Memory,
+    /// In a folder of this machine, with so much memory for all of them together.
+    Folder {
+        /// `state.dir`.
+        dir: PathBuf,
+        /// Block cache and memtables, in bytes.
+        memory_bytes: usize,
+    },
+}
+
+/// How a plan runs.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The process among those of the application, the same after a restart; threads add their number.
+    pub instance: String,
+    /// Worker threads; 1 or more.
+    pub threads: u32,
+    /// A commit is due this long after the oldest uncommitted source record.
+    pub commit_interval: DurationMs,
+    /// A partition that is read to its end and silent for this long is idle; `None` is never.
+    pub idle_after: Option<DurationMs>,
+    /// How far event time may be ahead of the log's timestamp; `None` is any.
+    pub future_bound: Option<DurationMs>,
+    /// The state epoch.
+    pub epoch: u32,
+    /// Where the stores are.
+    pub state: StatePlace,
+}
+
+impl RunOptions {
+    /// As the settings of a service say.
+    pub fn of(settings: &Settings) -> Self {
+        let memory = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
+        Self {
+            instance: settings.application.instance.clone(),
+            threads: settings.application.threads,
+            commit_interval: settings.application.commit_interval,
+            idle_after: settings.event_time.idle_after,
+            future_bound: settings.event_time.future_bound,
+            epoch: 0,
+            state: StatePlace::Folder {
+                dir: settings.state.dir.clone(),
+                memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+            },
+        }
+    }
+}
+
+/// What a running plan tells and is told through.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Where metrics go.
+    pub telemetry: Arc<Telemetry>,
+    /// The status page.
+    pub board: Arc<StatusBoard>,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+}
+
+impl Surroundings {
+    /// For a plan within another program: the machine's clocks, a page and a wish to stop of its own, no
+    /// metrics.
+    pub fn quiet(application: &str) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let shutdown = Shutdown::new();
+        let version = env!("CARGO_PKG_VERSION");
+        let board = StatusBoard::new(application, version, Arc::clone(&clock), shutdown.clone());
+        Self { clock, telemetry: Telemetry::off(), board, shutdown }
+    }
+
+    /// Those of a service.
+    pub fn of(shell: &Shell) -> Self {
+        Self {
+            clock: Arc::clone(&shell.clock),
+            telemetry: Arc::clone(&shell.telemetry),
+            board: Arc::clone(&shell.board),
+            shutdown: shell.shutdown.clone(),
+        }
+    }
+}
+
+/// A plan at work. Dropped, it stops in good order.
+pub struct Running {
+    around: Surroundings,
+    queries: Queries,
+    pulses: Vec<Arc<Pulse>>,
+    supervisor: Option<JoinHandle<Result<(), CoreError>>>,
+}
+
+impl Running {
+    /// Starts everything and answers at once; inputs that are missing are waited for.
+    ///
+    /// # Errors
+    /// If the machine refuses a thread. What goes wrong later is told by [`Running::wait`].
+    pub fn start(
+        plan: Arc<Plan>,
+        log: Arc<dyn Log>,
+        options: RunOptions,
+        around: Surroundings,
+    ) -> Result<Self, CoreError> {
+        let threads = options.threads.max(1) as usize;
+        let queries = Queries::of(threads);
+        let pulses: Vec<Arc<Pulse>> = (0..threads).map(|_| Arc::new(Pulse::default())).collect();
+        let supervisor =
+            Supervisor { plan, log, options, around: around.clone(), queries: queries.clone(), pulses: pulses.clone() };
+        let thread = std::thread::Builder::new()
+            .name("supervisor".into())
+            .spawn(move || supervisor.supervise())
+            .map_err(no_thread)?;
+        Ok(Self { around, queries, pulses, supervisor: Some(thread) })
+    }
+
+    /// How it goes.
+    pub fn status(&self) -> Snapshot {
+        self.around.board.snapshot()
+    }
+
+    /// The way to the stores.
+    pub fn queries(&self) -> Queries {
+        self.queries.clone()
+    }
+
+    /// Whether it has ended, asked to or not.
+    pub fn has_ended(&self) -> bool {
+        self.supervisor.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits at most this long until everything that stands in the inputs is processed, committed and
+    /// sent through all sub-topologies. Windows that are open stay open.
+    pub fn settle(&self, at_most: Duration) -> bool {
+        let clock = &self.around.clock;
+        let begun = clock.elapsed();
+        let busy = || self.pulses.iter().map(|pulse| pulse.busy.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        let at_rest = || self.pulses.iter().map(|pulse| pulse.at_rest.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        loop {
+            let (was_busy, rested) = (busy(), at_rest());
+            // Two rounds of rest of each thread without work of any: the first round may have looked for
+            // records before another thread sent them.
+            loop {
+                if self.has_ended() || clock.elapsed().saturating_sub(begun) >= at_most {
+                    return false;
+                }
+                if busy() != was_busy {
+                    break;
+                }
+                if at_rest().iter().zip(&rested).all(|(now, then)| *now >= then + 3) {
+                    return true;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// Waits until it has ended by itself or by the wish to stop.
+    ///
+    /// # Errors
+    /// What stopped the first thread that failed.
+    pub fn wait(mut self) -> Result<(), CoreError> {
+        self.join()
+    }
+
+    /// Commits, flushes, closes, ends.
+    ///
+    /// # Errors
+    /// What stopped the first thread that failed.
+    pub fn stop(mut self) -> Result<(), CoreError> {
+        self.around.shutdown.request("asked to");
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<(), CoreError> {
+        match self.supervisor.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(panicked("the supervisor")),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.around.shutdown.request("nobody holds it any more");
+        if let Err(error) = self.join() {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+fn no_thread(error: std::io::Error) -> CoreError {
+    CoreError::config(format!("the machine refuses a thread: {error}"))
+}
+
+fn panicked(who: &str) -> CoreError {
+    CoreError::contradiction(format!("{who} has panicked, which is a bug: see its message above; nothing is lost"))
+}
+
+/// The thread that starts, watches and ends the others.
+struct Supervisor {
+    plan: Arc<Plan>,
+    log: Arc<dyn Log>,
+    options: RunOptions,
+    around: Surroundings,
+    queries: Queries,
+    pulses: Vec<Arc<Pulse>>,
+}
+
+impl Supervisor {
+    fn supervise(self) -> Result<(), CoreError> {
+        let Some(layout) = self.layout().inspect_err(|error| self.give_up(error))? else { return Ok(()) };
+        let layout = Arc::new(layout);
+        match &self.options.state {
+            StatePlace::Memory => self.watch(&layout, MemoryHome, || Ok(())),
+            StatePlace::Folder { dir, memory_bytes } => {
+                let (budget, clock) = (MemoryBudget::new(*memory_bytes), Arc::clone(&self.around.clock));
+                let home = RocksHome::new(dir, &layout, budget, clock).inspect_err(|error| self.give_up(error))?;
+                self.watch(&layout, home.clone(), || home.remove_unused().map(drop))
+            }
+        }
+    }
+
+    /// The plan's topics, as soon as all inputs stand; `None` if the wish to stop comes first.
+    fn layout(&self) -> Result<Option<Layout>, CoreError> {
+        const OBSTACLE: &str = "topics";
+        let Surroundings { board, shutdown, .. } = &self.around;
+        let mut told = String::new();
+        while !shutdown.requested() {
+            let laid = match self.log.admin() {
+                Ok(mut admin) => Layout::new(Arc::clone(&self.plan), &mut *admin),
+                Err(error) => Err(error.into()),
+            };
+            match laid {
+                Ok(layout) => {
+                    board.obstacle(OBSTACLE, None);
+                    return Ok(Some(layout));
+                }
+                Err(error) if error.remedy() == Remedy::Retry => {
+                    let reason = error.to_string();
+                    if reason != told {
+                        tracing::warn!("{reason}");
+                        told.clone_from(&reason);
+                    }
+                    board.obstacle(OBSTACLE, Some(reason));
+                }
+                Err(error) => return Err(error),
+            }
+            shutdown.wait(Duration::from_millis(INPUTS_RETRY.0.unsigned_abs()));
+        }
+        Ok(None)
+    }
+
+    fn give_up(&self, error: &CoreError) {
+        tracing::error!("{error}");
+        self.around.shutdown.request(error.to_string());
+    }
+
+    /// Runs the threads until all have ended.
+    fn watch<H: StateHome + Clone + 'static>(
+        &self,
+        layout: &Arc<Layout>,
+        home: H,
+        look_after: impl Fn() -> Result<(), CoreError>,
+    ) -> Result<(), CoreError> {
+        let shutdown = &self.around.shutdown;
+        let mut threads = Vec::new();
+        let mut result = Ok(());
+        for (number, pulse) in self.pulses.iter().enumerate() {
+            let station = self.station(layout, number, Arc::clone(pulse));
+            let (name, home) = (station.terms.instance.clone(), home.clone());
+            let thread = std::thread::Builder::new().name(name.clone()).spawn(move || threads::work(station, home));
+            match thread {
+                Ok(thread) => threads.push((name, thread)),
+                Err(error) => {
+                    result = Err(no_thread(error));
+                    shutdown.request("the machine refuses a thread");
+                    break;
+                }
+            }
+        }
+        let mut looked = self.around.clock.elapsed();
+        while threads.iter().all(|(_, thread)| !thread.is_finished()) && !threads.is_empty() {
+            shutdown.wait(Duration::from_millis(100));
+            if shutdown.requested() {
+                break;
+            }
+            let now = self.around.clock.elapsed();
+            if now.saturating_sub(looked) >= Duration::from_millis(STATE_UNUSED_CHECK.0.unsigned_abs()) {
+                looked = now;
+                // Old folders that cannot be removed now are no reason to stop what runs.
+                look_after().unwrap_or_else(|error| tracing::warn!("{error}"));
+            }
+        }
+        // A thread that has ended by itself or panicked takes the others along.
+        shutdown.request("a worker thread has ended");
+        for (name, thread) in threads {
+            let ended = thread.join().unwrap_or_else(|_| Err(panicked(&format!("thread {name}"))));
+            result = result.and(ended);
+        }
+        result
+    }
+
+    fn station(&self, layout: &Arc<Layout>, number: usize, pulse: Arc<Pulse>) -> Station {
+        let RunOptions { instance, commit_interval, idle_after, future_bound, epoch, .. } = self.options.clone();
+        let Surroundings { clock, telemetry, board, shutdown } = self.around.clone();
+        Station {
+            log: Arc::clone(&self.log),
+            layout: Arc::clone(layout),
+            terms: WorkerTerms {
+                instance: format!("{instance}-{number}"),
+                commit_interval,
+                idle_after,
+                future_bound,
+                epoch,
+                bounds: Bounds::default(),
+            },
+            clock,
+            board,
+            telemetry,
+            shutdown,
+            queries: self.queries.clone(),
+            pulse,
+        }
+    }
+}
+
+/// Stores that begin empty whenever they are opened.
+#[derive(Debug, Clone, Copy)]
+struct MemoryHome;
+
+impl StateHome for MemoryHome {
+    type Base = MemoryBase;
+
+    fn open(&mut self, _: TaskId, _: &[ColumnContents]) -> Result<MemoryBase, CoreError> {
+        Ok(MemoryBase::default())
+    }
+
+    fn destroy(&mut self, _: TaskId) -> Result<(), CoreError> {
+        Ok(())
+    }
+}
+
+/// The `main` of a worker's binary: reads arguments and settings, builds the plan, runs it until it is
+/// told to stop, and says by the exit code how it ended ([`crate::error::ExitCode`]). `routes` makes the
+/// worker's own routes of the way to its stores.
+pub fn run(
+    program: Program,
+    build: impl Fn(&Settings) -> Result<Plan, CoreError>,
+    routes: impl FnOnce(Queries) -> Router,
+) -> std::process::ExitCode {
+    let name = program.name;
+    let arguments = std::env::args().skip(1);
+    service::end(name, serve(program, build, routes, arguments)).into()
+}
+
+fn serve(
+    program: Program,
+    build: impl Fn(&Settings) -> Result<Plan, CoreError>,
+    routes: impl FnOnce(Queries) -> Router,
+    arguments: impl IntoIterator<Item = String>,
+) -> Result<(), CoreError> {
+    let mut shell = match service::start(program, "", arguments)? {
+        Start::Print(text) => {
+            print!("{text}");
+            return Ok(());
+        }
+        Start::Run(shell) => shell,
+    };
+    if shell.settings.kafka.get("bootstrap.servers").is_some() {
+        return Err(CoreError::config(
+            "KAFKA_BROKERS is set, but this build has no Kafka log yet: unset it to run on the embedded log of one \
+             machine, in the folder `embedded.dir`",
+        ));
+    }
+    let plan = Arc::new(build(&shell.settings)?);
+    let log = open_log(&shell.settings, &shell.clock)?;
+    let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&shell.clock)).map_err(no_thread)?;
+    let running = Running::start(plan, log, RunOptions::of(&shell.settings), Surroundings::of(&shell))?;
+    // The port tells what is missing while it is missing.
+    shell.serve(routes(running.queries()))?;
+    let ended = running.wait();
+    drop(keeper);
+    ended
+}
+
+fn open_log(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<EmbeddedLog>, CoreError> {
+    let clock = Arc::clone(clock);
+    let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
+    options.durability = if settings.embedded.sync { Durability::Disk } else { Durability::Os };
+    Ok(EmbeddedLog::open(&settings.embedded.dir, options)?)
+}

@@ -1,0 +1,263 @@
+//! The thread that feeds the demo's input topics.
+//!
+//! Not here: what the events are ([`events::feed`]). Invariant: the feed's position stands in the same
+//! transaction as the records up to it, so that whatever process feeds next goes on exactly there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use events::feed::{Feed, FeedOptions, FeedRecord};
+use events::{Gazetteer, SignalContract};
+use processing_core::batch::{Headers, RecordBatch, RecordRef};
+use processing_core::clock::Clock;
+use processing_core::error::CoreError;
+use processing_core::log::{
+    Cleanup, GroupMetadata, Log, LogError, Publish, Read, TopicSettings, Transaction, TransactionalId,
+    partition_for_key,
+};
+use processing_core::record::{DurationMs, EventTime, LogTime, Offset, TopicName, TopicPartition};
+use processing_core::service::signals::Shutdown;
+use serde::{Deserialize, Serialize};
+
+use super::speed::Speed;
+use crate::door::PARTITIONS;
+
+/// Where the feed's position is kept.
+const POSITIONS: &str = "streamfleet.demo.feed";
+/// Records of one transaction at most.
+const BATCH_RECORDS: usize = 2_000;
+/// How far the feed runs ahead of the worker, in records.
+const AHEAD_MAX: u64 = 100_000;
+/// How often the feed looks whether records are due.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a data folder's feed is, and how far it is. It stays the same for the life of the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FeedPosition {
+    pub(crate) seed: u64,
+    /// When the present begins, in milliseconds since 1970.
+    pub(crate) start_ms: i64,
+    pub(crate) history_ms: i64,
+    pub(crate) events_per_minute: u32,
+    /// The number of the next record.
+    pub(crate) position: u64,
+}
+
+impl FeedPosition {
+    pub(crate) fn options(&self) -> FeedOptions {
+        FeedOptions {
+            history: DurationMs(self.history_ms),
+            events_per_minute: self.events_per_minute,
+            history_events_per_minute: self.events_per_minute,
+            ..FeedOptions::new(self.seed, EventTime(self.start_ms))
+        }
+    }
+
+    /// What the log says; `None` in a new one.
+    pub(crate) fn read(log: &dyn Log) -> Result<Option<Self>, CoreError> {
+        let place = TopicPartition::new(POSITIONS, 0);
+        if log.admin()?.topic(&place.topic)?.is_none() {
+            return Ok(None);
+        }
+        let mut reader = log.reader()?;
+        let marks = reader.watermarks(&place)?;
+        let Some(last) = marks.last_stable.0.checked_sub(1) else { return Ok(None) };
+        let mut batch = RecordBatch::new();
+        let from = Offset(last).max(marks.start);
+        if !matches!(reader.read(&place, from, &mut batch)?, Read::Records(_)) {
+            return Ok(None);
+        }
+        let value = batch.iter().last().and_then(|record| record.value);
+        value.map(serde_json::from_slice).transpose().map_err(|error| {
+            CoreError::config(format!(
+                "{place} holds a position that this version cannot read: {error}; begin with another --data"
+            ))
+        })
+    }
+}
+
+/// How far the feed is, for the screen.
+#[derive(Debug, Default)]
+pub(crate) struct FeedProgress {
+    /// Records in the log.
+    pub(crate) position: AtomicU64,
+    /// Records of the history.
+    pub(crate) history: AtomicU64,
+    /// The feed's clock.
+    pub(crate) time_ms: AtomicI64,
+    /// Everything that was wanted is in the log.
+    pub(crate) done: AtomicBool,
+}
+
+/// The thread. Dropped or joined after the wish to stop.
+pub(crate) struct Feeder {
+    pub(crate) progress: Arc<FeedProgress>,
+    thread: Option<JoinHandle<Result<(), CoreError>>>,
+}
+
+/// What the thread is told.
+pub(crate) struct FeedOrder {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) from: FeedPosition,
+    pub(crate) speed: Speed,
+    /// The feed ends before this record.
+    pub(crate) until: Option<u64>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shutdown: Shutdown,
+    /// Records that the worker has taken in since this process began.
+    pub(crate) taken: Arc<AtomicU64>,
+    pub(crate) gazetteer: Arc<Gazetteer>,
+}
+
+/// Makes the input topics if there are none.
+pub(crate) fn make_topics(log: &dyn Log) -> Result<(), CoreError> {
+    let settings =
+        |partitions, cleanup| TopicSettings { partitions, cleanup, retention_ms: None, log_append_time: false };
+    let mut admin = log.admin()?;
+    for contract in SignalContract::ALL {
+        admin.create_topic(&contract.event_type().into(), settings(PARTITIONS, Cleanup::Delete))?;
+    }
+    admin.create_topic(&POSITIONS.into(), settings(1, Cleanup::Compact))?;
+    Ok(())
+}
+
+impl Feeder {
+    pub(crate) fn start(order: FeedOrder) -> Result<Self, CoreError> {
+        let progress = Arc::new(FeedProgress::default());
+        progress.position.store(order.from.position, Ordering::Relaxed);
+        let told = Arc::clone(&progress);
+        let thread = std::thread::Builder::new().name("feed".into()).spawn(move || {
+            let shutdown = order.shutdown.clone();
+            let fed = Feeding::new(order, told).and_then(Feeding::feed);
+            if let Err(error) = &fed {
+                tracing::error!("the feed has ended: {error}");
+                shutdown.request(format!("the feed has ended: {error}"));
+            }
+            fed
+        });
+        let thread = thread.map_err(|error| CoreError::config(format!("the machine refuses a thread: {error}")))?;
+        Ok(Self { progress, thread: Some(thread) })
+    }
+
+    /// Waits for its end, which follows the wish to stop.
+    pub(crate) fn join(mut self) -> Result<(), CoreError> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(CoreError::contradiction("the feed has panicked, which is a bug; nothing is lost")),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Feeding {
+    order: FeedOrder,
+    feed: Feed,
+    producer: Box<dyn Transaction>,
+    progress: Arc<FeedProgress>,
+    /// By contract and partition.
+    batches: Vec<(TopicPartition, RecordBatch)>,
+    position: RecordBatch,
+    /// Records put in by this process.
+    put: u64,
+}
+
+impl Feeding {
+    fn new(order: FeedOrder, progress: Arc<FeedProgress>) -> Result<Self, CoreError> {
+        let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
+        progress.history.store(feed.history_records(), Ordering::Relaxed);
+        progress.time_ms.store(feed.next_sent().0, Ordering::Relaxed);
+        let producer = order.log.transaction(&TransactionalId("streamfleet-demo-feed".to_owned()))?;
+        let batches = SignalContract::ALL.iter().flat_map(|contract| {
+            (0..PARTITIONS).map(|partition| {
+                (TopicPartition::new(TopicName::new(contract.event_type()), partition), RecordBatch::new())
+            })
+        });
+        Ok(Self { feed, producer, progress, batches: batches.collect(), position: RecordBatch::new(), put: 0, order })
+    }
+
+    fn feed(mut self) -> Result<(), CoreError> {
+        let history = self.feed.history_records();
+        // Wall clock and feed clock at which the paced part of this process began.
+        let mut pace: Option<(Duration, LogTime)> = None;
+        let mut bytes = Vec::new();
+        while !self.order.shutdown.requested() {
+            let until = self.order.until.unwrap_or(u64::MAX);
+            if self.feed.position() >= until {
+                self.progress.done.store(true, Ordering::SeqCst);
+                return Ok(());
+            }
+            if self.put > self.order.taken.load(Ordering::Relaxed) + AHEAD_MAX {
+                self.order.shutdown.wait(PAUSE);
+                continue;
+            }
+            let due = match self.order.speed {
+                Speed::Times(times) if self.feed.position() >= history => {
+                    let now = self.order.clock.elapsed();
+                    let (begun, from) = *pace.get_or_insert((now, self.feed.next_sent()));
+                    let passed = now.saturating_sub(begun).as_millis() as i64;
+                    LogTime(from.0.saturating_add(passed.saturating_mul(i64::from(times))))
+                }
+                _ => LogTime(i64::MAX),
+            };
+            let mut count = 0;
+            while count < BATCH_RECORDS && self.feed.position() < until && self.feed.next_sent() <= due {
+                let record = self.feed.next_into(&mut bytes);
+                self.take(&record, &bytes);
+                count += 1;
+            }
+            if count == 0 {
+                self.progress.time_ms.store(due.0, Ordering::Relaxed);
+                self.order.shutdown.wait(PAUSE);
+                continue;
+            }
+            self.publish()?;
+            self.put += count as u64;
+            self.progress.position.store(self.feed.position(), Ordering::Relaxed);
+            self.progress.time_ms.store(self.feed.next_sent().0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &FeedRecord, bytes: &[u8]) {
+        let (key, value) = (&bytes[record.key.clone()], &bytes[record.value.clone()]);
+        let partition = partition_for_key(key, PARTITIONS).0 as usize;
+        let contract = SignalContract::ALL.iter().position(|contract| *contract == record.contract).unwrap_or(0);
+        if let Some((_, batch)) = self.batches.get_mut(contract * PARTITIONS as usize + partition) {
+            batch.push(RecordRef {
+                offset: Offset::ZERO,
+                timestamp: record.sent,
+                key: Some(key),
+                value: Some(value),
+                headers: Headers::NONE,
+            });
+        }
+    }
+
+    fn publish(&mut self) -> Result<(), CoreError> {
+        for (place, batch) in self.batches.iter_mut().filter(|(_, batch)| !batch.is_empty()) {
+            self.producer.send(place, batch)?;
+            batch.clear();
+        }
+        let position = FeedPosition { position: self.feed.position(), ..self.order.from };
+        let value = serde_json::to_vec(&position).map_err(|error| CoreError::config(error.to_string()))?;
+        self.position.clear();
+        self.position.push(RecordRef {
+            offset: Offset::ZERO,
+            timestamp: self.feed.next_sent(),
+            key: Some(b"feed"),
+            value: Some(&value),
+            headers: Headers::NONE,
+        });
+        self.producer.send(&TopicPartition::new(POSITIONS, 0), &self.position)?;
+        // No positions of a group: this transaction reads nothing.
+        let nobody =
+            GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
+        match self.producer.publish(&[], &nobody) {
+            Publish::Published(_) => Ok(()),
+            Publish::Aborted(why) | Publish::Ambiguous(why) => Err(LogError::Fatal(why).into()),
+            Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
+        }
+    }
+}

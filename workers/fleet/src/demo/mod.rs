@@ -1,0 +1,360 @@
+//! `streamfleet demo`: the embedded log, a feed, the trending-cities worker and a screen in one process.
+//!
+//! Not here: each of them. Invariant: everything that a later run needs is in the data folder, so that a
+//! demo that was ended in any way goes on where it was.
+
+mod feeder;
+mod port;
+mod results;
+mod screen;
+mod speed;
+mod view;
+
+use std::fs::OpenOptions;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::DateTime;
+use clap::Args;
+use events::Gazetteer;
+use processing_core::error::CoreError;
+use processing_core::keeper::LogKeeper;
+use processing_core::log::Log;
+use processing_core::metrics::Telemetry;
+use processing_core::plan::{OutputKind, Plan};
+use processing_core::record::{DurationMs, TopicPartition};
+use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
+use processing_core::service::logging;
+use processing_core::service::settings::{LogFormat, LoggingSettings};
+use processing_core::service::signals;
+use serde::Serialize;
+
+use self::feeder::{FeedOrder, FeedPosition, Feeder};
+use self::results::Results;
+use self::screen::Screen;
+use self::speed::Speed;
+use self::view::{Rates, View};
+use crate::describe::plan_of;
+use crate::door;
+use crate::folder::{AddressNote, DataFolder, refused};
+
+/// How often the picture is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(500);
+/// Memory of the worker's stores.
+const MEMORY_BYTES: usize = 48 << 20;
+/// The longest wait for the worker to follow a feed that has ended.
+const SETTLE_MAX: Duration = Duration::from_secs(3_600);
+
+/// Show trending cities live: a seeded stream of events, and a worker that follows it
+///
+/// Everything is kept in the data folder. Stop the demo with Ctrl-C, or kill it: the same command goes on
+/// where it was, without losing or doubling anything.
+#[derive(Args)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    data: DataFolder,
+    /// How fast the feed's clock goes: 60x is an hour a minute; max is as fast as the worker follows
+    #[arg(long, default_value = "60x")]
+    speed: Speed,
+    /// End after this long, such as 30s or 5m; without it, at Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    for_time: Option<Duration>,
+    /// End when the worker has followed the feed to its first N events
+    #[arg(long, value_name = "N")]
+    events: Option<u64>,
+    /// Print a line now and then instead of drawing
+    #[arg(long)]
+    headless: bool,
+    /// How often a headless demo prints its line
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span)]
+    every: Duration,
+    /// Write the summary as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Which feed; fixed by the first start in a data folder
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// When the feed's present begins, such as 2026-11-21T08:00:00Z; without it, now. Fixed by the first start
+    #[arg(long, value_name = "TIME", value_parser = start_time)]
+    start: Option<i64>,
+    /// How much history the feed loads first; fixed by the first start
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    history: Option<Duration>,
+    /// Events per minute of the feed's clock; fixed by the first start
+    #[arg(long, value_name = "N")]
+    rate: Option<u32>,
+    /// Threads of the worker
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: u32,
+    /// After how long a silent partition no longer holds the others up, or `off`
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = idle)]
+    idle_after: Idle,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Idle(Option<DurationMs>);
+
+fn idle(text: &str) -> Result<Idle, String> {
+    if text == "off" {
+        return Ok(Idle(None));
+    }
+    span(text).map(|span| Idle(Some(DurationMs(span.as_millis() as i64))))
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let millis = match unit {
+        "ms" => 1,
+        "s" | "" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => 0,
+    };
+    let number = digits.parse::<u64>().ok().filter(|_| millis > 0).and_then(|number| number.checked_mul(millis));
+    number.map(Duration::from_millis).ok_or_else(|| "takes a number with ms, s, m, h or d, such as 30s".to_owned())
+}
+
+fn start_time(text: &str) -> Result<i64, String> {
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|time| time.timestamp_millis()).map_err(|_| "takes a time such as 2026-11-21T08:00:00Z".to_owned())
+}
+
+/// What is said at the end.
+#[derive(Debug, Serialize)]
+struct Summary {
+    data: PathBuf,
+    feed: FeedPosition,
+    /// The feed's position at which this process went on; 0 for a new folder.
+    resumed_at: u64,
+    /// Whether the worker has followed the feed to its end.
+    complete: bool,
+    /// Records of each output topic in the log.
+    outputs: std::collections::BTreeMap<String, u64>,
+    #[serde(flatten)]
+    view: View,
+}
+
+impl Demo {
+    pub(crate) fn run(self) -> Result<(), CoreError> {
+        let data = self.data.path()?;
+        std::fs::create_dir_all(&data).map_err(|error| refused("make", &data, &error))?;
+        let around = self.surroundings(&data)?;
+        let log_folder = data.join("log");
+        let log = door::open(&log_folder)?;
+        let shared: Arc<dyn Log> = Arc::clone(&log) as Arc<dyn Log>;
+
+        let from = self.position(&*shared, &around)?;
+        let resumed_at = from.position;
+        self.greet(&data, &from);
+        feeder::make_topics(&*shared)?;
+        let gazetteer = Arc::new(Gazetteer::shipped());
+        let plan = Arc::new(plan_of("trending-cities", Arc::clone(&gazetteer))?);
+        let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&around.clock)).map_err(thread)?;
+        let running = Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data), around.clone())?;
+        let server = port::open(&log, &around)?;
+        let note = server.as_ref().map(|server| AddressNote::write(&log_folder, server.address())).transpose()?;
+        if let Some(server) = &server {
+            eprintln!("metrics and status on http://{}/status", server.address());
+        }
+        let taken = Arc::new(AtomicU64::new(0));
+        let feeder = Feeder::start(FeedOrder {
+            log: Arc::clone(&shared),
+            from,
+            speed: self.speed,
+            until: self.events,
+            clock: Arc::clone(&around.clock),
+            shutdown: around.shutdown.clone(),
+            taken: Arc::clone(&taken),
+            gazetteer,
+        })?;
+
+        let mut results = Results::new(Arc::clone(&shared))?;
+        let (last, complete) = self.watch(&around, &running, &feeder, &mut results, &taken, resumed_at)?;
+        // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
+        drop((note, server));
+        around.shutdown.request("the demo has ended");
+        let progress = Arc::clone(&feeder.progress);
+        let fed = feeder.join();
+        let ran = running.stop();
+        drop(keeper);
+        results.look()?;
+        let mut rates = Rates::default();
+        let newest = results.newest.as_ref();
+        let mut view = View::new(around.clock.elapsed(), &around.board.snapshot(), &progress, newest, &mut rates);
+        view.events_per_second = last.events_per_second;
+        let feed = FeedPosition { position: view.feed_position, ..from };
+        let outputs = outputs(&plan, &*shared)?;
+        self.sum_up(Summary { data, feed, resumed_at, complete, outputs, view })?;
+        fed.and(ran)
+    }
+
+    fn surroundings(&self, data: &Path) -> Result<Surroundings, CoreError> {
+        let around = Surroundings::quiet("trending-cities");
+        let path = data.join("demo.log");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|error| refused("open", &path, &error))?;
+        let settings = LoggingSettings { format: LogFormat::Text, level: "info".to_owned() };
+        let subscriber = logging::subscriber(&settings, false, Arc::clone(&around.clock), Mutex::new(file))?;
+        if tracing::subscriber::set_global_default(subscriber).is_err() {
+            return Err(CoreError::config("the log is set up already"));
+        }
+        let telemetry = Telemetry::new(&[]).map_err(|error| CoreError::config(error.to_string()))?;
+        signals::listen(&around.shutdown).map_err(thread)?;
+        Ok(Surroundings { telemetry, ..around })
+    }
+
+    /// Which feed, and how far it is: as the folder says, or as the command line does for a new one.
+    fn position(&self, log: &dyn Log, around: &Surroundings) -> Result<FeedPosition, CoreError> {
+        const MINUTE: i64 = 60_000;
+        if let Some(found) = FeedPosition::read(log)? {
+            let differs = |name: &str, found: String, given: Option<String>| {
+                given.filter(|given| *given != found).map(|given| format!("{name} is {found} there and {given} here"))
+            };
+            let wrong = differs("--seed", found.seed.to_string(), self.seed.map(|seed| seed.to_string()))
+                .or_else(|| differs("--start", found.start_ms.to_string(), self.start.map(|start| start.to_string())))
+                .or_else(|| {
+                    differs("--rate", found.events_per_minute.to_string(), self.rate.map(|rate| rate.to_string()))
+                })
+                .or_else(|| {
+                    let given = self.history.map(|history| history.as_millis().to_string());
+                    differs("--history", found.history_ms.to_string(), given)
+                });
+            return match wrong {
+                None => Ok(found),
+                Some(wrong) => Err(CoreError::Usage(format!(
+                    "the data folder has a feed of its own: {wrong}; leave the flag out, or begin anew with another --data"
+                ))),
+            };
+        }
+        let now = around.clock.now().0;
+        Ok(FeedPosition {
+            seed: self.seed.unwrap_or(1),
+            start_ms: self.start.unwrap_or(now - now.rem_euclid(MINUTE)),
+            history_ms: self.history.map_or(48 * 60 * MINUTE, |history| history.as_millis() as i64),
+            events_per_minute: self.rate.unwrap_or(200).max(1),
+            position: 0,
+        })
+    }
+
+    fn greet(&self, data: &Path, from: &FeedPosition) {
+        eprintln!("data in {} (log lines in demo.log there)", data.display());
+        if from.position == 0 {
+            eprintln!("a new feed with seed {}, speed {}", from.seed, self.speed);
+        } else {
+            eprintln!(
+                "going on after {} events of the feed with seed {}: nothing is lost, nothing is doubled",
+                screen::grouped(from.position),
+                from.seed
+            );
+        }
+    }
+
+    fn options(&self, data: &Path) -> RunOptions {
+        RunOptions {
+            instance: "demo".to_owned(),
+            threads: self.threads.clamp(1, 64),
+            commit_interval: DurationMs(100),
+            idle_after: self.idle_after.0,
+            future_bound: Some(DurationMs::hours(1)),
+            epoch: 0,
+            state: StatePlace::Folder { dir: data.join("state"), memory_bytes: MEMORY_BYTES },
+        }
+    }
+
+    /// Shows how it goes until the end; answers the last picture, and whether the feed was followed to
+    /// the end that was wanted.
+    fn watch(
+        &self,
+        around: &Surroundings,
+        running: &Running,
+        feeder: &Feeder,
+        results: &mut Results,
+        taken: &AtomicU64,
+        resumed_at: u64,
+    ) -> Result<(View, bool), CoreError> {
+        let drawn = !self.headless && std::io::stdout().is_terminal();
+        let again = if resumed_at > 0 {
+            format!(", going on after {} events", screen::grouped(resumed_at))
+        } else {
+            String::new()
+        };
+        let screen = drawn.then(|| Screen::open(format!("streamfleet demo, speed {}{again}", self.speed)));
+        let every = if drawn { DRAW_EVERY } else { self.every };
+        let (mut rates, mut shown) = (Rates::default(), None);
+        loop {
+            let now = around.clock.elapsed();
+            let page = running.status();
+            taken.store(page.counts.records_in, Ordering::Relaxed);
+            results.look()?;
+            let view = View::new(now, &page, &feeder.progress, results.newest.as_ref(), &mut rates);
+            if shown.is_none_or(|last| now.saturating_sub(last) >= every) {
+                shown = Some(now);
+                match &screen {
+                    Some(screen) => screen.draw(&view),
+                    None => println!("{}", screen::progress_line(&view)),
+                }
+            }
+            if around.shutdown.requested() || running.has_ended() {
+                return Ok((view, false));
+            }
+            if feeder.progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY) {
+                return Ok((view, true));
+            }
+            if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
+                return Ok((view, false));
+            }
+            around.shutdown.wait(every.min(Duration::from_millis(100)));
+        }
+    }
+
+    fn sum_up(&self, summary: Summary) -> Result<(), CoreError> {
+        let view = &summary.view;
+        if self.headless {
+            println!("{}", screen::progress_line(view));
+        }
+        println!(
+            "{} events of the feed are in the log; this run took in {} records in {:.1} s with {} commits; \
+             {} late, {} in the dead letters",
+            screen::grouped(view.feed_position),
+            screen::grouped(view.events),
+            view.seconds,
+            screen::grouped(view.commits),
+            view.late,
+            view.dead_letters
+        );
+        for (topic, records) in &summary.outputs {
+            println!("  {topic:<32} {:>12} records", screen::grouped(*records));
+        }
+        println!("the same command goes on from here");
+        if let Some(path) = &self.report {
+            let text = serde_json::to_vec_pretty(&summary).map_err(|error| CoreError::config(error.to_string()))?;
+            std::fs::write(path, text).map_err(|error| refused("write", path, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many records each output topic holds.
+fn outputs(plan: &Plan, log: &dyn Log) -> Result<std::collections::BTreeMap<String, u64>, CoreError> {
+    let (mut admin, mut reader) = (log.admin()?, log.reader()?);
+    let mut counts = std::collections::BTreeMap::new();
+    for output in plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Topic(_))) {
+        let Some(info) = admin.topic(&output.topic)? else { continue };
+        let mut records = 0;
+        for partition in 0..info.settings.partitions {
+            let marks = reader.watermarks(&TopicPartition::new(output.topic.clone(), partition))?;
+            records += marks.last_stable.0;
+        }
+        counts.insert(output.topic.to_string(), records);
+    }
+    Ok(counts)
+}
+
+fn thread(error: std::io::Error) -> CoreError {
+    CoreError::config(format!("the machine refuses a thread or a signal: {error}"))
+}

@@ -1,0 +1,69 @@
+//! The demo's port: the library's routes, and the door through which other commands publish.
+//!
+//! Not here: what is appended ([`crate::door`]). Invariant: what a web page in somebody's browser can
+//! send is refused, a body is bounded, and an answer of 200 means that every record is on disk.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use processing_core::error::CoreError;
+use processing_core::log::embedded::EmbeddedLog;
+use processing_core::metrics::ProcessMetrics;
+use processing_core::record::TopicName;
+use processing_core::run::Surroundings;
+use processing_core::service::http::{HttpServer, routes};
+use processing_core::service::problem::Problem;
+use processing_core::service::settings::HttpSettings;
+
+use crate::door::{self, CHUNK_BYTES, HEADER, ROUTE};
+use crate::record_line::RecordLine;
+
+/// The port that is tried first; the next free one is taken.
+const PORT: u16 = 9464;
+/// A chunk of lines is larger as JSON than its records are.
+const BODY_BYTES_MAX: usize = 8 * CHUNK_BYTES + (64 << 20);
+
+/// Opens the port.
+pub(crate) fn open(log: &Arc<EmbeddedLog>, around: &Surroundings) -> Result<Option<HttpServer>, CoreError> {
+    let process = Arc::new(ProcessMetrics::new(&around.telemetry, env!("CARGO_PKG_VERSION"), ""));
+    let publish = Router::new()
+        .route(&format!("{ROUTE}{{topic}}"), post(publish))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Arc::clone(log));
+    let settings = HttpSettings { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))), next_free: true };
+    let routes = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, publish);
+    HttpServer::start(&settings, routes)
+}
+
+async fn publish(
+    State(log): State<Arc<EmbeddedLog>>,
+    Path(topic): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !headers.contains_key(HEADER) {
+        return Problem::bad_request(format!("the header {HEADER} is missing; `streamfleet publish` sends it"))
+            .into_response();
+    }
+    let appended = tokio::task::spawn_blocking(move || {
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let mut records = Vec::new();
+        for (number, line) in (1_u64..).zip(lines) {
+            let wrong = |why: String| Problem::bad_request(format!("line {number}: {why}"));
+            let line = std::str::from_utf8(line).map_err(|error| wrong(error.to_string()))?;
+            records.push(RecordLine::parse(line).map_err(|error| wrong(error.to_string()))?);
+        }
+        door::append(&log, &TopicName::new(topic), &records).map_err(|error| Problem::unavailable(error.to_string()))
+    });
+    match appended.await {
+        Ok(Ok(())) => "published\n".into_response(),
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::unavailable("the work was broken off; nobody knows what became of it").into_response(),
+    }
+}

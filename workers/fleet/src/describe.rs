@@ -1,0 +1,39 @@
+//! `streamfleet describe`: a worker's topology as text or as a picture.
+
+use std::sync::Arc;
+
+use clap::Args;
+use events::Gazetteer;
+use processing_core::error::CoreError;
+use processing_core::plan::Plan;
+use trending_cities::TrendingSettings;
+
+/// The workers that this command knows.
+pub(crate) const WORKERS: &[&str] = &["trending-cities"];
+
+/// Show what a worker reads, keeps and writes
+#[derive(Args)]
+pub(crate) struct Describe {
+    /// The worker: trending-cities
+    worker: String,
+    /// As a Mermaid diagram instead of text
+    #[arg(long)]
+    mermaid: bool,
+}
+
+impl Describe {
+    pub(crate) fn run(self) -> Result<(), CoreError> {
+        let plan = plan_of(&self.worker, Arc::new(Gazetteer::shipped()))?;
+        print!("{}", if self.mermaid { plan.mermaid() } else { plan.describe() });
+        Ok(())
+    }
+}
+
+/// A worker's plan with its defaults.
+pub(crate) fn plan_of(worker: &str, cities: Arc<Gazetteer>) -> Result<Plan, CoreError> {
+    match worker {
+        "trending-cities" => trending_cities::topology(&TrendingSettings::default(), &cities)
+            .map_err(|error| CoreError::config(error.to_string())),
+        other => Err(CoreError::Usage(format!("there is no worker {other}; there is {}", WORKERS.join(", ")))),
+    }
+}

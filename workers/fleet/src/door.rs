@@ -1,0 +1,149 @@
+//! The way into a log: through the process that holds it, or by holding it oneself.
+//!
+//! Not here: the holder's side ([`crate::demo`]). Invariant: records come in exactly once as a whole or
+//! the command says that it does not know: a broken connection is never tried again by itself.
+
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use processing_core::batch::RecordBatch;
+use processing_core::clock::{Clock as _, SystemClock};
+use processing_core::error::CoreError;
+use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions, EmbeddedReaderProcess};
+use processing_core::log::{Cleanup, Log as _, LogError, TopicInfo, TopicSettings, partition_for_key};
+use processing_core::record::{LogTime, Partition, TopicName, TopicPartition};
+
+use crate::folder::AddressNote;
+use crate::record_line::RecordLine;
+
+/// The route of the holder's port that takes records, with the topic behind it.
+pub(crate) const ROUTE: &str = "/v1/publish/";
+/// A header without which the route takes nothing: a web page in somebody's browser cannot send it.
+pub(crate) const HEADER: &str = "x-streamfleet-publish";
+/// Partitions of a topic that is made by the first record sent to it.
+pub(crate) const PARTITIONS: u32 = 2;
+/// Bytes of lines that are sent at once.
+pub(crate) const CHUNK_BYTES: usize = 1 << 20;
+
+/// Opens the log for this process.
+pub(crate) fn open(folder: &Path) -> Result<Arc<EmbeddedLog>, CoreError> {
+    let clock = SystemClock::new();
+    let options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
+    Ok(EmbeddedLog::open(folder, options)?)
+}
+
+/// Opens the log to read beside whoever holds it.
+pub(crate) fn beside(folder: &Path) -> Result<EmbeddedReaderProcess, CoreError> {
+    Ok(EmbeddedReaderProcess::open(folder)?)
+}
+
+/// The door as it stands.
+pub(crate) enum Door {
+    /// This process holds the log.
+    Own(Arc<EmbeddedLog>),
+    /// Another one does, and takes records here.
+    Through(SocketAddr),
+}
+
+impl Door {
+    /// Holds the log in `folder`, or finds who does.
+    pub(crate) fn find(folder: &Path) -> Result<Self, CoreError> {
+        match open(folder) {
+            Ok(log) => Ok(Self::Own(log)),
+            Err(held) => match AddressNote::find(folder)? {
+                Some(address) => Ok(Self::Through(address)),
+                None => Err(held),
+            },
+        }
+    }
+
+    /// Sends records to `topic`, all of them or none.
+    pub(crate) fn send(&self, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
+        match self {
+            Self::Own(log) => append(log, topic, lines),
+            Self::Through(address) => post(*address, topic, lines),
+        }
+    }
+}
+
+/// Appends records, with their own timestamps or the present, where Java's partitioner would put them.
+pub(crate) fn append(log: &EmbeddedLog, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
+    let info = topic_for(log, topic)?;
+    let mut batches = vec![RecordBatch::new(); info.settings.partitions as usize];
+    let now = LogTime(SystemClock::new().now().0);
+    for (number, line) in lines.iter().enumerate() {
+        let partition = match &line.key {
+            Some(key) => partition_for_key(&key.bytes(), info.settings.partitions),
+            None => Partition(number as u32 % info.settings.partitions),
+        };
+        if let Some(batch) = batches.get_mut(partition.0 as usize) {
+            line.push(now, batch);
+        }
+    }
+    for (partition, batch) in batches.iter().enumerate().filter(|(_, batch)| !batch.is_empty()) {
+        log.append(&TopicPartition::new(topic.clone(), partition as u32), batch, Durability::Disk)?;
+    }
+    Ok(())
+}
+
+fn topic_for(log: &EmbeddedLog, topic: &TopicName) -> Result<TopicInfo, LogError> {
+    let mut admin = log.admin()?;
+    match admin.topic(topic)? {
+        Some(info) => Ok(info),
+        None => {
+            let settings = TopicSettings {
+                partitions: PARTITIONS,
+                cleanup: Cleanup::Delete,
+                retention_ms: None,
+                log_append_time: false,
+            };
+            admin.create_topic(topic, settings)
+        }
+    }
+}
+
+/// One request by hand: a client library would be larger than this whole command.
+fn post(address: SocketAddr, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
+    let broken = |error: std::io::Error| {
+        CoreError::config(format!(
+            "the process that holds the log does not answer on {address}: {error}; if it was just stopped, run the \
+             command again"
+        ))
+    };
+    let mut body = Vec::new();
+    for line in lines {
+        line.write(&mut body)?;
+    }
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).map_err(broken)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).map_err(broken)?;
+    let head = format!(
+        "POST {ROUTE}{topic} HTTP/1.1\r\nhost: {address}\r\n{HEADER}: 1\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).map_err(broken)?;
+    let mut answer = BufReader::new(stream.take(64 << 10));
+    let mut status = String::new();
+    answer.read_line(&mut status).map_err(broken)?;
+    if status.split(' ').nth(1) == Some("200") {
+        return Ok(());
+    }
+    let mut rest = String::new();
+    answer.read_to_string(&mut rest).map_err(broken)?;
+    let words = rest.split_once("\r\n\r\n").map_or(rest.as_str(), |(_, body)| body);
+    Err(CoreError::config(format!("{address} did not take the records: {} {}", status.trim(), words.trim())))
+}
+
+/// The log's folder, with a word where there is none.
+pub(crate) fn existing(folder: PathBuf) -> Result<PathBuf, CoreError> {
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(CoreError::Usage(format!(
+        "there is no log in {}; start `streamfleet demo` first, or name its folder with --data",
+        folder.display()
+    )))
+}

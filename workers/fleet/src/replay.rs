@@ -1,0 +1,243 @@
+//! `streamfleet replay`: a table of any size becomes records of a topic.
+//!
+//! Each row of a CSV file, or each line of a JSON lines file, is mapped to a JSON object. The log
+//! timestamp follows the rows' own `timestamp`, so that a year that is replayed in a minute is not from
+//! the future. Invariant: memory is bounded by a chunk; rows that cannot be read are named and end it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use events::timestamp::Timestamp;
+use events::wire::{Field, Scalar as _};
+use indicatif::{ProgressBar, ProgressStyle};
+use processing_core::error::CoreError;
+use processing_core::record::{LogTime, TopicName};
+use serde_json::{Map, Value};
+
+use crate::door::{CHUNK_BYTES, Door};
+use crate::folder::{DataFolder, refused};
+use crate::record_line::{Bytes, RecordLine};
+
+/// Publish a CSV or JSON lines file as events of a topic
+///
+/// Without --map each row becomes an object as it is. With it, an object of the mapped fields only:
+///
+///   streamfleet replay flights.csv --topic search.executed --set event_type=search.executed
+///     --map event_id=id --map timestamp=time_hour --map payload.city=dest --map payload.user_id=tailnum
+#[derive(Args)]
+pub(crate) struct Replay {
+    /// The file; `.csv` with a header line, anything else is JSON lines
+    file: PathBuf,
+    /// The topic; it is made if there is none
+    #[arg(long, value_name = "TOPIC")]
+    topic: String,
+    /// A field of the event and the column or path of the row that it is taken from
+    #[arg(long, value_name = "FIELD=PATH", value_parser = pair)]
+    map: Vec<(String, String)>,
+    /// A field of the event and its value in every event
+    #[arg(long, value_name = "FIELD=TEXT", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// Field of the event that is the record's key
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+    #[command(flatten)]
+    data: DataFolder,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (field, path) = text.split_once('=').ok_or("takes FIELD=PATH")?;
+    Ok((field.to_owned(), path.to_owned()))
+}
+
+impl Replay {
+    pub(crate) fn run(self) -> Result<(), CoreError> {
+        let door = Door::find(&self.data.log()?)?;
+        let topic = TopicName::new(&self.topic);
+        let file = File::open(&self.file).map_err(|error| refused("open", &self.file, &error))?;
+        let length = file.metadata().map_err(|error| refused("look at", &self.file, &error))?.len();
+        let bar = ProgressBar::new(length);
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}") {
+            bar.set_style(style);
+        }
+        let file = BufReader::new(bar.wrap_read(file));
+        let (mut chunk, mut bytes, mut sent) = (Vec::new(), 0, 0_u64);
+        let mut clock = None;
+        let mut take = |row: Value, last: bool| -> Result<(), CoreError> {
+            if !row.is_null() {
+                let record = self.record(row, &mut clock);
+                bytes += record.size();
+                chunk.push(record);
+            }
+            if bytes >= CHUNK_BYTES || (last && !chunk.is_empty()) {
+                door.send(&topic, &chunk).inspect_err(|_| eprintln!("{sent} records are in {topic}"))?;
+                sent += chunk.len() as u64;
+                bar.set_message(format!("{sent} records"));
+                chunk.clear();
+                bytes = 0;
+            }
+            Ok(())
+        };
+        if is_csv(&self.file) {
+            for row in rows(file, &self.file) {
+                take(row?, false)?;
+            }
+        } else {
+            for row in lines(file, &self.file) {
+                take(row?, false)?;
+            }
+        }
+        take(Value::Null, true)?;
+        bar.finish_and_clear();
+        eprintln!("{sent} records published to {topic}");
+        Ok(())
+    }
+
+    /// A row's record; `clock` is the greatest timestamp so far.
+    fn record(&self, row: Value, clock: &mut Option<LogTime>) -> RecordLine {
+        let mut event = if self.map.is_empty() { row } else { self.mapped(&row) };
+        for (field, text) in &self.set {
+            put(&mut event, field, Value::String(text.clone()));
+        }
+        if let Some(Timestamp(time)) = event.get("timestamp").and_then(timestamp) {
+            *clock = Some(clock.map_or(LogTime(time.0), |now| now.max(LogTime(time.0))));
+        }
+        let key = self.key.as_deref().and_then(|field| at(&event, field)).map(|key| match key {
+            Value::String(text) => Bytes::new(text.as_bytes()),
+            other => Bytes::new(other.to_string()),
+        });
+        RecordLine { timestamp: *clock, key, value: Some(Bytes::new(event.to_string())), ..RecordLine::default() }
+    }
+
+    fn mapped(&self, row: &Value) -> Value {
+        let mut event = Value::Object(Map::new());
+        for (field, path) in &self.map {
+            if let Some(value) = at(row, path) {
+                put(&mut event, field, value.clone());
+            }
+        }
+        event
+    }
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+fn rows(file: impl std::io::Read, path: &Path) -> impl Iterator<Item = Result<Value, CoreError>> {
+    let path = path.to_owned();
+    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let headers = reader.headers().cloned();
+    let wrong = move |error: csv::Error| CoreError::Usage(format!("{}: {error}", path.display()));
+    let (headers, first) = match headers {
+        Ok(headers) => (headers, None),
+        Err(error) => (csv::StringRecord::new(), Some(Err(wrong(error)))),
+    };
+    let rows = reader.into_records().map(move |row| {
+        let row = row.map_err(&wrong)?;
+        let fields = headers.iter().zip(row.iter()).filter(|(_, text)| !text.is_empty());
+        Ok(Value::Object(fields.map(|(name, text)| (name.to_owned(), cell(text))).collect()))
+    });
+    first.into_iter().chain(rows)
+}
+
+/// A number if the text is exactly how one is written, so that `007` stays text.
+fn cell(text: &str) -> Value {
+    let number = serde_json::from_str::<serde_json::Number>(text).ok().filter(|number| number.to_string() == text);
+    number.map_or_else(|| Value::String(text.to_owned()), Value::Number)
+}
+
+fn lines(file: impl BufRead, path: &Path) -> impl Iterator<Item = Result<Value, CoreError>> {
+    /// A line that is longer is no row.
+    const LINE_BYTES_MAX: u64 = 16 << 20;
+    let path = path.to_owned();
+    let (mut file, mut number) = (file, 0_u64);
+    std::iter::from_fn(move || {
+        loop {
+            number += 1;
+            let mut line = String::new();
+            let wrong = |why: String| CoreError::Usage(format!("{} line {number}: {why}", path.display()));
+            match file.by_ref().take(LINE_BYTES_MAX).read_line(&mut line) {
+                Ok(0) => return None,
+                Ok(_) if line.trim().is_empty() => {}
+                Ok(_) => return Some(serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))),
+                Err(error) => return Some(Err(wrong(error.to_string()))),
+            }
+        }
+    })
+}
+
+/// As the contracts read it: RFC 3339, epoch seconds or epoch milliseconds.
+fn timestamp(value: &Value) -> Option<Timestamp> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    match Timestamp::from_text(&text) {
+        Field::Given(time) => Some(time),
+        _ => None,
+    }
+}
+
+fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    // A column may have dots in its name.
+    value.get(path).or_else(|| path.split('.').try_fold(value, |at, field| at.get(field)))
+}
+
+fn put(event: &mut Value, path: &str, value: Value) {
+    let mut place = event;
+    for field in path.split('.') {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let Value::Object(fields) = place else { return };
+        place = fields.entry(field).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_is_mapped_into_nested_fields() {
+        let replay = Replay {
+            file: PathBuf::new(),
+            topic: String::new(),
+            map: vec![("payload.city".into(), "dest".into()), ("timestamp".into(), "at.time".into())],
+            set: vec![("event_type".into(), "search.executed".into())],
+            key: Some("payload.city".into()),
+            data: clap_data(),
+        };
+        let mut clock = Some(LogTime(1_760_000_000_500));
+        let record = replay.record(json!({"dest": "LIS", "at": {"time": 1_760_000_000_000_i64}, "x": 1}), &mut clock);
+        let value: Value = serde_json::from_slice(record.value.unwrap().bytes()).unwrap();
+        let wanted =
+            json!({"payload": {"city": "LIS"}, "timestamp": 1_760_000_000_000_i64, "event_type": "search.executed"});
+        assert_eq!(value, wanted);
+        assert_eq!(record.key.unwrap().bytes(), b"LIS");
+        assert_eq!(record.timestamp, Some(LogTime(1_760_000_000_500)), "the clock never goes back");
+    }
+
+    #[test]
+    fn cells_are_numbers_only_where_they_are_written_as_such() {
+        assert_eq!(cell("12"), json!(12));
+        assert_eq!(cell("007"), json!("007"));
+        assert_eq!(cell("1.50"), json!("1.50"));
+        assert_eq!(cell("NA"), json!("NA"));
+    }
+
+    fn clap_data() -> DataFolder {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            data: DataFolder,
+        }
+        <Line as clap::Parser>::parse_from(["x"]).data
+    }
+}
