@@ -99,6 +99,8 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 break;
             }
             let Some(open) = &mut self.open else { break };
+            // What `after` says is of this window, whichever the cursor has jumped over to get here.
+            cursor.next = open.window.start.0;
             while step.closings_left > 0
                 && let Some((key, value)) = open.rows.next()
             {

@@ -58,12 +58,14 @@ impl Outcome {
             for key in expected.keys().chain(found.keys()) {
                 let (left, right) = (found.get(key), expected.get(key));
                 if left != right {
+                    let same = left.into_iter().flatten().zip(right.into_iter().flatten()).take_while(|(l, r)| l == r);
+                    let same = same.count();
                     return Some(format!(
-                        "topic {topic} partition {} key {}:\n  found    {}\n  expected {}",
+                        "topic {topic} partition {} key {}, after {same} equal values:\n  found    {}\n  expected {}",
                         key.0,
                         text(&key.1),
-                        texts(left),
-                        texts(right)
+                        texts(left, same),
+                        texts(right, same)
                     ));
                 }
             }
@@ -91,8 +93,9 @@ fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-fn texts(values: Option<&Vec<Vec<u8>>>) -> String {
-    values.map_or("nothing".to_owned(), |values| values.iter().map(|value| text(value)).collect::<Vec<_>>().join(" | "))
+fn texts(values: Option<&Vec<Vec<u8>>>, from: usize) -> String {
+    let shown = |values: &Vec<Vec<u8>>| values.iter().skip(from).take(3).map(|value| text(value)).collect::<Vec<_>>();
+    values.map_or("nothing".to_owned(), |values| shown(values).join(" | "))
 }
 
 /// Compares every store with what its changelog says when it is replayed from the beginning.

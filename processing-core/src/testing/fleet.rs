@@ -148,6 +148,13 @@ impl Fleet {
         Ok(false)
     }
 
+    /// Where every task stands, for a person.
+    pub(super) fn standing(&self) -> Vec<String> {
+        let tasks = self.workers().flat_map(|worker| worker.running_tasks());
+        let source = |source: &crate::source::SourcePartition| format!("{} {} {:?}", source.place, source.next, source.time);
+        tasks.map(|task| format!("{}: {}", task.id, task.sources.iter().map(source).collect::<Vec<_>>().join("; "))).collect()
+    }
+
     /// The workers that run.
     pub(super) fn workers(&self) -> impl Iterator<Item = &VirtualWorker> {
         self.processes.iter().flat_map(|process| &process.worker)

@@ -12,7 +12,7 @@ use super::workload::Workload;
 use crate::error::CoreError;
 use crate::layout::Layout;
 use crate::log::Log;
-use crate::log::memory::{MemoryLog, MemoryOptions, Trace};
+use crate::log::memory::{MemoryLog, MemoryOptions, OwnedRecord, Trace};
 use crate::plan::Plan;
 use crate::record::TopicName;
 
@@ -80,15 +80,21 @@ pub fn simulate(
         return Err(failed(wrong));
     }
     let outcome = Outcome::of(&fleet.layout.plan, &log);
-    let alone = replay_alone(&topology, workload, &log).map_err(failed)?;
+    let (alone, standing) = replay_alone(&topology, workload, &log).map_err(failed)?;
     if let Some(difference) = outcome.difference(&alone) {
-        return Err(failed(difference));
+        let mut failure = failed(difference);
+        if options.trace_lines > 0 {
+            failure.trace.extend(time_log(&fleet.layout, &log));
+            failure.trace.extend(fleet.standing().iter().map(|line| format!("found    {line}")));
+            failure.trace.extend(standing.iter().map(|line| format!("expected {line}")));
+        }
+        return Err(failure);
     }
     Ok(Report { tally: fleet.tally, outcome, trace: log.trace() })
 }
 
 /// What one worker that never failed says of the same inputs and the same time log.
-fn replay_alone(topology: &impl Fn() -> Plan, workload: &Workload, from: &MemoryLog) -> Result<Outcome, String> {
+fn replay_alone(topology: &impl Fn() -> Plan, workload: &Workload, from: &MemoryLog) -> Result<(Outcome, Vec<String>), String> {
     let log = MemoryLog::new(MemoryOptions::default());
     let run = || -> Result<_, CoreError> {
         workload.create_inputs(&log)?;
@@ -104,8 +110,18 @@ fn replay_alone(topology: &impl Fn() -> Plan, workload: &Workload, from: &Memory
         Ok((fleet, rests))
     };
     match run() {
-        Ok((fleet, true)) => Ok(Outcome::of(&fleet.layout.plan, &log)),
+        Ok((fleet, true)) => Ok((Outcome::of(&fleet.layout.plan, &log), fleet.standing())),
         Ok((_, false)) => Err("the worker that never fails never comes to rest".to_owned()),
         Err(error) => Err(format!("the worker that never fails stopped: {error}")),
     }
+}
+
+/// The time log in words.
+fn time_log(layout: &Layout, log: &MemoryLog) -> Vec<String> {
+    let records = log.committed_records(&layout.time_topic).into_iter().flatten();
+    let entry = |record: OwnedRecord| {
+        let entry = crate::time_log::read(1, record.key.as_deref(), record.value.as_deref());
+        format!("time log {}: {entry:?}", record.offset)
+    };
+    records.map(entry).collect()
 }
