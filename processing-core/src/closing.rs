@@ -121,11 +121,18 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             self.open = None;
         }
         self.expire(store, hindsight, step, &mut cursor);
+        // What overlapping windows need of a pane stands in their running values already.
+        store.cool(self.overlap.through.unwrap_or(cursor.next));
         if cursor != before {
             save(step, store, &cursor);
         }
         self.cursor = Some(cursor);
         reached
+    }
+
+    /// Windows that start earlier have been emitted.
+    pub(crate) fn open_from(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> i64 {
+        self.cursor(store, step).map_or(i64::MIN, |cursor| cursor.next)
     }
 
     /// Forgets everything that the store does not back.

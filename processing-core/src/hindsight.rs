@@ -256,6 +256,8 @@ where
                 changelog::expire(step, self.history.column, &end);
             }
         }
+        // A pane is looked at when it enters a frame and when it leaves one, hours apart.
+        self.history.cool(start);
         let since = progress.since.unwrap_or(start);
         self.covered = DurationMs(start.saturating_sub(since).clamp(0, self.longest()));
         if progress != before {

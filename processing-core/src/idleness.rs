@@ -48,8 +48,8 @@ impl Idleness {
         self.untold.clear();
     }
 
-    /// Finds inputs that are idle now and raises them to the slowest input that is not. Answers whether
-    /// there is something to commit.
+    /// Applies what the time log has decided already, finds inputs that are idle now and raises them to the
+    /// slowest input that is not. `moved` tells whether there is something to commit, also after an error.
     pub(crate) fn raise<B: Base>(
         &mut self,
         tasks: &mut BTreeMap<TaskId, Task<B>>,
@@ -57,9 +57,8 @@ impl Idleness {
         layout: &Layout,
         source: &mut dyn GroupSource,
         now: WallTime,
-    ) -> Result<bool, CoreError> {
-        let Some(after) = self.after else { return Ok(false) };
-        let mut moved = false;
+        moved: &mut bool,
+    ) -> Result<(), CoreError> {
         let mut idle = Vec::new();
         let mut active = BTreeMap::new();
         for (id, task) in tasks.iter_mut() {
@@ -68,11 +67,12 @@ impl Idleness {
                 let SourceTime::Input { .. } = input.time else { continue };
                 if input.lift() {
                     task.moved = true;
-                    moved = true;
+                    *moved = true;
                 }
+                let Some(after) = self.after else { continue };
                 let Some(input) = task.sources.get(index) else { continue };
                 let silent = self.heard.get(&input.place).is_none_or(|heard| now.0.saturating_sub(heard.0) >= after.0);
-                if silent && !decided_ahead(input) && input.next >= source.watermarks(&input.place)?.last_stable {
+                if silent && !decided_ahead(input) && is_read_out(input, source)? {
                     idle.push((*id, index));
                 } else {
                     active.insert(input.place.clone(), input.reached());
@@ -80,7 +80,7 @@ impl Idleness {
             }
         }
         if idle.is_empty() {
-            return Ok(moved);
+            return Ok(());
         }
         let own: Vec<_> =
             idle.iter().filter_map(|(id, index)| Some(&tasks.get(id)?.sources.get(*index)?.place)).cloned().collect();
@@ -95,10 +95,10 @@ impl Idleness {
                 self.told.insert(input.place.clone(), Entry::Raise(raise));
                 self.untold.push((id, input.place.clone(), raise));
                 task.moved = true;
-                moved = true;
+                *moved = true;
             }
         }
-        Ok(moved)
+        Ok(())
     }
 
     /// Writes into the open transaction what has changed: raises, and how far active inputs have come.
@@ -130,6 +130,12 @@ impl Idleness {
             }
         }
     }
+}
+
+/// Whether nothing is left to read; records of a transaction that is still open are on their way.
+fn is_read_out(input: &SourcePartition, source: &mut dyn GroupSource) -> Result<bool, CoreError> {
+    let marks = source.watermarks(&input.place)?;
+    Ok(marks.last_stable == marks.high && input.next >= marks.high)
 }
 
 /// Whether the time log holds raises for offsets that are still to come: then they are waited for.

@@ -40,6 +40,37 @@ pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
 /// The longest interval between commits that may be set.
 pub const COMMIT_INTERVAL_MAX: DurationMs = DurationMs::seconds(5);
 
+/// The bounds at which a worker's transaction is committed early. Smaller ones make more and smaller
+/// commits, never other results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// See [`STAGED_BYTES_MAX`].
+    pub staged_bytes: usize,
+    /// Committed changes of one task that wait before they are written to its base together.
+    pub applied_bytes: usize,
+    /// See [`HELD_BYTES_MAX`].
+    pub held_bytes: usize,
+    /// See [`CACHED_ROWS_MAX`].
+    pub cached_rows: usize,
+    /// See [`OUTBOX_BYTES_MAX`].
+    pub outbox_bytes: usize,
+    /// See [`CLOSE_SLICE_RECORDS_MAX`].
+    pub close_slice_records: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            staged_bytes: STAGED_BYTES_MAX,
+            applied_bytes: 4 * MIB,
+            held_bytes: HELD_BYTES_MAX,
+            cached_rows: CACHED_ROWS_MAX,
+            outbox_bytes: OUTBOX_BYTES_MAX,
+            close_slice_records: CLOSE_SLICE_RECORDS_MAX,
+        }
+    }
+}
+
 // ---- Buffers -----------------------------------------------------------------------------------
 
 /// Records of one partition that wait in memory because another input of the task is behind;

@@ -52,6 +52,7 @@ impl Progresses {
 
 enum Order<B> {
     Admit(Box<RestoreJob<B>>),
+    Cancel(TaskId, SyncSender<()>),
     Clear(SyncSender<()>),
 }
 
@@ -60,6 +61,8 @@ enum Order<B> {
 pub(crate) struct ThreadNursery<B> {
     orders: Option<Sender<Order<B>>>,
     outcomes: Receiver<Result<Outcomes<B>, CoreError>>,
+    /// Outcomes that came in while a restore was being cancelled.
+    early: Vec<Result<Outcomes<B>, CoreError>>,
     progresses: Progresses,
     thread: Option<JoinHandle<()>>,
 }
@@ -72,7 +75,7 @@ impl<B: Base + Send + 'static> ThreadNursery<B> {
         let progresses = Progresses::default();
         let bench = Bench { orders: taken, outcomes: told, progresses: progresses.clone(), jobs: VecDeque::new() };
         let thread = std::thread::Builder::new().name(format!("{name}-restore")).spawn(move || bench.work())?;
-        Ok(Self { orders: Some(orders), outcomes, progresses, thread: Some(thread) })
+        Ok(Self { orders: Some(orders), outcomes, early: Vec::new(), progresses, thread: Some(thread) })
     }
 
     pub(crate) fn progresses(&self) -> Progresses {
@@ -93,7 +96,8 @@ impl<B: Base + Send + 'static> Nursery<B> for ThreadNursery<B> {
     }
 
     fn outcomes(&mut self) -> Vec<Result<Outcomes<B>, CoreError>> {
-        let mut all: Vec<_> = self.outcomes.try_iter().collect();
+        let mut all = std::mem::take(&mut self.early);
+        all.extend(self.outcomes.try_iter());
         if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             self.thread = None;
             all.push(Err(CoreError::contradiction("the restore thread has panicked, which is a bug; see its message")));
@@ -101,7 +105,18 @@ impl<B: Base + Send + 'static> Nursery<B> for ThreadNursery<B> {
         all
     }
 
+    fn cancel(&mut self, task: TaskId) {
+        let (done, cancelled) = sync_channel(1);
+        self.order(Order::Cancel(task, done));
+        if cancelled.recv().is_err() {
+            tracing::debug!("the restore thread was gone already");
+        }
+        self.early.extend(self.outcomes.try_iter());
+        self.early.retain(|outcome| !outcome.as_ref().is_ok_and(|Outcomes(restoring)| restoring.id() == task));
+    }
+
     fn clear(&mut self) {
+        self.early.clear();
         let (done, cleared) = sync_channel(1);
         self.order(Order::Clear(done));
         // The other side answers after its present step, or is gone together with all it had.
@@ -187,6 +202,13 @@ impl<B: Base + Send> Bench<B> {
             match order {
                 Ok(Order::Admit(job)) => {
                     self.keep_new(*job);
+                }
+                Ok(Order::Cancel(task, done)) => {
+                    self.jobs.retain(|job| job.id != task);
+                    self.progresses.lock().remove(&task);
+                    if done.send(()).is_err() {
+                        tracing::debug!("who wanted a restore to end has ended");
+                    }
                 }
                 Ok(Order::Clear(done)) => {
                     self.jobs.clear();

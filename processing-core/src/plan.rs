@@ -12,6 +12,7 @@ use crate::log::TopicSettings;
 use crate::process::Chain;
 use crate::record::{DurationMs, TopicName};
 use crate::window::Windows;
+use crate::word::Finality;
 
 /// A topology that can run.
 pub struct Plan {
@@ -27,13 +28,39 @@ pub struct SubTopology {
     pub number: u16,
     /// What it reads, in the order in which the chain counts its sources.
     pub sources: Vec<Source>,
-    /// Its operators, for a person.
-    pub steps: Vec<String>,
+    /// What happens to its records, in the order in which it was written down.
+    pub steps: Vec<PlanStep>,
     /// What it keeps.
     pub stores: Vec<StorePlan>,
     /// The outputs that it writes, by their number in the plan.
     pub outputs: Vec<usize>,
     pub(crate) prototype: Mutex<Box<dyn Chain>>,
+}
+
+/// One step of a record's way through a sub-topology, for a person to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanStep {
+    /// Its number in the plan: the order in which the topology was written down, from 0.
+    pub number: usize,
+    /// What it does.
+    pub kind: StepKind,
+    /// The numbers of the steps that it follows.
+    pub follows: Vec<usize>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepKind {
+    /// Reads a topic.
+    Source(TopicName),
+    /// Does what this word of the language says.
+    Operator(&'static str),
+    /// Folds into the store of this name.
+    Window(&'static str),
+    /// Folds what one commit holds, on the way to the store of this name.
+    PreAggregate(&'static str),
+    /// Writes the output of this number.
+    Sink(usize),
 }
 
 /// A topic that a sub-topology reads.
@@ -71,6 +98,8 @@ pub struct Output {
     pub topic: TopicName,
     /// What kind it is.
     pub kind: OutputKind,
+    /// Whether its records stand for ever, or the last of each key does.
+    pub finality: Finality,
 }
 
 /// What kind of topic is written.

@@ -16,11 +16,12 @@ use crate::decode::{Decoder, Poison};
 use crate::record::EventTime;
 use crate::source::{Arrival, SourcePartition};
 use crate::step::Step;
+use crate::word::{LastWord, Word};
 
 /// A record in the middle of its way: a key, a value and the time they belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timed<K, V> {
-    /// What it is grouped by; `()` before any `key_by`.
+    /// What it is grouped by; [`Unkeyed`] before any `key_by`.
     pub key: K,
     /// The event, or what operators made of it.
     pub value: V,
@@ -28,8 +29,14 @@ pub struct Timed<K, V> {
     pub time: EventTime,
 }
 
+/// The key of a stream that has none yet. It is no [`state::StateKey`], so such a stream cannot be windowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unkeyed;
+
 /// Where a chain begins, and so what it is fed with.
 pub trait Head: 'static {
+    /// Whether it is fed with last words or with updates.
+    type Word: Word;
     /// One input.
     type In<'a>: Copy;
     /// How far time has come at the beginning.
@@ -52,16 +59,18 @@ pub struct Raw<'a> {
 }
 
 impl Head for Sources {
+    type Word = LastWord;
     type In<'a> = Raw<'a>;
     /// The time of each source, in their order.
     type Time<'a> = &'a [EventTime];
 }
 
-/// The chain begins in the middle of another one, at a `tee`.
+/// The chain begins in the middle of another one, at a `tee` or at `on_update`.
 #[derive(Debug)]
-pub struct Fork<K, V>(PhantomData<fn(K, V)>);
+pub struct Fork<K, V, W>(PhantomData<fn(K, V, W)>);
 
-impl<K: 'static, V: 'static> Head for Fork<K, V> {
+impl<K: 'static, V: 'static, W: Word> Head for Fork<K, V, W> {
+    type Word = W;
     type In<'a> = &'a Timed<K, V>;
     type Time<'a> = EventTime;
 }
@@ -102,6 +111,11 @@ pub trait Pipe: Clone + Send + 'static {
 }
 
 /// What stands at the end of a chain.
+#[diagnostic::on_unimplemented(
+    message = "a side chain must be ended",
+    label = "this closure hands back a chain without an end",
+    note = "end the side chain with `to` or `end`, and let that be the closure's value"
+)]
 pub trait Terminal<K, V>: Clone + Send + 'static {
     /// One record has come through.
     fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, V>);
@@ -180,11 +194,12 @@ where
     }
 }
 
-impl<K, V, P, T> Terminal<K, V> for Branch<P, T>
+impl<K, V, W, P, T> Terminal<K, V> for Branch<P, T>
 where
     K: 'static,
     V: 'static,
-    P: Pipe<Head = Fork<K, V>>,
+    W: Word,
+    P: Pipe<Head = Fork<K, V, W>>,
     T: Terminal<P::Key, P::Value>,
 {
     fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, V>) {
@@ -224,19 +239,19 @@ where
     T: Fn(&D::Event) -> EventTime + Clone + Send + 'static,
 {
     type Head = Sources;
-    type Key = ();
+    type Key = Unkeyed;
     type Value = D::Event;
 
     fn feed<F>(&mut self, step: &mut Step<'_>, input: Raw<'_>, emit: &mut F)
     where
-        F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
+        F: FnMut(&mut Step<'_>, Timed<Unkeyed, D::Event>),
     {
         let Some(decoder) = self.decoders.get(input.source) else { return };
         match decoder.decode(input.value) {
             Ok(event) => {
                 let time = (self.time)(&event);
                 if step.accept_event_time(time) {
-                    emit(step, Timed { key: (), value: event, time });
+                    emit(step, Timed { key: Unkeyed, value: event, time });
                 }
             }
             Err(poison) => step.dead_letter(poison),
@@ -245,14 +260,14 @@ where
 
     fn advance<F>(&mut self, _: &mut Step<'_>, times: &[EventTime], _: &mut F) -> EventTime
     where
-        F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
+        F: FnMut(&mut Step<'_>, Timed<Unkeyed, D::Event>),
     {
         times.iter().copied().min().unwrap_or(EventTime::MIN)
     }
 
     fn drain<F>(&mut self, _: &mut Step<'_>, _: &mut F)
     where
-        F: FnMut(&mut Step<'_>, Timed<(), D::Event>),
+        F: FnMut(&mut Step<'_>, Timed<Unkeyed, D::Event>),
     {
     }
 
@@ -260,22 +275,22 @@ where
 }
 
 /// Where a side chain begins: it is handed clones of what passes the `tee`.
-pub struct Inlet<K, V>(PhantomData<fn(K, V)>);
+pub struct Inlet<K, V, W>(PhantomData<fn(K, V, W)>);
 
-impl<K, V> Inlet<K, V> {
+impl<K, V, W> Inlet<K, V, W> {
     pub(crate) fn new() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<K, V> Clone for Inlet<K, V> {
+impl<K, V, W> Clone for Inlet<K, V, W> {
     fn clone(&self) -> Self {
         Self::new()
     }
 }
 
-impl<K: Clone + 'static, V: Clone + 'static> Pipe for Inlet<K, V> {
-    type Head = Fork<K, V>;
+impl<K: Clone + 'static, V: Clone + 'static, W: Word> Pipe for Inlet<K, V, W> {
+    type Head = Fork<K, V, W>;
     type Key = K;
     type Value = V;
 

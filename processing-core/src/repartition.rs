@@ -15,8 +15,11 @@
 //! Big-endian; the aggregate is in the state's value codec.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use state::StateKey;
 
@@ -144,6 +147,60 @@ impl Upstreams {
     }
 }
 
+/// Aggregates by pane, first accepting window and key, found in two steps: records come roughly in the
+/// order of time, so the pane is nearly always the last one, and only the key has to be looked up.
+#[derive(Clone)]
+struct Partials<K, A> {
+    panes: Vec<((i64, i64), HashTable<(K, A)>)>,
+    last: usize,
+}
+
+impl<K: StateKey, A: Mergeable> Partials<K, A> {
+    fn new() -> Self {
+        Self { panes: Vec::new(), last: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.panes.is_empty()
+    }
+
+    fn slot(&mut self, pane: i64, first: i64, key: &K, held_bytes: &mut usize) -> &mut A {
+        let row = (pane, first);
+        if self.panes.get(self.last).is_none_or(|(at, _)| *at != row) {
+            self.last = self.panes.iter().position(|(at, _)| *at == row).unwrap_or_else(|| {
+                self.panes.push((row, HashTable::new()));
+                self.panes.len() - 1
+            });
+        }
+        let keys = &mut self.panes[self.last].1;
+        let hash = |key: &K| FxBuildHasher.hash_one(key);
+        // Most keys are there already: they are found without a clone of theirs.
+        match keys.entry(hash(key), |(known, _)| known == key, |(known, _)| hash(known)) {
+            Entry::Occupied(slot) => &mut slot.into_mut().1,
+            Entry::Vacant(slot) => {
+                *held_bytes += size_of::<(K, A)>();
+                &mut slot.insert((key.clone(), A::default())).into_mut().1
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.panes.clear();
+    }
+
+    /// Everything, in the order of pane, first window and key; nothing stays.
+    fn take_sorted(&mut self) -> Vec<((i64, i64, K), A)> {
+        self.panes.sort_unstable_by_key(|(at, _)| *at);
+        let mut sorted = Vec::new();
+        for ((pane, first), keys) in self.panes.drain(..) {
+            let begin = sorted.len();
+            sorted.extend(keys.into_iter().map(|(key, aggregate)| ((pane, first, key), aggregate)));
+            sorted[begin..].sort_unstable_by(|((.., a), _), ((.., b), _)| a.cmp(b));
+        }
+        sorted
+    }
+}
+
 /// The end of the upstream chain: folds records per key, pane and first accepting window for as long as
 /// the transaction lasts, and sends one partial aggregate for each. So a hot key costs one record per
 /// commit and not one per event.
@@ -154,12 +211,13 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
     fold: S,
     /// Whose time the time records tell.
     sub_topology: u16,
-    partials: FxHashMap<(i64, i64, K), S::State>,
+    partials: Partials<K, S::State>,
     /// The last time that was sent downstream.
     sent: EventTime,
     reached: EventTime,
 }
 
+/// By hand: a derived one would ask events to be `Clone`, and none is held.
 impl<K: StateKey, E, S: Fold<E>> Clone for PreAggregate<K, S, E> {
     fn clone(&self) -> Self {
         Self { fold: self.fold.clone(), partials: self.partials.clone(), ..*self }
@@ -174,7 +232,7 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
             windows,
             fold,
             sub_topology,
-            partials: FxHashMap::default(),
+            partials: Partials::new(),
             sent: EventTime::MIN,
             reached: EventTime::MIN,
         }
@@ -187,8 +245,7 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
         }
         let epoch = step.terms.epoch;
         let partitions = step.out.partitions(self.lane);
-        let mut partials: Vec<_> = self.partials.drain().collect();
-        partials.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let partials = self.partials.take_sorted();
         let mut key_bytes = Vec::new();
         for ((pane, first, key), aggregate) in partials {
             key_bytes.clear();
@@ -221,11 +278,7 @@ where
             return;
         };
         step.counts.partly_late += u64::from(entry.partly_late);
-        let slot = (entry.pane, entry.first, record.key.clone());
-        let partial = self.partials.entry(slot).or_insert_with(|| {
-            step.held_bytes += size_of::<(i64, i64, K, S::State)>();
-            S::State::default()
-        });
+        let partial = self.partials.slot(entry.pane, entry.first, &record.key, &mut step.held_bytes);
         self.fold.add(partial, &record.value);
     }
 
@@ -236,13 +289,19 @@ where
     fn drain(&mut self, step: &mut Step<'_>) {
         self.send_partials(step);
         // A time record is worth sending only if a window downstream could close by it.
-        if self.windows.closable(self.reached) != self.windows.closable(self.sent) {
+        // It tells when that window closes and no more: how far time had come by some commit would make
+        // what closes behind the next window depend on where commits fall.
+        let closes = match self.windows.closable_through(self.reached) {
+            Some(start) => self.windows.close_of(self.windows.window_at(start)),
+            None => EventTime::MIN,
+        };
+        if closes > self.sent {
             let partitions = step.out.partitions(self.lane);
             let time = UpstreamTime {
                 sub_topology: self.sub_topology,
                 partition: step.terms.partition,
                 tasks: step.terms.tasks,
-                time: self.reached,
+                time: closes,
             };
             for partition in 0..partitions {
                 step.out.push_with(self.lane, Partition(partition), LogTime(step.now.0), |into| {
@@ -250,7 +309,7 @@ where
                     0
                 });
             }
-            self.sent = self.reached;
+            self.sent = closes;
         }
     }
 

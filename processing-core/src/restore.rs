@@ -8,7 +8,7 @@ use state::{Base, Change, ColumnId, KeyRange, Position, TaskStore};
 
 use crate::batch::RecordBatch;
 use crate::changelog::{self, Logged};
-use crate::error::CoreError;
+use crate::error::{CoreError, Remedy};
 use crate::log::{FreeReader, Read};
 use crate::record::{Offset, TopicPartition};
 use crate::source::Raise;
@@ -54,6 +54,25 @@ pub(crate) enum Restoring<B> {
     Done(Box<Restored<B>>),
 }
 
+/// As [`Restoring`], while the job is still in the hand.
+enum Verdict {
+    Working,
+    Waiting(TopicPartition),
+    Rebuild(String),
+    Done,
+}
+
+impl<B> Restoring<B> {
+    /// Which task's.
+    pub(crate) fn id(&self) -> TaskId {
+        match self {
+            Self::Working(job) | Self::Waiting(job, _) => job.id,
+            Self::Rebuild(id, _) => *id,
+            Self::Done(restored) => restored.id,
+        }
+    }
+}
+
 /// A store at its last commit, and what the time log holds for its inputs.
 pub(crate) struct Restored<B> {
     pub(crate) id: TaskId,
@@ -96,8 +115,21 @@ impl<B: Base> RestoreJob<B> {
         ends.map_or(0, |(until, next)| until.0.saturating_sub(next.0))
     }
 
-    /// Reads and applies one batch.
+    /// Reads and applies one batch. A log that does not answer now leaves everything as it was.
     pub(crate) fn step(mut self) -> Result<Restoring<B>, CoreError> {
+        let verdict = match self.try_step() {
+            Err(error) if error.remedy() == Remedy::Retry => Verdict::Working,
+            verdict => verdict?,
+        };
+        match verdict {
+            Verdict::Working => Ok(Restoring::Working(self)),
+            Verdict::Waiting(place) => Ok(Restoring::Waiting(self, place)),
+            Verdict::Rebuild(why) => Ok(Restoring::Rebuild(self.id, why)),
+            Verdict::Done => self.finish(),
+        }
+    }
+
+    fn try_step(&mut self) -> Result<Verdict, CoreError> {
         let Some(column) = self.columns.last_mut() else { return self.read_time_log() };
         let (until, next) = match (column.until, column.next) {
             (Some(until), Some(next)) => (until, next),
@@ -107,13 +139,13 @@ impl<B: Base> RestoreJob<B> {
                 let next = position.map_or(marks.start, |position| Offset(position.0));
                 if next > marks.high {
                     let why = format!("the store is at {next} of {}, whose end is {}", column.changelog, marks.high);
-                    return Ok(Restoring::Rebuild(self.id, why));
+                    return Ok(Verdict::Rebuild(why));
                 }
                 // Compaction keeps what counts of what lies before the log's start; retention does not.
                 if next < marks.start {
                     let why =
                         format!("the store is at {next} of {}, which begins at {}", column.changelog, marks.start);
-                    return Ok(Restoring::Rebuild(self.id, why));
+                    return Ok(Verdict::Rebuild(why));
                 }
                 (marks.high, next)
             }
@@ -121,14 +153,15 @@ impl<B: Base> RestoreJob<B> {
         column.until = Some(until);
         let read = self.reader.read(&column.changelog, next, &mut self.batch)?;
         let reached = match read {
-            Read::Records(reached) | Read::End(reached) => reached,
+            // While a marker is late, the last stable offset can lie below what was read already.
+            Read::Records(reached) | Read::End(reached) => reached.max(next),
             Read::OutOfRange(marks) if next == Offset::ZERO || next < marks.start => {
                 column.next = Some(marks.start);
-                return Ok(Restoring::Working(self));
+                return Ok(Verdict::Working);
             }
             Read::OutOfRange(marks) => {
                 let why = format!("offset {next} of {} is beyond its end {}", column.changelog, marks.high);
-                return Ok(Restoring::Rebuild(self.id, why));
+                return Ok(Verdict::Rebuild(why));
             }
         };
         let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.batch.len());
@@ -154,19 +187,16 @@ impl<B: Base> RestoreJob<B> {
         column.next = Some(reached);
         if reached >= until {
             self.columns.pop();
-            return Ok(Restoring::Working(self));
+            return Ok(Verdict::Working);
         }
         match read {
-            Read::End(_) => {
-                let changelog = column.changelog.clone();
-                Ok(Restoring::Waiting(self, changelog))
-            }
-            _ => Ok(Restoring::Working(self)),
+            Read::End(_) => Ok(Verdict::Waiting(column.changelog.clone())),
+            _ => Ok(Verdict::Working),
         }
     }
 
     /// Collects the raises that lie ahead of the task's inputs.
-    fn read_time_log(mut self) -> Result<Restoring<B>, CoreError> {
+    fn read_time_log(&mut self) -> Result<Verdict, CoreError> {
         let marks = match (self.time_next, self.time_end) {
             (Some(next), Some(end)) => (next, end),
             _ => {
@@ -175,16 +205,15 @@ impl<B: Base> RestoreJob<B> {
             }
         };
         let (next, end) = marks;
-        self.time_end = Some(end);
+        (self.time_next, self.time_end) = (Some(next), Some(end));
         if self.inputs.is_empty() || next >= end {
-            return self.finish();
+            return Ok(Verdict::Done);
         }
         let reached = match self.reader.read(&self.time_log, next, &mut self.batch)? {
             Read::Records(reached) => reached,
             Read::End(reached) if reached < end => {
-                let time_log = self.time_log.clone();
-                self.time_next = Some(reached);
-                return Ok(Restoring::Waiting(self, time_log));
+                self.time_next = Some(reached.max(next));
+                return Ok(Verdict::Waiting(self.time_log.clone()));
             }
             Read::End(reached) => reached.max(end),
             Read::OutOfRange(marks) => marks.start.max(next.next()),
@@ -197,7 +226,7 @@ impl<B: Base> RestoreJob<B> {
             }
         }
         self.time_next = Some(reached);
-        Ok(Restoring::Working(self))
+        Ok(Verdict::Working)
     }
 
     fn finish(self) -> Result<Restoring<B>, CoreError> {

@@ -26,7 +26,7 @@ use crate::error::{CoreError, Remedy};
 use crate::home::RocksHome;
 use crate::keeper::LogKeeper;
 use crate::layout::Layout;
-use crate::limits::{INPUTS_RETRY, REPARTITION_PURGE, STATE_UNUSED_CHECK};
+use crate::limits::{Bounds, INPUTS_RETRY, REPARTITION_PURGE, STATE_UNUSED_CHECK};
 use crate::log::Log;
 use crate::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
 use crate::metrics::Telemetry;
@@ -380,6 +380,7 @@ impl Supervisor {
                 idle_after,
                 future_bound,
                 epoch,
+                bounds: Bounds::default(),
             },
             clock,
             board,

@@ -7,7 +7,7 @@
 use crate::counts::Counts;
 use crate::decode::Poison;
 use crate::error::CoreError;
-use crate::limits;
+use crate::limits::Bounds;
 use crate::record::{DurationMs, EventTime, LogTime, WallTime};
 use crate::sink::Outbox;
 use crate::state_view::Rows;
@@ -57,6 +57,8 @@ pub struct Terms {
     pub partition: u32,
     /// How many tasks its sub-topology has.
     pub tasks: u32,
+    /// When a commit must come early.
+    pub bounds: Bounds,
 }
 
 /// Something said against a record.
@@ -118,9 +120,10 @@ impl Step<'_> {
     /// Whether a commit must come before the next record: the transaction has reached its bound, or is
     /// lost.
     pub(crate) fn is_full(&self) -> bool {
+        let bounds = &self.terms.bounds;
         self.failure.is_some()
-            || self.held_bytes >= limits::HELD_BYTES_MAX
-            || self.out.bytes() >= limits::OUTBOX_BYTES_MAX
-            || self.rows.staged_bytes() >= limits::STAGED_BYTES_MAX
+            || self.held_bytes >= bounds.held_bytes
+            || self.out.bytes() >= bounds.outbox_bytes
+            || self.rows.staged_bytes() >= bounds.staged_bytes
     }
 }

@@ -13,7 +13,6 @@ use crate::changelog::{self, META};
 use crate::commit_record::{CommitRecord, SourceMark, TimeMark};
 use crate::counts::Counts;
 use crate::error::CoreError;
-use crate::limits;
 use crate::log::Published;
 use crate::process::Chain;
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition, WallTime};
@@ -67,6 +66,8 @@ pub(crate) struct Task<B> {
     terms: Terms,
     /// The last commit.
     record: CommitRecord,
+    /// The one that the open transaction carries.
+    next_record: Option<CommitRecord>,
     /// Since the last commit.
     pub(crate) counts: Counts,
     /// Windows are due that the last call had no room for.
@@ -103,6 +104,7 @@ impl<B: Base> Task<B> {
             out,
             terms,
             record,
+            next_record: None,
             counts: Counts::default(),
             unfinished: false,
             waiting: false,
@@ -138,13 +140,14 @@ impl<B: Base> Task<B> {
         if !was_moved && self.out.is_empty() {
             return Ok(false);
         }
+        (self.unfinished, self.waiting) = (false, false);
         self.step(now, |step, chain, sources| {
             let times: Vec<EventTime> = sources.iter().map(SourcePartition::reached).collect();
             chain.advance(step, &times);
             chain.drain(step);
         })?;
-        self.record = self.next_record();
-        let record = self.record.clone();
+        let record = self.next_record();
+        self.next_record = Some(record.clone());
         self.step(now, |step, _, _| {
             let mut value = Vec::new();
             let encoded = state::codec::encode_into(&mut value, &record);
@@ -195,6 +198,9 @@ impl<B: Base> Task<B> {
     /// The transaction is true: what was staged becomes the state.
     pub(crate) fn apply(&mut self, published: &Published) -> Result<Counts, CoreError> {
         self.store.apply(&TaskReceipt::of(published, &self.changelogs))?;
+        if let Some(record) = self.next_record.take() {
+            self.record = record;
+        }
         self.sources.iter_mut().for_each(SourcePartition::settle);
         self.moved = false;
         self.held_bytes = 0;
@@ -203,21 +209,16 @@ impl<B: Base> Task<B> {
     }
 
     /// The transaction was aborted: everything goes back to the last commit.
-    pub(crate) fn rewind(&mut self) -> Result<(), CoreError> {
+    pub(crate) fn rewind(&mut self) {
         self.store.discard();
         self.chain.abandon();
         self.out.clear();
         self.counts = Counts::default();
+        self.next_record = None;
         (self.unfinished, self.waiting, self.moved, self.full, self.held_bytes) = (false, false, true, false, 0);
-        let record = read_record(&self.store)?;
         for (index, source) in self.sources.iter_mut().enumerate() {
-            source.rewind(record.as_ref().and_then(|record| record.sources.get(index)));
+            source.rewind(self.record.sources.get(index));
         }
-        match record {
-            Some(record) => self.record = record,
-            None => self.record.number = 0,
-        }
-        Ok(())
     }
 
     /// Whether a commit must come before the next record.
@@ -241,9 +242,9 @@ impl<B: Base> Task<B> {
             counts: &mut self.counts,
             terms: self.terms,
             now,
-            closings_left: limits::CLOSE_SLICE_RECORDS_MAX,
-            unfinished: false,
-            waiting: false,
+            closings_left: self.terms.bounds.close_slice_records,
+            unfinished: self.unfinished,
+            waiting: self.waiting,
             stream_time: EventTime::MIN,
             seen: EventTime::MIN,
             log_time: LogTime(now.0),
@@ -254,8 +255,6 @@ impl<B: Base> Task<B> {
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
         self.full = step.is_full();
-        self.unfinished = step.unfinished;
-        self.waiting = step.waiting;
         match step.failure {
             Some(failure) => Err(failure),
             None => Ok(answer),
@@ -270,3 +269,6 @@ pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<
         .map(Some)
         .map_err(|error| CoreError::store_refused(format!("the commit record cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod allocations;

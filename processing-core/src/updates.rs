@@ -1,15 +1,16 @@
 //! The present word on open windows: what has changed since the last commit.
 //!
 //! Not here: final results. Invariant: after the last change of a key's window its value is emitted at
-//! least once more, across crashes too; so consumers that keep the last value per key are right.
+//! least once more, across crashes too, and the last word under a key is always its youngest window's; so
+//! consumers that keep the last value per key are right.
 //!
 //! Updates are for tumbling windows, in which a row is a window. They are limited to one per key and
 //! interval of the wall clock; which intermediate values are seen is the one thing in the core that
 //! depends on that clock.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 use state::StateKey;
 
@@ -37,9 +38,10 @@ pub trait Watch<K, A>: Clone + Send + 'static {
     fn touch(&mut self, pane: i64, key: &K);
     /// A window closed with this value.
     fn settle(&mut self, step: &mut Step<'_>, window: Window, key: &K, value: &A);
-    /// A commit is due: what has changed is emitted, as far as the rate allows.
+    /// A commit is due: what has changed is emitted, as far as the rate allows. Windows that start before
+    /// `open_from` have closed; their rows may still be there to be read.
     #[allow(private_interfaces, reason = "implemented and called within the crate only")]
-    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>);
+    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open_from: i64);
     /// Time has moved.
     fn advance(&mut self, step: &mut Step<'_>, time: EventTime);
     /// The transaction was aborted.
@@ -54,7 +56,7 @@ impl<K, A> Watch<K, A> for Unwatched {
     fn touch(&mut self, _: i64, _: &K) {}
     fn settle(&mut self, _: &mut Step<'_>, _: Window, _: &K, _: &A) {}
     #[allow(private_interfaces, reason = "implemented and called within the crate only")]
-    fn drain(&mut self, _: &mut Step<'_>, _: &mut WindowStore<K, A>) {}
+    fn drain(&mut self, _: &mut Step<'_>, _: &mut WindowStore<K, A>, _: i64) {}
     fn advance(&mut self, _: &mut Step<'_>, _: EventTime) {}
     fn abandon(&mut self) {}
 }
@@ -64,8 +66,10 @@ impl<K, A> Watch<K, A> for Unwatched {
 pub struct Updates<K, T> {
     side: T,
     interval: DurationMs,
-    /// Changed and not yet emitted, by pane and key.
-    touched: BTreeSet<(i64, K)>,
+    /// Changed and not yet emitted, by pane.
+    touched: BTreeMap<i64, FxHashSet<K>>,
+    /// The last word on these keys was about a window that has closed.
+    settled: FxHashSet<K>,
     /// When each key was last emitted; only within the last interval.
     last: FxHashMap<K, WallTime>,
     /// After opening, every row that is there may have changed unheard.
@@ -74,18 +78,41 @@ pub struct Updates<K, T> {
 
 impl<K: StateKey, T> Updates<K, T> {
     pub(crate) fn new(side: T, interval: DurationMs) -> Self {
-        Self { side, interval, touched: BTreeSet::new(), last: FxHashMap::default(), recovered: false }
+        Self {
+            side,
+            interval,
+            touched: BTreeMap::new(),
+            settled: FxHashSet::default(),
+            last: FxHashMap::default(),
+            recovered: false,
+        }
     }
 
-    /// Everything in the store counts as changed.
-    fn recover<A: Mergeable>(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>) {
-        let mut from = i64::MIN;
+    /// Every open window counts as changed.
+    fn recover<A: Mergeable>(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open_from: i64) {
+        let mut from = open_from;
         while let Some(pane) = store.first_pane_from(step, from) {
-            let keys = store.rows_of(step, pane).map(|(_, key, _)| (pane, key.clone()));
-            self.touched.extend(keys);
+            let keys = store.rows_of(step, pane).map(|(_, key, _)| key.clone());
+            self.touched.entry(pane).or_default().extend(keys);
             from = pane + 1;
         }
         self.recovered = true;
+    }
+
+    /// The first pane from `from` on that holds a row of `key`.
+    fn pane_with<A: Mergeable>(
+        step: &mut Step<'_>,
+        store: &mut WindowStore<K, A>,
+        mut from: i64,
+        key: &K,
+    ) -> Option<i64> {
+        while let Some(pane) = store.first_pane_from(step, from) {
+            if store.value(step, pane, key).is_some() {
+                return Some(pane);
+            }
+            from = pane + 1;
+        }
+        None
     }
 }
 
@@ -96,37 +123,54 @@ where
     T: Terminal<K, Updated<A>>,
 {
     fn touch(&mut self, pane: i64, key: &K) {
+        let keys = self.touched.entry(pane).or_default();
         // Most records hit a row that is on the list already.
-        if !self.touched.contains(&(pane, key.clone())) {
-            self.touched.insert((pane, key.clone()));
+        if !keys.contains(key) {
+            keys.insert(key.clone());
         }
     }
 
     fn settle(&mut self, step: &mut Step<'_>, window: Window, key: &K, value: &A) {
-        self.touched.remove(&(window.start.0, key.clone()));
+        if let Some(keys) = self.touched.get_mut(&window.start.0) {
+            keys.remove(key);
+        }
         let value = Updated { window, is_final: true, value: value.clone() };
         self.side.accept(step, &Timed { key: key.clone(), value, time: window.end.minus(DurationMs(1)) });
+        self.settled.insert(key.clone());
     }
 
     #[allow(private_interfaces, reason = "implemented and called within the crate only")]
-    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>) {
+    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open_from: i64) {
         if !self.recovered {
-            self.recover(step, store);
+            self.recover(step, store, open_from);
         }
         let (now, interval) = (step.now, self.interval);
         self.last.retain(|_, last| now.0.saturating_sub(last.0) < interval.0);
-        let mut waiting = BTreeSet::new();
-        for (pane, key) in std::mem::take(&mut self.touched) {
-            if self.last.contains_key(&key) {
-                waiting.insert((pane, key));
-                continue;
+        for key in std::mem::take(&mut self.settled) {
+            if let Some(pane) = Self::pane_with(step, store, open_from, &key) {
+                self.touched.entry(pane).or_default().insert(key);
             }
-            let Some(value) = store.value(step, pane, &key) else { continue };
-            let window = store.windows.starting(pane);
-            let time = window.end.minus(DurationMs(1));
-            let update = Updated { window, is_final: false, value };
-            self.side.accept(step, &Timed { key: key.clone(), value: update, time });
-            self.last.insert(key, now);
+        }
+        let mut waiting = BTreeMap::<i64, FxHashSet<K>>::new();
+        while let Some((pane, keys)) = self.touched.pop_first() {
+            let mut keys: Vec<K> = keys.into_iter().collect();
+            keys.sort_unstable();
+            for key in keys {
+                if self.last.contains_key(&key) {
+                    waiting.entry(pane).or_default().insert(key);
+                    continue;
+                }
+                let Some(value) = store.value(step, pane, &key) else { continue };
+                let window = store.windows.starting(pane);
+                let time = window.end.minus(DurationMs(1));
+                let update = Updated { window, is_final: false, value };
+                self.side.accept(step, &Timed { key: key.clone(), value: update, time });
+                // A younger window's word must come after this one.
+                if let Some(younger) = Self::pane_with(step, store, pane + 1, &key) {
+                    self.touched.entry(younger).or_default().insert(key.clone());
+                }
+                self.last.insert(key, now);
+            }
         }
         step.waiting |= !waiting.is_empty();
         self.touched = waiting;
@@ -139,6 +183,7 @@ where
 
     fn abandon(&mut self) {
         self.touched.clear();
+        self.settled.clear();
         self.last.clear();
         self.recovered = false;
         self.side.abandon();

@@ -94,6 +94,16 @@ pub trait Windowing {
     }
 }
 
+/// Windows of which no two hold the same event, so that a window's present value stands in one row.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` windows have no updates",
+    label = "one event would update every window that holds it",
+    note = "lay `Tumbling` windows for the updates, and take the hopping ones `on_close`"
+)]
+pub trait SideBySide: Windowing {}
+
+impl SideBySide for Tumbling {}
+
 /// Windows side by side: each event is in exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tumbling(Hopping);

@@ -19,7 +19,6 @@ use state::{ColumnId, StateKey};
 use crate::aggregate::Mergeable;
 use crate::changelog;
 use crate::error::CoreError;
-use crate::limits;
 use crate::step::Step;
 use crate::window::Windows;
 
@@ -31,6 +30,8 @@ pub(crate) struct WindowStore<K, A> {
     pub(crate) windows: Windows,
     panes: BTreeMap<i64, PaneRows<K, A>>,
     row_count: usize,
+    /// Panes that start earlier are closed: once they are staged they need not be in memory.
+    cooled: i64,
 }
 
 #[derive(Clone)]
@@ -49,7 +50,7 @@ struct Slot<A> {
 
 impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
     pub(crate) fn new(name: &'static str, column: ColumnId, windows: Windows) -> Self {
-        Self { name, column, windows, panes: BTreeMap::new(), row_count: 0 }
+        Self { name, column, windows, panes: BTreeMap::new(), row_count: 0, cooled: i64::MIN }
     }
 
     /// Folds into the row of `pane`, `first` and `key`.
@@ -177,12 +178,18 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             }
             rows.dirty = 0;
         }
-        self.evict();
+        self.evict(step.terms.bounds.cached_rows);
     }
 
-    /// Keeps memory within its bound by letting go of the oldest panes, all of which are staged now.
-    fn evict(&mut self) {
-        while self.row_count > limits::CACHED_ROWS_MAX && self.panes.len() > 1 {
+    /// No window to come will ask for panes that start before `before`, except for what came late.
+    pub(crate) fn cool(&mut self, before: i64) {
+        self.cooled = before;
+    }
+
+    /// Keeps memory within its bound: closed panes go, then the oldest ones; all are staged now.
+    fn evict(&mut self, rows_max: usize) {
+        self.forget(self.cooled);
+        while self.row_count > rows_max && self.panes.len() > 1 {
             if let Some((_, rows)) = self.panes.pop_first() {
                 self.row_count -= rows.rows.len();
             }
@@ -200,6 +207,7 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
     pub(crate) fn abandon(&mut self) {
         self.panes.clear();
         self.row_count = 0;
+        self.cooled = i64::MIN;
     }
 }
 

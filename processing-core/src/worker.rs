@@ -8,31 +8,28 @@
 //! workers in one thread.
 
 mod answers;
+mod assignment;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use state::{Base, ColumnContents, ColumnId, TaskStore, TaskStoreLimits};
+use state::{Base, ColumnContents};
 
 use crate::batch::RecordBatch;
 use crate::commit::{self, Outcome, Probe};
-use crate::commit_record::{CommitRecord, SourceMark};
 use crate::counts::Counts;
 use crate::error::{CoreError, Remedy};
 use crate::idleness::Idleness;
 use crate::layout::Layout;
-use crate::log::{
-    FetchEpoch, FreeReader, GroupSource, Log, LogError, Membership, Polled, Transaction, TransactionalId,
-};
-use crate::record::{DurationMs, EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
-use crate::restore::{RestoreJob, Restored, Restoring};
-use crate::sink::Outbox;
-use crate::source::{Raises, SourcePartition, SourceTime};
-use crate::step::Terms;
-use crate::task::{Task, TaskId, TaskParts, read_record};
+use crate::limits::Bounds;
+use crate::log::{FetchEpoch, FreeReader, GroupSource, Log, Membership, Polled, Transaction, TransactionalId};
+use crate::record::{DurationMs, Offset, Partition, TopicPartition, WallTime};
+use crate::restore::{RestoreJob, Restoring};
+use crate::task::{Task, TaskId};
 use crate::time_log::TimeLog;
 
 pub use answers::{Place, Scan};
+use assignment::Upbringing;
 
 /// Where the base stores of tasks are kept.
 pub trait StateHome: Send {
@@ -50,7 +47,9 @@ pub trait Nursery<B>: Send {
     fn admit(&mut self, job: RestoreJob<B>);
     /// What has come of those that were taken in; never waits.
     fn outcomes(&mut self) -> Vec<Result<Outcomes<B>, CoreError>>;
-    /// Forgets every restore under way.
+    /// Gives a task's restore up. Its store is closed when this returns, and nothing more comes of it.
+    fn cancel(&mut self, task: TaskId);
+    /// Gives every restore up.
     fn clear(&mut self);
 }
 
@@ -83,6 +82,10 @@ impl<B: Base + Send> Nursery<B> for InlineNursery<B> {
         outcomes
     }
 
+    fn cancel(&mut self, task: TaskId) {
+        self.0.retain(|job| job.id != task);
+    }
+
     fn clear(&mut self) {
         self.0.clear();
     }
@@ -101,6 +104,8 @@ pub struct WorkerTerms {
     pub future_bound: Option<DurationMs>,
     /// The state epoch.
     pub epoch: u32,
+    /// When a commit must come early.
+    pub bounds: Bounds,
 }
 
 /// What a step did.
@@ -139,6 +144,19 @@ struct Route {
     task: TaskId,
     source: usize,
     epoch: FetchEpoch,
+    /// Whether the log has been asked to read from where the source stands.
+    asked: bool,
+}
+
+/// What the group wants back. It is carried out step by step; each may have to be tried again, and
+/// nothing is taken in before the last is done.
+#[derive(Debug)]
+struct HandBack {
+    anchors: Vec<TopicPartition>,
+    /// In good order: what the tasks hold is committed first.
+    commit: bool,
+    /// Too late: what they put into the open transaction cannot be taken out of it, so all of it goes.
+    abort: bool,
 }
 
 /// One thread's membership, transaction and tasks.
@@ -155,7 +173,10 @@ pub struct Worker<H: StateHome, N> {
     tasks: BTreeMap<TaskId, Task<H::Base>>,
     /// Assigned, and not yet with the nursery: their committed offsets are still being asked for.
     waiting: BTreeMap<TaskId, ()>,
-    restoring: BTreeMap<TaskId, ()>,
+    restoring: BTreeMap<TaskId, Upbringing<H::Base>>,
+    hand_back: Option<HandBack>,
+    /// Membership and producer are gone and must be made anew.
+    disconnected: bool,
     routes: BTreeMap<TopicPartition, Route>,
     epoch: FetchEpoch,
     batch: RecordBatch,
@@ -198,6 +219,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             tasks: BTreeMap::new(),
             waiting: BTreeMap::new(),
             restoring: BTreeMap::new(),
+            hand_back: None,
+            disconnected: false,
             routes: BTreeMap::new(),
             epoch: FetchEpoch(0),
             batch: RecordBatch::new(),
@@ -230,7 +253,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 Remedy::Retry => Ok(Activity { idle: true, ..Activity::default() }),
                 Remedy::Rejoin | Remedy::Rebuild => {
                     tracing::warn!(error = %error, "going back to what is committed");
-                    self.rebuild()?;
+                    self.drop_everything();
                     Ok(Activity::default())
                 }
                 Remedy::DropRecord | Remedy::Stop => Err(error),
@@ -240,22 +263,32 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     }
 
     fn try_step(&mut self, now: WallTime) -> Result<Activity, CoreError> {
+        self.connect_again()?;
+        self.serve_hand_back(now)?;
+        if self.crashed {
+            return Ok(Activity::default());
+        }
         self.begin_restores()?;
-        self.finish_restores(now)?;
+        self.finish_restores()?;
+        self.start_restored(now)?;
+        self.ask_for_records()?;
         // Windows that are due come out before anything new is taken in, commit by commit.
-        if self.tasks.values().any(|task| task.unfinished) {
+        if self.is_unfinished() {
             let committed = self.commit(now)?;
             return Ok(Activity { committed, ..Activity::default() });
         }
         let mut batch = std::mem::take(&mut self.batch);
         let polled = self.source.poll(&mut batch);
-        let took = self.take(polled?, &batch, now);
+        let took = polled.map_err(CoreError::from).and_then(|polled| self.take(polled, &batch, now));
         self.batch = batch;
         let (records, nothing) = took?;
+        if self.crashed {
+            return Ok(Activity::default());
+        }
         if nothing {
             self.time_log.follow()?;
-            let moved = self.idleness.raise(&mut self.tasks, &self.time_log, &self.layout, &mut *self.source, now)?;
-            self.shuffled |= moved;
+            let Self { idleness, tasks, time_log, layout, source, shuffled, .. } = self;
+            idleness.raise(tasks, time_log, layout, &mut **source, now, shuffled)?;
         }
         let committed = self.commit_is_due(now, nothing) && self.commit(now)?;
         Ok(Activity { records, committed, idle: nothing && !committed })
@@ -278,34 +311,44 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 }
             }
             Polled::Revoked(anchors) => {
-                let revoked = self.tasks_of(&anchors);
-                if revoked.iter().any(|task| self.tasks.contains_key(task)) {
-                    self.commit(now)?;
-                }
-                for task in revoked {
-                    self.let_go(task)?;
-                }
-                for anchor in &anchors {
-                    self.source.release(anchor)?;
-                }
+                let commit = self.tasks_of(&anchors).iter().any(|task| self.tasks.contains_key(task));
+                self.hand_back = Some(HandBack { anchors, commit, abort: false });
+                self.serve_hand_back(now)?;
             }
             Polled::Lost(anchors) => {
-                let lost = self.tasks_of(&anchors);
-                let ran = lost.iter().any(|task| self.tasks.contains_key(task));
-                for task in lost {
-                    self.let_go(task)?;
-                }
-                for anchor in &anchors {
-                    self.source.release(anchor)?;
-                }
-                // What the lost tasks put into the open transaction cannot be taken out of it.
-                if ran {
-                    self.producer.abort()?;
-                    self.rewind_all()?;
-                }
+                let abort = self.tasks_of(&anchors).iter().any(|task| self.tasks.contains_key(task));
+                self.hand_back = Some(HandBack { anchors, commit: false, abort });
+                self.serve_hand_back(now)?;
             }
         }
         Ok((0, false))
+    }
+
+    /// Gives back what the group has asked for.
+    fn serve_hand_back(&mut self, now: WallTime) -> Result<(), CoreError> {
+        let Some(HandBack { anchors, commit, abort }) = &self.hand_back else { return Ok(()) };
+        let (anchors, commit, abort) = (anchors.clone(), *commit, *abort);
+        if commit {
+            self.commit(now)?;
+            if self.crashed {
+                return Ok(());
+            }
+        }
+        if abort {
+            self.producer.abort()?;
+            self.rewind_all();
+        }
+        if let Some(hand_back) = &mut self.hand_back {
+            (hand_back.commit, hand_back.abort) = (false, false);
+        }
+        for task in self.tasks_of(&anchors) {
+            self.let_go(task)?;
+        }
+        for anchor in &anchors {
+            self.source.release(anchor)?;
+        }
+        self.hand_back = None;
+        Ok(())
     }
 
     fn take_records(
@@ -337,11 +380,29 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 self.idleness.heard(partition, now);
                 return Ok(batch.len());
             }
-            self.commit(now)?;
+            if let Err(error) = self.commit_all_due(now) {
+                // The rest of the batch is dropped here, so it must be read again.
+                self.read_again(partition);
+                return Err(error);
+            }
             if self.crashed {
                 return Ok(from);
             }
         }
+    }
+
+    /// Commits until no window is left that is due.
+    fn commit_all_due(&mut self, now: WallTime) -> Result<(), CoreError> {
+        loop {
+            self.commit(now)?;
+            if self.crashed || !self.is_unfinished() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_unfinished(&self) -> bool {
+        self.tasks.values().any(|task| task.unfinished)
     }
 
     /// A commit is due a set time after the oldest uncommitted source record; records from our own
@@ -358,6 +419,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     /// Commits all tasks. Answers whether something became true.
     pub(crate) fn commit(&mut self, now: WallTime) -> Result<bool, CoreError> {
         self.idleness.tell(&mut self.tasks, now);
+        // After an answer that is no answer, the same commit is tried again.
+        self.shuffled = true;
         let source = &self.source;
         let tasks = self.tasks.values_mut().collect();
         let outcome = commit::commit(tasks, &mut *self.producer, || source.group_metadata(), now, &mut self.probe)?;
@@ -378,7 +441,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             Outcome::Aborted(why) => {
                 tracing::warn!(why, "the transaction was undone");
                 self.status.aborts += 1;
-                self.rewind_all()?;
+                self.rewind_all();
                 Ok(false)
             }
             Outcome::Rebuild(error) => Err(error),
@@ -390,55 +453,81 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     }
 
     /// Takes every running task back to its last commit and reads on from there.
-    fn rewind_all(&mut self) -> Result<(), CoreError> {
+    fn rewind_all(&mut self) {
         self.oldest = None;
-        self.shuffled = false;
-        self.epoch = FetchEpoch(self.epoch.0 + 1);
+        // What was due before is due again, also where no record comes any more.
+        self.shuffled = true;
         self.idleness.forget();
-        for task in self.tasks.values_mut() {
-            task.rewind()?;
-            for source in &task.sources {
-                self.source.fetch(&source.place, source.next, self.epoch)?;
-                if let Some(route) = self.routes.get_mut(&source.place) {
-                    route.epoch = self.epoch;
-                }
-            }
+        self.tasks.values_mut().for_each(Task::rewind);
+        self.epoch = FetchEpoch(self.epoch.0 + 1);
+        for route in self.routes.values_mut() {
+            (route.epoch, route.asked) = (self.epoch, false);
+        }
+    }
+
+    /// Reads a partition again from where its source stands; what is on its way is dropped.
+    fn read_again(&mut self, partition: &TopicPartition) {
+        self.epoch = FetchEpoch(self.epoch.0 + 1);
+        if let Some(route) = self.routes.get_mut(partition) {
+            (route.epoch, route.asked) = (self.epoch, false);
+        }
+    }
+
+    /// Asks the log to read each partition from where its source stands.
+    fn ask_for_records(&mut self) -> Result<(), CoreError> {
+        for (place, route) in self.routes.iter_mut().filter(|(_, route)| !route.asked) {
+            let task = self.tasks.get(&route.task);
+            let Some(source) = task.and_then(|task| task.sources.get(route.source)) else { continue };
+            self.source.fetch(place, source.next, route.epoch)?;
+            route.asked = true;
         }
         Ok(())
     }
 
-    /// Drops everything that is not committed and begins again as a new process would, with the stores
-    /// that are there.
-    fn rebuild(&mut self) -> Result<(), CoreError> {
+    /// Drops everything that is not committed; the next step begins as a new process would, with the
+    /// stores that are there.
+    fn drop_everything(&mut self) {
         self.status.rebuilds += 1;
         self.tasks.clear();
         self.waiting.clear();
         self.restoring.clear();
         self.nursery.clear();
         self.routes.clear();
+        self.hand_back = None;
         self.oldest = None;
         self.shuffled = false;
         self.epoch = FetchEpoch(self.epoch.0 + 1);
         self.source.close();
         self.idleness.forget();
+        self.disconnected = true;
+    }
+
+    fn connect_again(&mut self) -> Result<(), CoreError> {
+        if !self.disconnected {
+            return Ok(());
+        }
         let (source, producer, reader) = connect(&*self.log, &self.layout, &self.terms)?;
         (self.source, self.producer) = (source, producer);
         let place = TopicPartition { topic: self.layout.time_topic.clone(), partition: Partition(0) };
         self.time_log = TimeLog::new(reader, place, self.terms.epoch);
+        self.disconnected = false;
         Ok(())
     }
 
     /// Ends a task here: its store is flushed and closed.
     fn let_go(&mut self, id: TaskId) -> Result<(), CoreError> {
         self.waiting.remove(&id);
-        self.restoring.remove(&id);
-        if let Some(mut task) = self.tasks.remove(&id) {
+        if self.restoring.remove(&id).is_some() {
+            self.nursery.cancel(id);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
             for source in &task.sources {
-                self.routes.remove(&source.place);
                 self.source.release(&source.place)?;
+                self.routes.remove(&source.place);
             }
             task.store.discard();
             task.store.flush()?;
+            self.tasks.remove(&id);
         }
         Ok(())
     }
@@ -451,145 +540,6 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         anchors.iter().filter_map(id).collect()
     }
 
-    /// Hands assigned tasks to the nursery as soon as the group's offsets are stable.
-    fn begin_restores(&mut self) -> Result<(), CoreError> {
-        for id in self.waiting.keys().copied().collect::<Vec<_>>() {
-            let Some(part) = self.layout.parts.get(usize::from(id.sub_topology)) else { continue };
-            let own = part.sources.iter().filter(|source| id.partition < source.partitions);
-            let places: Vec<_> = own
-                .map(|source| {
-                    (TopicPartition { topic: source.topic.clone(), partition: Partition(id.partition) }, source.input)
-                })
-                .collect();
-            let mut unstable = false;
-            for (place, _) in &places {
-                match self.source.committed(place) {
-                    Err(LogError::Retry(_)) => unstable = true,
-                    Err(error) => return Err(error.into()),
-                    Ok(_) => {}
-                }
-            }
-            if unstable {
-                continue;
-            }
-            let base = match self.home.open(id, &contents(&self.layout, id)) {
-                // Its last owner in this process has not closed it yet.
-                Err(CoreError::Log(LogError::Retry(_))) => continue,
-                opened => opened?,
-            };
-            let changelogs = changelogs(&self.layout, id);
-            let columns: Vec<ColumnId> = changelogs.iter().map(|(column, _)| *column).collect();
-            let store = TaskStore::new(base, columns, TaskStoreLimits::default());
-            let inputs = places.into_iter().filter(|(_, input)| *input).map(|(place, _)| place).collect();
-            let time_log = TopicPartition { topic: self.layout.time_topic.clone(), partition: Partition(0) };
-            let reader = self.log.reader()?;
-            self.nursery.admit(RestoreJob::new(id, store, reader, self.terms.epoch, changelogs, inputs, time_log));
-            self.waiting.remove(&id);
-            self.restoring.insert(id, ());
-        }
-        Ok(())
-    }
-
-    fn finish_restores(&mut self, now: WallTime) -> Result<(), CoreError> {
-        for outcome in self.nursery.outcomes() {
-            match outcome?.0 {
-                Restoring::Done(restored) => {
-                    // A task that was taken away meanwhile is nobody's here.
-                    if self.restoring.remove(&restored.id).is_some() {
-                        self.status.restored += restored.records;
-                        self.start(*restored, now)?;
-                    }
-                }
-                Restoring::Rebuild(id, why) => {
-                    tracing::warn!(task = %id, why, "the store is made anew from its changelog");
-                    self.home.destroy(id)?;
-                    if self.restoring.remove(&id).is_some() {
-                        self.waiting.insert(id, ());
-                    }
-                }
-                Restoring::Working(_) | Restoring::Waiting(..) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// A restored task begins to run.
-    fn start(&mut self, restored: Restored<H::Base>, now: WallTime) -> Result<(), CoreError> {
-        let Restored { id, store, raises, .. } = restored;
-        let layout = Arc::clone(&self.layout);
-        let (Some(part), Some(sub)) = (
-            layout.parts.get(usize::from(id.sub_topology)),
-            layout.plan.sub_topologies().get(usize::from(id.sub_topology)),
-        ) else {
-            return Ok(());
-        };
-        let record = read_record(&store)?;
-        let mut sources = Vec::new();
-        let mut reader = self.log.reader()?;
-        for (index, topic) in part.sources.iter().enumerate() {
-            if id.partition >= topic.partitions {
-                continue;
-            }
-            let place = TopicPartition { topic: topic.topic.clone(), partition: Partition(id.partition) };
-            let mark = record
-                .as_ref()
-                .and_then(|record| record.sources.iter().find(|mark| mark.topic == place.topic.as_str()));
-            let begin = agree(&place, topic.id, mark, self.source.committed(&place)?, record.is_some(), &mut *reader)?;
-            let raises = Raises::new(raises.iter().filter(|(at, _)| *at == place).map(|(_, raise)| *raise));
-            let mut source = SourcePartition {
-                source: index,
-                topic_id: topic.id,
-                begin,
-                next: begin,
-                time: if topic.input {
-                    SourceTime::Input { stream_time: EventTime::MIN, raises }
-                } else {
-                    SourceTime::Repartition(Default::default())
-                },
-                place,
-            };
-            if let Some(mark) = mark {
-                source.rewind(Some(mark));
-            }
-            sources.push(source);
-        }
-        self.epoch = FetchEpoch(self.epoch.0 + 1);
-        for (index, source) in sources.iter().enumerate() {
-            self.routes.insert(source.place.clone(), Route { task: id, source: index, epoch: self.epoch });
-            self.source.fetch(&source.place, source.next, self.epoch)?;
-            self.idleness.heard(&source.place, now);
-        }
-        let terms = Terms {
-            epoch: self.terms.epoch,
-            future_bound: self.terms.future_bound,
-            partition: id.partition,
-            tasks: part.tasks,
-        };
-        let changelog_ids = part.changelog_ids.iter().map(|id| id.map(|TopicId(id)| id)).collect();
-        let record = record.unwrap_or(CommitRecord {
-            number: 0,
-            epoch: self.terms.epoch,
-            sources: Vec::new(),
-            changelogs: changelog_ids,
-        });
-        let changelog_places = part.outbox.changelogs.iter();
-        let changelogs =
-            changelog_places.map(|topic| TopicPartition { topic: topic.clone(), partition: Partition(id.partition) });
-        let task = Task::new(TaskParts {
-            id,
-            sources,
-            changelogs: changelogs.collect(),
-            chain: sub.chain(),
-            store,
-            out: Outbox::new(&part.outbox, Partition(id.partition)),
-            terms,
-            record,
-        });
-        self.tasks.insert(id, task);
-        self.shuffled = true;
-        Ok(())
-    }
-
     /// How the worker is doing.
     pub fn status(&self) -> WorkerStatus {
         WorkerStatus {
@@ -597,6 +547,12 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             restoring: self.waiting.keys().chain(self.restoring.keys()).copied().collect(),
             ..self.status.clone()
         }
+    }
+
+    /// The running tasks, for checks.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn running_tasks(&self) -> impl Iterator<Item = &Task<H::Base>> {
+        self.tasks.values()
     }
 
     /// Commits, flushes and closes everything, and stays a member for whoever comes back under the same
@@ -624,48 +580,4 @@ fn connect(log: &dyn Log, layout: &Layout, terms: &WorkerTerms) -> Result<Sides,
         anchors: layout.parts.iter().map(|part| part.anchor.clone()).collect(),
     })?;
     Ok((source, producer, log.reader()?))
-}
-
-/// Where reading of a source begins: the commit record and the group's offset must say the same.
-fn agree(
-    place: &TopicPartition,
-    id: TopicId,
-    mark: Option<&SourceMark>,
-    committed: Option<Offset>,
-    has_record: bool,
-    reader: &mut dyn FreeReader,
-) -> Result<Offset, CoreError> {
-    let remedy = "`streamfleet reprocess` sets offsets and state together";
-    match (mark, committed) {
-        (Some(mark), _) if mark.topic_id != id.0 => Err(CoreError::contradiction(format!(
-            "{place}: the topic was deleted and made anew since the last commit; {remedy}"
-        ))),
-        (Some(mark), Some(committed)) if mark.next != committed => Err(CoreError::contradiction(format!(
-            "{place}: the state stands at offset {}, the group at {committed}: the group's offset was changed from \
-             outside; {remedy}",
-            mark.next
-        ))),
-        // A group's offsets expire after a week of standstill; the record does not.
-        (Some(mark), _) => Ok(mark.next),
-        (None, Some(committed)) if !has_record => Err(CoreError::contradiction(format!(
-            "{place}: the group stands at offset {committed}, but there is no state that belongs to it; {remedy}"
-        ))),
-        (None, Some(committed)) => Ok(committed),
-        (None, None) => Ok(reader.watermarks(place)?.start),
-    }
-}
-
-fn changelogs(layout: &Layout, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
-    let Some(part) = layout.parts.get(usize::from(id.sub_topology)) else { return Vec::new() };
-    let ids = part.changelog_ids.iter().zip(&part.outbox.changelogs).zip(0_u8..);
-    let own = ids.filter(|((id, _), _)| id.is_some());
-    own.map(|((_, topic), column)| {
-        (ColumnId(column), TopicPartition { topic: topic.clone(), partition: Partition(id.partition) })
-    })
-    .collect()
-}
-
-fn contents(layout: &Layout, id: TaskId) -> Vec<ColumnContents> {
-    let Some(sub) = layout.plan.sub_topologies().get(usize::from(id.sub_topology)) else { return Vec::new() };
-    crate::plan::contents(sub)
 }

@@ -178,6 +178,7 @@ fn drive<H: StateHome>(case: &str, folder: &Path, events: u64, plan: Plan, home:
         idle_after: None,
         future_bound: Some(DurationMs::hours(1)),
         epoch: 0,
+        bounds: Default::default(),
     };
     let mut worker = Worker::new(log, Arc::new(layout), terms, home, InlineNursery::default()).expect("a worker");
     let mut quiet = 0;

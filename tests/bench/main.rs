@@ -34,6 +34,12 @@ fn main() {
             "--events" => events = words.next().and_then(|n| n.parse().ok()).expect("--events N"),
             "--large" => large = true,
             "--child" => child = Some((words.next().expect("a case"), words.next().expect("a folder"))),
+            // For a profiler: the input stays, and `--child CASE FOLDER` runs one case upon it.
+            "--feed" => {
+                let folder = words.next().expect("a folder");
+                input::feed(Path::new(&folder), events, false);
+                return;
+            }
             case => names.push(case.to_owned()),
         }
     }

@@ -93,6 +93,11 @@ pub trait Mergeable: Default + Clone + Serialize + DeserializeOwned + Send + 'st
 }
 
 /// A value that events are folded into; what a user writes for aggregates of their own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not aggregate events of type `{E}`",
+    label = "an aggregate of something else",
+    note = "implement `Aggregate<{E}>` for it, or `map` the stream to what it aggregates"
+)]
 pub trait Aggregate<E>: Mergeable {
     /// Folds one event in.
     fn add(&mut self, event: &E);
@@ -100,6 +105,12 @@ pub trait Aggregate<E>: Mergeable {
 
 /// A recipe that folds events into a state: the ready-made aggregates, which take closures
 /// (`sum(|e| e.fare_cents)`), and tuples of them. The closure lives in the recipe, the state is plain data.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no recipe that folds events of type `{E}`",
+    label = "a recipe for something else",
+    note = "recipes are `count()`, `sum(..)` and their kin over this event, tuples of two to six of them, and `fold_of` an \
+            `Aggregate`"
+)]
 pub trait Fold<E>: Clone + Send + 'static {
     /// What is stored.
     type State: Mergeable;

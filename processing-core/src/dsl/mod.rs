@@ -12,12 +12,14 @@
 //! compiles and passes [`Topology::build`] can run; a topology's numbers (columns, outputs) depend on
 //! the order of its sentences alone.
 
+mod draft;
 mod stream;
 mod topic;
 mod topology;
 mod window;
 
-pub use stream::{Grouped, Stream, Untimed};
+pub(crate) use stream::internal;
+pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
-pub use window::{Table, Windowed};
+pub use window::{Table, UpdateStream, Windowed};

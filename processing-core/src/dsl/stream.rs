@@ -8,22 +8,24 @@ use std::rc::Rc;
 
 use state::StateKey;
 
+use super::draft::Draft;
 use super::topic::Topic;
-use super::topology::Draft;
 use crate::decode::{Decoder, Encoder, Poison};
-use crate::plan::{Output, OutputKind};
+use crate::plan::{Output, OutputKind, StepKind};
 use crate::process::{
     Branch, Chain, Decoded, Filter, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe, Sources, Stateless,
     Tee, Terminal, TryMap,
 };
 use crate::record::{EventTime, TopicName};
 use crate::sink::{Discard, ToTopic};
+use crate::word::Word;
 
 /// Records whose event time is not known yet.
 #[must_use = "a stream that is not sent anywhere does nothing"]
 pub struct Untimed<D> {
     pub(crate) draft: Rc<RefCell<Draft>>,
     pub(crate) sub: usize,
+    pub(crate) at: usize,
     pub(crate) decoders: Vec<D>,
 }
 
@@ -34,7 +36,8 @@ impl<D: Decoder> Untimed<D> {
     where
         T: Fn(&D::Event) -> EventTime + Clone + Send + 'static,
     {
-        Stream { draft: self.draft, sub: self.sub, pipe: Decoded { decoders: self.decoders, time }, owed: () }
+        let pipe = Decoded { decoders: self.decoders, time };
+        Stream { draft: self.draft, sub: self.sub, at: self.at, pipe, owed: () }
     }
 }
 
@@ -45,6 +48,8 @@ impl<D: Decoder> Untimed<D> {
 pub struct Stream<P, O> {
     pub(crate) draft: Rc<RefCell<Draft>>,
     pub(crate) sub: usize,
+    /// The number of the step before this place.
+    pub(crate) at: usize,
     pub(crate) pipe: P,
     pub(crate) owed: O,
 }
@@ -54,10 +59,28 @@ pub struct Stream<P, O> {
 #[must_use = "a grouped stream does nothing until it is windowed"]
 pub struct Grouped<P, O>(pub(crate) Stream<P, O>);
 
+/// What a side chain begins with: clones of what passes.
+pub type SideStream<P> = Stream<Inlet<<P as Pipe>::Key, <P as Pipe>::Value, <<P as Pipe>::Head as Head>::Word>, ()>;
+
+impl<P, O> Grouped<P, O>
+where
+    P: Pipe<Key: StateKey>,
+{
+    /// Sends the stream to a topic with the new key as the record's. Nothing is aggregated on the way, so no
+    /// repartition topic is needed.
+    pub fn to<E>(self, topic: Topic<E>) -> Ended<P, ToTopic<E>, O>
+    where
+        E: Encoder<P::Value>,
+        P::Head: Conclude,
+    {
+        self.0.to(topic)
+    }
+}
+
 impl<P: Pipe, O> Stream<P, O> {
-    fn step<Q>(self, name: &str, pipe: impl FnOnce(P) -> Q) -> Stream<Q, O> {
-        self.draft.borrow_mut().subs[self.sub].steps.push(name.to_owned());
-        Stream { draft: self.draft, sub: self.sub, pipe: pipe(self.pipe), owed: self.owed }
+    fn step<Q>(self, name: &'static str, pipe: impl FnOnce(P) -> Q) -> Stream<Q, O> {
+        let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator(name), &[self.at]);
+        Stream { draft: self.draft, sub: self.sub, at, pipe: pipe(self.pipe), owed: self.owed }
     }
 
     /// Keeps the records for which `keep` says yes.
@@ -123,16 +146,15 @@ impl<P: Pipe, O> Stream<P, O> {
     }
 
     /// Shows every record to a side chain, which must end in `to` or in a window of its own.
-    pub fn tee<S>(self, side: impl FnOnce(Stream<Inlet<P::Key, P::Value>, ()>) -> S) -> Stream<Tee<P, S>, O>
+    pub fn tee<S>(self, side: impl FnOnce(SideStream<P>) -> S) -> Stream<Tee<P, S>, O>
     where
         P::Key: Clone,
         P::Value: Clone,
         S: Terminal<P::Key, P::Value>,
     {
-        self.draft.borrow_mut().subs[self.sub].steps.push("tee (".to_owned());
-        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, pipe: Inlet::new(), owed: () };
-        let side = side(inlet);
-        self.step(")", |up| Tee { up, side })
+        let Self { draft, sub, at, pipe, owed } = self;
+        let side = side(Stream { draft: Rc::clone(&draft), sub, at, pipe: Inlet::new(), owed: () });
+        Stream { draft, sub, at, pipe: Tee { up: pipe, side }, owed }
     }
 
     /// Sends the stream to a topic, with the stream's key as the record's.
@@ -142,14 +164,10 @@ impl<P: Pipe, O> Stream<P, O> {
         E: Encoder<P::Value>,
         P::Head: Conclude,
     {
-        let output = {
-            let mut draft = self.draft.borrow_mut();
-            let number = draft.outputs.len();
-            let kind = OutputKind::Topic(topic.settings(0));
-            draft.outputs.push((self.sub, Output { topic: topic.name.clone(), kind }));
-            draft.subs[self.sub].steps.push(format!("to {}", topic.name));
-            number
-        };
+        let kind = OutputKind::Topic(topic.settings());
+        let finality = <<P::Head as Head>::Word as Word>::FINALITY;
+        let output = Output { topic: topic.name, kind, finality };
+        let output = self.draft.borrow_mut().output(self.sub, output, self.at);
         self.conclude(ToTopic::new(output, topic.codec))
     }
 
@@ -176,22 +194,18 @@ impl<P: Pipe<Head = Sources>> Stream<P, ()> {
     where
         Q: Pipe<Head = Sources, Key = P::Key, Value = P::Value>,
     {
-        let left_sources = {
+        let (left_sources, at) = {
             let mut draft = self.draft.borrow_mut();
-            let (sources, steps) = {
-                let right = &mut draft.subs[other.sub];
-                right.merged_into = Some(self.sub);
-                (std::mem::take(&mut right.sources), std::mem::take(&mut right.steps))
-            };
+            let right = &mut draft.subs[other.sub];
+            right.merged_into = Some(self.sub);
+            let sources = std::mem::take(&mut right.sources);
             let left = &mut draft.subs[self.sub];
             let count = left.sources.len();
             left.sources.extend(sources);
-            left.steps.extend(steps);
-            left.steps.push("merge".to_owned());
-            count
+            (count, draft.step(self.sub, StepKind::Operator("merge"), &[self.at, other.at]))
         };
         let pipe = Merge { left: self.pipe, right: other.pipe, left_sources };
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: () }
+        Stream { draft: self.draft, sub: self.sub, at, pipe, owed: () }
     }
 }
 
@@ -229,7 +243,7 @@ impl Conclude for Sources {
     }
 }
 
-impl<K: 'static, V: 'static> Conclude for Fork<K, V> {
+impl<K: 'static, V: 'static, W: Word> Conclude for Fork<K, V, W> {
     type Left<B, O> = B;
     #[allow(private_interfaces, reason = "called within the crate only")]
     fn conclude<P, T, O>(_: &Rc<RefCell<Draft>>, _: usize, branch: Branch<P, T>, _: O) -> Branch<P, T>

@@ -3,7 +3,7 @@
 //! Not here: the log's own topics ([`crate::log`]). Invariant: a topic's codec is part of its type, so
 //! a stream can only be read from or written to a topic of its own kind.
 
-use crate::decode::Json;
+use crate::decode::{Json, JsonView};
 use crate::log::{Cleanup, TopicSettings};
 use crate::record::{DurationMs, TopicName};
 
@@ -21,6 +21,13 @@ impl<E> Topic<Json<E>> {
     /// A topic of JSON records that serde reads or writes as `E`.
     pub fn json(name: impl AsRef<str>) -> Self {
         Self::with(name, Json::new())
+    }
+}
+
+impl<E> Topic<JsonView<E>> {
+    /// A topic of JSON records that are read as `E` through its borrowing view.
+    pub fn json_view(name: impl AsRef<str>) -> Self {
+        Self::with(name, JsonView::new())
     }
 }
 
@@ -52,9 +59,10 @@ impl<C> Topic<C> {
         self
     }
 
-    pub(crate) fn settings(&self, partitions: u32) -> TopicSettings {
+    /// 0 partitions stand for as many as the sub-topology has tasks.
+    pub(crate) fn settings(&self) -> TopicSettings {
         TopicSettings {
-            partitions: self.partitions.unwrap_or(partitions).max(1),
+            partitions: self.partitions.unwrap_or(0),
             cleanup: self.cleanup,
             retention_ms: self.retention.map(|retention| retention.0.unsigned_abs()),
             log_append_time: false,

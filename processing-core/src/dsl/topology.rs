@@ -10,11 +10,11 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
+use super::draft::{Draft, SubDraft};
 use super::stream::Untimed;
 use super::topic::Topic;
 use crate::decode::Decoder;
 use crate::plan::{Input, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
-use crate::process::Chain;
 use crate::record::TopicName;
 use crate::window::WindowError;
 
@@ -53,28 +53,6 @@ pub enum TopologyError {
     Name(String),
 }
 
-/// What has been written down so far.
-#[derive(Default)]
-pub(crate) struct Draft {
-    pub(crate) name: String,
-    pub(crate) subs: Vec<SubDraft>,
-    pub(crate) stores: Vec<(usize, StorePlan)>,
-    pub(crate) outputs: Vec<(usize, Output)>,
-    /// Found while writing, answered by `build`.
-    pub(crate) errors: Vec<TopologyError>,
-}
-
-/// A sub-topology in the making.
-#[derive(Default)]
-pub(crate) struct SubDraft {
-    pub(crate) sources: Vec<Source>,
-    pub(crate) chain: Option<Box<dyn Chain>>,
-    /// Its sources were taken over by this one.
-    pub(crate) merged_into: Option<usize>,
-    /// The operators in the order in which they were written, for `describe`.
-    pub(crate) steps: Vec<String>,
-}
-
 impl Topology {
     /// A topology with the application's name: the prefix of its internal topics and its group.
     pub fn named(name: impl Into<String>) -> Self {
@@ -94,17 +72,16 @@ impl Topology {
             .map(|topic| (Source::Input(Input { topic: topic.name }), topic.codec))
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let mut draft = self.draft.borrow_mut();
-        let sub = draft.subs.len();
-        draft.subs.push(SubDraft { sources, ..SubDraft::default() });
+        let (sub, at) = draft.begin(sources);
         drop(draft);
-        Untimed { draft: Rc::clone(&self.draft), sub, decoders }
+        Untimed { draft: Rc::clone(&self.draft), sub, at, decoders }
     }
 
     /// Checks the topology and freezes it.
     pub fn build(self) -> Result<Plan, TopologyError> {
         let mut draft = self.draft.borrow_mut();
         check_name(&draft.name)?;
-        let Draft { name, subs, stores, outputs, errors } = std::mem::take(&mut *draft);
+        let Draft { name, subs, steps, stores, outputs, errors } = std::mem::take(&mut *draft);
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
         }
@@ -117,6 +94,7 @@ impl Topology {
         check(&subs, &stores, &outputs)?;
         let stores: Vec<_> = stores.into_iter().map(|(sub, store)| (root(sub), store)).collect();
         let outputs: Vec<_> = outputs.into_iter().map(|(sub, output)| (root(sub), output)).collect();
+        let steps: Vec<_> = steps.into_iter().map(|(sub, step)| (root(sub), step)).collect();
         // Sub-topologies are numbered in the order in which they were drawn, merged ones left out.
         let numbers: BTreeMap<usize, u16> =
             (0..subs.len()).filter(|sub| subs[*sub].merged_into.is_none()).zip(0..).collect();
@@ -126,7 +104,7 @@ impl Topology {
             parts.push(SubTopology {
                 number: *number,
                 sources: sub.sources,
-                steps: sub.steps,
+                steps: steps.iter().filter(|(at, _)| *at == draft_number).map(|(_, step)| step.clone()).collect(),
                 stores: stores.iter().filter(|(at, _)| *at == draft_number).map(|(_, store)| store.clone()).collect(),
                 outputs: outputs
                     .iter()

@@ -9,18 +9,20 @@ use std::rc::Rc;
 
 use state::{ColumnId, StateKey};
 
+use super::draft::Draft;
 use super::stream::{Conclude, Ended, Grouped, Stream, internal};
-use super::topology::{Draft, SubDraft, TopologyError};
+use super::topology::TopologyError;
 use crate::aggregate::{Aggregate, Fold, Mergeable, OfAggregate, fold_of};
-use crate::hindsight::{Frame, Frames, NoHindsight};
-use crate::plan::{Output, OutputKind, Source, StorePlan};
+use crate::hindsight::{Frame, Frames, Hindsight, NoHindsight};
+use crate::plan::{Output, OutputKind, Source, StepKind, StorePlan};
 use crate::previous::WithPrevious;
-use crate::process::{Fork, Inlet, Pipe, Terminal};
+use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
 use crate::repartition::PreAggregate;
 use crate::updates::{Unwatched, Updated, Updates, Watch};
-use crate::window::{Tumbling, Windowing, Windows};
+use crate::window::{SideBySide, Windowing, Windows};
 use crate::windowed::{Intake, Local, OnClose, Panes, Shuffled};
+use crate::word::{Finality, PresentWord, Settled};
 
 /// A keyed stream with windows laid over it. `S` is the stream, `W` the kind of windows.
 #[must_use = "a windowed stream does nothing until it is aggregated"]
@@ -36,23 +38,32 @@ pub struct Windowed<S, W> {
 pub struct Table<I: Intake, O, W> {
     draft: Rc<RefCell<Draft>>,
     sub: usize,
+    at: usize,
     intake: I,
     panes: Panes<I::Key, I::State>,
     owed: O,
     kind: PhantomData<W>,
 }
 
-impl<P: Pipe<Key: StateKey>, O> Grouped<P, O> {
+impl<P: Pipe, O> Grouped<P, O> {
     /// Lays windows over the stream.
-    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W> {
+    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W>
+    where
+        P::Key: StateKey,
+        <P::Head as Head>::Word: Settled,
+    {
         Windowed { windows: checked(&self.0.draft, &windows), stream: self, keep: DurationMs(0), kind: PhantomData }
     }
 }
 
-impl<P: Pipe<Key: StateKey>, O> Stream<P, O> {
+impl<P: Pipe, O> Stream<P, O> {
     /// Lays windows over a stream that is partitioned by its key: the output of another window, or a topic
     /// that is already keyed.
-    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W> {
+    pub fn window<W: Windowing>(self, windows: W) -> Windowed<Self, W>
+    where
+        P::Key: StateKey,
+        <P::Head as Head>::Word: Settled,
+    {
         Windowed { windows: checked(&self.draft, &windows), stream: self, keep: DurationMs(0), kind: PhantomData }
     }
 }
@@ -87,20 +98,20 @@ where
     ) -> Table<Shuffled<P::Key, S::State>, Ended<P, PreAggregate<P::Key, S, P::Value>, O>, W> {
         let Self { stream: Grouped(stream), windows, keep, .. } = self;
         let draft = Rc::clone(&stream.draft);
-        let (upstream, sub, output) = {
+        let upstream = stream.sub as u16;
+        let (sub, source, output) = {
             let mut draft = draft.borrow_mut();
             let topic = internal(&draft.name, store, "repartition");
-            let output = draft.outputs.len();
-            draft.outputs.push((stream.sub, Output { topic: topic.clone(), kind: OutputKind::Repartition }));
-            draft.subs[stream.sub].steps.push(format!("pre-aggregate to {topic}"));
-            let sub = draft.subs.len();
-            draft.subs.push(SubDraft { sources: vec![Source::Repartition { topic }], ..SubDraft::default() });
-            (stream.sub as u16, sub, output)
+            let before = draft.step(stream.sub, StepKind::PreAggregate(store), &[stream.at]);
+            let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
+            let output = draft.output(stream.sub, output, before);
+            let (sub, source) = draft.begin(vec![Source::Repartition { topic }]);
+            (sub, source, output)
         };
-        let column = declare(&draft, sub, store, &windows, keep, std::any::type_name::<S::State>());
+        let (column, at) = declare::<S::State>(&draft, (sub, source), store, &windows, keep);
         let owed = stream.conclude(PreAggregate::new(store, output, windows, fold, upstream));
         let panes = Panes::new(store, column, windows, keep.0);
-        Table { draft, sub, intake: Shuffled::new(), panes, owed, kind: PhantomData }
+        Table { draft, sub, at, intake: Shuffled::new(), panes, owed, kind: PhantomData }
     }
 }
 
@@ -116,25 +127,24 @@ where
     /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
     pub fn fold<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> Table<Local<P, S>, O, W> {
         let Self { stream, windows, keep, .. } = self;
-        let column = declare(&stream.draft, stream.sub, store, &windows, keep, std::any::type_name::<S::State>());
+        let (column, at) = declare::<S::State>(&stream.draft, (stream.sub, stream.at), store, &windows, keep);
         let panes = Panes::new(store, column, windows, keep.0);
-        let Stream { draft, sub, pipe, owed } = stream;
-        Table { draft, sub, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
+        let Stream { draft, sub, pipe, owed, .. } = stream;
+        Table { draft, sub, at, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
     }
 }
 
 impl<I: Intake, O, W> Table<I, O, W> {
     /// Emits each window once, when it has closed: the last word.
     pub fn on_close(self) -> Stream<OnClose<I, Unwatched, NoHindsight>, O> {
-        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched, hindsight: NoHindsight };
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+        self.emit(Unwatched, NoHindsight)
     }
 
     /// Emits each window once, when it has closed, together with what lies before it: for each frame the
     /// merged `project`ions of the key's panes in it. `store` names the history that this keeps. Only
     /// aggregates that can take a value out again exactly can be looked back at.
     pub fn on_close_with<H, C>(
-        self,
+        mut self,
         store: &'static str,
         frames: &[Frame],
         project: C,
@@ -151,17 +161,11 @@ impl<I: Intake, O, W> Table<I, O, W> {
         };
         let windows = self.panes.store.windows;
         let longest = frames.iter().map(|frame| frame.start).max().unwrap_or_default();
-        let column = declare(&self.draft, self.sub, store, &windows, longest, std::any::type_name::<H>());
-        let hindsight = Frames::new(store, column, windows, frames.to_vec(), project, remove);
-        let pipe = OnClose { intake: self.intake, panes: self.panes, watch: Unwatched, hindsight };
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+        let (column, at) = declare::<H>(&self.draft, (self.sub, self.at), store, &windows, longest);
+        self.at = at;
+        self.emit(Unwatched, Frames::new(store, column, windows, frames.to_vec(), project, remove))
     }
-}
 
-/// A side chain of updates: where it begins.
-pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>>, ()>;
-
-impl<I: Intake, O> Table<I, O, Tumbling> {
     /// Shows the present word on each window that has changed to a side chain, at each commit and at most
     /// once per key and `interval`; and emits each window once when it has closed.
     pub fn on_update<S>(
@@ -170,15 +174,22 @@ impl<I: Intake, O> Table<I, O, Tumbling> {
         side: impl FnOnce(UpdateStream<I>) -> S,
     ) -> Stream<OnClose<I, Updates<I::Key, S>, NoHindsight>, O>
     where
+        W: SideBySide,
         S: Terminal<I::Key, Updated<I::State>>,
-        Fork<I::Key, Updated<I::State>>: Conclude,
     {
-        self.draft.borrow_mut().subs[self.sub].steps.push("on-update (".to_owned());
-        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, pipe: Inlet::new(), owed: () };
-        let watch = Updates::new(side(inlet), interval);
-        self.draft.borrow_mut().subs[self.sub].steps.push(")".to_owned());
-        let pipe = OnClose { intake: self.intake, panes: self.panes, watch, hindsight: NoHindsight };
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+        let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator("on-update"), &[self.at]);
+        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, at, pipe: Inlet::new(), owed: () };
+        self.emit(Updates::new(side(inlet), interval), NoHindsight)
+    }
+
+    fn emit<U, B>(self, watch: U, hindsight: B) -> Stream<OnClose<I, U, B>, O>
+    where
+        U: Watch<I::Key, I::State>,
+        B: Hindsight<I::Key, I::State>,
+    {
+        let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator("on-close"), &[self.at]);
+        let pipe = OnClose { intake: self.intake, panes: self.panes, watch, hindsight };
+        Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }
 }
 
@@ -196,28 +207,30 @@ where
         keep: DurationMs,
     ) -> Stream<WithPrevious<OnClose<I, U, NoHindsight>, I::Key, I::State>, O> {
         let windows = self.pipe.panes.store.windows;
-        let column = declare(&self.draft, self.sub, store, &windows, keep, std::any::type_name::<I::State>());
+        let (column, at) = declare::<I::State>(&self.draft, (self.sub, self.at), store, &windows, keep);
         let pipe = WithPrevious::new(self.pipe, store, column, windows, keep);
-        Stream { draft: self.draft, sub: self.sub, pipe, owed: self.owed }
+        Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }
 }
 
-/// Gives a store its column and writes it into the plan.
-fn declare(
+/// A side chain of updates: where it begins.
+pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>, PresentWord>, ()>;
+
+/// Gives a store its column and writes it and its step into the draft.
+fn declare<A>(
     draft: &Rc<RefCell<Draft>>,
-    sub: usize,
+    (sub, at): (usize, usize),
     name: &'static str,
     windows: &Windows,
     keep: DurationMs,
-    holds: &str,
-) -> ColumnId {
+) -> (ColumnId, usize) {
     let mut draft = draft.borrow_mut();
     // Column 0 is the task's own. A number past the last possible one is refused by `build`.
     let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
-    let store = StorePlan { name, column, windows: *windows, keep, holds: holds.to_owned() };
-    draft.stores.push((sub, store));
-    draft.subs[sub].steps.push(format!("window {windows} store {name}"));
-    column
+    let holds = std::any::type_name::<A>().to_owned();
+    draft.stores.push((sub, StorePlan { name, column, windows: *windows, keep, holds }));
+    let at = draft.step(sub, StepKind::Window(name), &[at]);
+    (column, at)
 }
 
 /// The windows, or any windows and an error that `build` will answer.

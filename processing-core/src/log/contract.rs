@@ -11,6 +11,7 @@
 
 mod groups;
 mod reads;
+#[expect(clippy::disallowed_methods, reason = "several threads use a log at once")]
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,6 +12,8 @@
 #[cfg(test)]
 mod contract;
 pub mod embedded;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 
 use std::collections::BTreeMap;
 

@@ -21,6 +21,12 @@ use compact_str::CompactString;
 use super::KeyError;
 
 /// A key of a keyed stream, which the state can keep in order.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no key",
+    label = "a stream needs a key here",
+    note = "`key_by` names the key of an `Unkeyed` stream; keys are integers, booleans, text, bytes and tuples of them; \
+            floating point numbers have no total order"
+)]
 pub trait StateKey: Clone + Eq + Ord + Hash + Send + 'static {
     /// Appends the key's bytes to `out`. For any two keys, the order of the bytes must be [`Ord`]'s.
     fn encode(&self, out: &mut Vec<u8>);

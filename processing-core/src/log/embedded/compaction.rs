@@ -5,10 +5,9 @@
 //! that a finished or repeated pass met long enough ago; so each step leaves a log that replays to the
 //! same table.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use rustc_hash::FxBuildHasher;
+use rustc_hash::FxHashMap;
 use state::ordered::WriteSet;
 
 use super::catalog::{damaged_error, store_error};
@@ -27,7 +26,7 @@ use crate::record::{LogTime, Offset};
 pub(super) struct Pass {
     key: PartitionKey,
     /// The last offset of each key among the records that came in since the last pass.
-    latest: HashMap<Box<[u8]>, Offset, FxBuildHasher>,
+    latest: FxHashMap<Box<[u8]>, Offset>,
     latest_bytes: usize,
     stage: Stage,
     /// Records that stay, counted while rows are rewritten.
@@ -67,7 +66,7 @@ impl Pass {
         }
         Ok(Some(Self {
             key: kept.key,
-            latest: HashMap::default(),
+            latest: FxHashMap::default(),
             latest_bytes: 0,
             stage: Stage::Noting { next: from, end: kept.ends.next },
             records: 0,

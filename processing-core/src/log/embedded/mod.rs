@@ -22,8 +22,10 @@ mod reader;
 mod row;
 mod scan;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "several threads use a log at once")]
 mod tests;
 mod upkeep;
+#[expect(clippy::disallowed_methods, reason = "a log and its topics get their random ids where they are made")]
 mod writer;
 
 use std::path::{Path, PathBuf};

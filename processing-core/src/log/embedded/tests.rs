@@ -199,6 +199,47 @@ fn a_closed_member_loses_its_partitions_after_the_session_timeout_only() {
 }
 
 #[test]
+fn a_takeover_waits_for_the_commit_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    topic(&*log, "t", settings(1));
+    let join = || {
+        let (group, instance) = ("g".to_owned(), "a".to_owned());
+        log.group_source(Membership { group, instance, anchors: vec!["t".into()] }).unwrap()
+    };
+    let filling = "x".repeat(50_000);
+    for round in 0..100 {
+        let mut old = join();
+        let metadata = old.group_metadata();
+        let start = old.committed(&tp("t", 0)).unwrap().unwrap_or_default();
+        let found = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // A producer of its own, so that only the group can fence it.
+                let id = TransactionalId(format!("p{round}"));
+                let mut transaction = log.transaction(&id).unwrap();
+                let mut position = start;
+                loop {
+                    position = position.next();
+                    transaction.send(&tp("t", 0), &batch_of(&[&filling])).unwrap();
+                    match transaction.publish(&[(tp("t", 0), position)], &metadata) {
+                        Publish::Published(_) => {}
+                        Publish::Fenced(_) => return,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+            while old.committed(&tp("t", 0)).unwrap().unwrap_or_default() <= start {
+                std::thread::yield_now();
+            }
+            let mut new = join();
+            new.committed(&tp("t", 0)).unwrap()
+        });
+        let end = join().committed(&tp("t", 0)).unwrap();
+        assert_eq!(end, found, "the replaced member committed after all");
+    }
+}
+
+#[test]
 fn partitions_of_a_deleted_topic_are_lost() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());

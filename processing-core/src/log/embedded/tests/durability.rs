@@ -1,4 +1,4 @@
-//! A process that writes is killed; what it was told to be published is there, and nothing by halves.
+//! A process that writes is killed, or its disk is full; what it was told to be published is there, and nothing by halves.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -136,6 +136,80 @@ fn others_read_while_a_process_writes() {
     running.kill();
     // A reader stays able to read when the writer is gone.
     assert!(reader.watermarks(&tp("t", 0)).unwrap().high >= next);
+}
+
+const FULL: &str = "STREAMFLEET_TEST_FULL_FOLDER";
+
+/// Not a test of its own: the process that the next test gives a disk of 24 MB.
+#[test]
+fn filling_process() {
+    let Some(place) = std::env::var_os(FULL) else { return };
+    let (folder, ballast) = (Path::new(&place).join("log"), Path::new(&place).join("ballast"));
+    std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+    let log = open(&folder);
+    topic(&*log, "t", settings(2));
+    let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
+    let mut published = 0_u64;
+    let answer = loop {
+        // Noise, because blocks are compressed.
+        let mut noise = published + 1;
+        let mut text = published.to_string();
+        while text.len() < 100_000 {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(&format!(" {noise}"));
+        }
+        transaction.send(&tp("t", 0), &batch_of(&[&text])).unwrap();
+        transaction.send(&tp("t", 1), &batch_of(&[&text])).unwrap();
+        match transaction.publish(&[], &nobody()) {
+            Publish::Published(_) => published += 1,
+            other => break other,
+        }
+        assert!(published < 1_000, "the disk never fills");
+    };
+    assert!(matches!(&answer, Publish::Ambiguous(why) if why.contains("no room")), "{answer:?}");
+    let error = log.transaction(&TransactionalId("p".to_owned())).map(drop).unwrap_err();
+    assert!(matches!(error, LogError::Full(_)), "{error}");
+    let whole = |log: &EmbeddedLog| -> u64 {
+        let [first, second] = [0, 1].map(|p| values(log, &tp("t", p)));
+        assert_eq!(first, second, "one partition of a transaction without the other");
+        for (number, value) in first.iter().enumerate() {
+            assert!(value.starts_with(&format!("{number} ")));
+        }
+        first.len() as u64
+    };
+    assert_eq!(whole(&log), published);
+    drop(transaction);
+    drop(log);
+    std::fs::remove_file(&ballast).unwrap();
+    let log = open(&folder);
+    let present = whole(&log);
+    // The last answer was `Ambiguous`, and either is right.
+    assert!((published..=published + 1).contains(&present), "{present} of {published}");
+    log.append(&tp("t", 0), &batch_of(&["goes on"]), Durability::Os).unwrap();
+    println!("\nwent on after {published}");
+}
+
+/// On a disk of its own, where the machine lets a process have one.
+#[test]
+fn a_disk_that_fills_up_loses_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=24m none \"$1\" || exit 77; shift; exec \"$@\"";
+    let own_disk = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .arg(place.path())
+        .arg(std::env::current_exe().unwrap())
+        .args([&format!("{THIS}filling_process"), "--exact", "--nocapture"])
+        .env(FULL, place.path())
+        .output();
+    let output = match own_disk {
+        Ok(output) if output.status.success() || output.status.code() == Some(101) => output,
+        other => {
+            eprintln!("left out: no disk of its own can be had here ({other:?})");
+            return;
+        }
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("went on after"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -48,6 +48,17 @@ fn rows_go_when_all_their_records_are_too_old() {
 }
 
 #[test]
+fn a_row_expires_by_its_own_time_whatever_was_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    topic(&*log, "t", TopicSettings { retention_ms: Some(100), ..settings(1) });
+    append(&log, &tp("t", 0), &[("a", Some("ahead of its time"), 9_000)]);
+    log.admin().unwrap().purge(&tp("t", 0), Offset(1)).unwrap();
+    append(&log, &tp("t", 0), &[("a", Some("of its time"), 1_000)]);
+    assert_eq!(until_done(&log, 1_101).expired_rows, 1);
+}
+
+#[test]
 fn retention_is_counted_from_the_append_where_the_log_stamps() {
     let folder = tempfile::tempdir().unwrap();
     let hands = Hands::at(5_000);
@@ -93,7 +104,12 @@ fn rows_below_the_start_are_deleted_in_the_store() {
 }
 
 fn compacting(folder: &Path, maintain_bytes_max: usize) -> Arc<EmbeddedLog> {
+    compacting_with(folder, maintain_bytes_max, 16 << 20)
+}
+
+fn compacting_with(folder: &Path, maintain_bytes_max: usize, compaction_bytes_max: usize) -> Arc<EmbeddedLog> {
     let options = EmbeddedOptions {
+        compaction_bytes_max,
         compaction_records_min: 1,
         tombstone_retention: DurationMs(1_000),
         maintain_bytes_max,
@@ -162,6 +178,24 @@ fn compaction_in_small_steps_gives_the_same_table() {
     }
     assert_eq!(got, wanted);
     assert!(present.len() < 200, "{} records of 61 keys are left", present.len());
+}
+
+#[test]
+fn keys_that_do_not_fit_at_once_take_several_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = compacting_with(folder.path(), 4 << 20, 300);
+    for n in 0..600_u64 {
+        append(&log, &tp("c", 0), &[(&(n % 31).to_string(), Some(&n.to_string()), 0)]);
+    }
+    until_done(&log, 0);
+    let present = lines(&*log, &tp("c", 0));
+    for key in 0..31 {
+        let last = present.iter().rfind(|line| line.2 == key.to_string()).unwrap();
+        assert_eq!(last.0 % 31, key);
+        assert!(last.0 >= 600 - 31);
+    }
+    // What came in since the last pass is less than what that one left.
+    assert!(present.len() < 4 * 31, "{} records of 31 keys are left", present.len());
 }
 
 #[test]

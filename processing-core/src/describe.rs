@@ -1,0 +1,192 @@
+//! A plan as a person reads it: as text in the manner of Kafka Streams' `Topology.describe()`, and as a
+//! Mermaid flow chart.
+//!
+//! Not here: what runs, and how many partitions there are ([`crate::layout`]). Invariant: the same topology
+//! gives the same text; nothing in it hangs on a machine, a compiler or a run.
+
+use std::fmt::{self, Display, Write as _};
+
+use crate::dsl::internal;
+use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StorePlan, SubTopology};
+use crate::record::DurationMs;
+use crate::word::Finality;
+
+impl Plan {
+    /// Sub-topologies with their sources, steps, sinks and stores; `-->` names what follows a step, `<--`
+    /// what it follows.
+    pub fn describe(&self) -> String {
+        let mut text = format!("Topology: {}\n", self.name());
+        for part in self.sub_topologies() {
+            // Writing to a string cannot fail.
+            let _: fmt::Result = self.describe_part(part, &mut text);
+        }
+        let app = self.name();
+        let _: fmt::Result = writeln!(text, "  Late records: {app}-late");
+        let _: fmt::Result = writeln!(text, "  Dead letters: {app}-dlq");
+        let _: fmt::Result = writeln!(text, "  Time log: {app}-time");
+        text
+    }
+
+    /// The same as a Mermaid flow chart: topics, a box for each sub-topology, stores as barrels.
+    pub fn mermaid(&self) -> String {
+        let mut chart = "flowchart TD\n".to_owned();
+        // Writing to a string cannot fail.
+        let _: fmt::Result = self.chart(&mut chart);
+        chart
+    }
+
+    fn describe_part(&self, part: &SubTopology, text: &mut String) -> fmt::Result {
+        writeln!(text, "  Sub-topology: {}", part.number)?;
+        for step in &part.steps {
+            let name = self.step_name(step);
+            match &step.kind {
+                StepKind::Source(_) => writeln!(text, "    Source: {name}{}", self.source_note(part, step))?,
+                StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
+                StepKind::Window(store) => writeln!(text, "    Step: {name} (store: {store})")?,
+                StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
+                StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
+            }
+            let next = part.steps.iter().filter(|next| next.follows.contains(&step.number));
+            let next: Vec<String> = next.map(|next| self.step_name(next)).collect();
+            if !next.is_empty() {
+                writeln!(text, "      --> {}", next.join(", "))?;
+            }
+            let before = part.steps.iter().filter(|before| step.follows.contains(&before.number));
+            let before: Vec<String> = before.map(|before| self.step_name(before)).collect();
+            if !before.is_empty() {
+                writeln!(text, "      <-- {}", before.join(", "))?;
+            }
+        }
+        for store in &part.stores {
+            writeln!(text, "    Store: {}", store.name)?;
+            writeln!(text, "      windows: {}", windows(store))?;
+            match store.keep {
+                DurationMs(0) => writeln!(text, "      readable: until closed")?,
+                keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
+            }
+            writeln!(text, "      history: {}", Span(store.history()))?;
+            writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
+        }
+        writeln!(text, "    Commit records: {}-{}-meta-changelog", self.name(), part.number)
+    }
+
+    fn step_name(&self, step: &PlanStep) -> String {
+        match &step.kind {
+            StepKind::Source(topic) => topic.to_string(),
+            StepKind::Operator(word) => format!("{word}-{}", step.number),
+            StepKind::Window(_) => format!("window-{}", step.number),
+            StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
+            StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
+        }
+    }
+
+    fn source_note(&self, part: &SubTopology, step: &PlanStep) -> &'static str {
+        let repartition = part.sources.iter().any(|source| match (source, &step.kind) {
+            (Source::Repartition { topic }, StepKind::Source(of)) => topic == of,
+            _ => false,
+        });
+        if repartition { " (repartition topic)" } else { "" }
+    }
+
+    fn sink_note(&self, output: usize) -> String {
+        let Some(output) = self.outputs().get(output) else { return String::new() };
+        let OutputKind::Topic(settings) = &output.kind else { return " (repartition topic)".to_owned() };
+        let mut notes = Vec::new();
+        if output.finality == Finality::Update {
+            notes.push("updates".to_owned());
+        }
+        if settings.cleanup != crate::log::Cleanup::Delete {
+            notes.push("compacted".to_owned());
+        }
+        if settings.partitions > 0 {
+            notes.push(format!("partitions: {}", settings.partitions));
+        }
+        if let Some(ms) = settings.retention_ms {
+            notes.push(format!("retention: {}", Span(DurationMs(ms.cast_signed()))));
+        }
+        if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) }
+    }
+
+    fn chart(&self, chart: &mut String) -> fmt::Result {
+        // A repartition topic is the sink of one part and the source of another: one node.
+        let mut topics: Vec<String> = Vec::new();
+        for part in self.sub_topologies() {
+            for step in &part.steps {
+                if let StepKind::Source(_) | StepKind::Sink(_) = step.kind {
+                    let name = self.step_name(step);
+                    if !topics.contains(&name) {
+                        writeln!(chart, "    t{}([\"{name}\"])", topics.len())?;
+                        topics.push(name);
+                    }
+                }
+            }
+        }
+        let node = |step: &PlanStep| match step.kind {
+            StepKind::Source(_) | StepKind::Sink(_) => {
+                let name = self.step_name(step);
+                format!("t{}", topics.iter().position(|topic| *topic == name).unwrap_or_default())
+            }
+            _ => format!("s{}", step.number),
+        };
+        for part in self.sub_topologies() {
+            writeln!(chart, "    subgraph p{} [\"sub-topology {}\"]", part.number, part.number)?;
+            for step in &part.steps {
+                if !matches!(step.kind, StepKind::Source(_) | StepKind::Sink(_)) {
+                    writeln!(chart, "        {}[\"{}\"]", node(step), self.step_name(step))?;
+                }
+            }
+            for store in &part.stores {
+                writeln!(chart, "        d{}[(\"{}<br/>{}\")]", store.column, store.name, windows(store))?;
+            }
+            writeln!(chart, "    end")?;
+        }
+        for part in self.sub_topologies() {
+            for step in &part.steps {
+                for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
+                    writeln!(chart, "    {} --> {}", node(before), node(step))?;
+                }
+                if let StepKind::Window(name) = step.kind
+                    && let Some(store) = part.stores.iter().find(|store| store.name == name)
+                {
+                    writeln!(chart, "    {} --- d{}", node(step), store.column)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn windows(store: &StorePlan) -> String {
+    let windows = &store.windows;
+    let mut text = if windows.size() > windows.advance() {
+        format!("hopping {} every {}", Span(windows.size()), Span(windows.advance()))
+    } else {
+        format!("tumbling {}", Span(windows.size()))
+    };
+    if windows.grace() > DurationMs(0) {
+        let _: fmt::Result = write!(text, ", grace {}", Span(windows.grace()));
+    }
+    text
+}
+
+/// A duration in the units that a person counts in.
+struct Span(DurationMs);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.0;
+        if rest == 0 {
+            return f.write_str("0 s");
+        }
+        let mut space = "";
+        for (unit, ms) in [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)] {
+            let whole = rest / ms;
+            rest %= ms;
+            if whole != 0 {
+                write!(f, "{space}{whole} {unit}")?;
+                space = " ";
+            }
+        }
+        Ok(())
+    }
+}

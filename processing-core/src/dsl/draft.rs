@@ -1,0 +1,59 @@
+//! What has been written down of a topology so far.
+//!
+//! Not here: the words of the language, which write into this. Invariant: steps, stores and outputs are
+//! numbered in the order in which they are written.
+
+use super::topology::TopologyError;
+use crate::plan::{Output, PlanStep, Source, StepKind, StorePlan};
+use crate::process::Chain;
+
+/// A topology in the making; each entry is headed by the sub-topology that it belongs to.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) subs: Vec<SubDraft>,
+    pub(crate) steps: Vec<(usize, PlanStep)>,
+    pub(crate) stores: Vec<(usize, StorePlan)>,
+    pub(crate) outputs: Vec<(usize, Output)>,
+    /// Found while writing, answered by `build`.
+    pub(crate) errors: Vec<TopologyError>,
+}
+
+/// A sub-topology in the making.
+#[derive(Default)]
+pub(crate) struct SubDraft {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) chain: Option<Box<dyn Chain>>,
+    /// Its sources were taken over by this one.
+    pub(crate) merged_into: Option<usize>,
+}
+
+impl Draft {
+    /// A new sub-topology that reads `sources` as one stream. Answers its number and that of the step at
+    /// which the stream begins.
+    pub(crate) fn begin(&mut self, sources: Vec<Source>) -> (usize, usize) {
+        let sub = self.subs.len();
+        let topics: Vec<_> = sources.iter().map(|source| source.topic().clone()).collect();
+        self.subs.push(SubDraft { sources, ..SubDraft::default() });
+        let steps: Vec<_> = topics.into_iter().map(|topic| self.step(sub, StepKind::Source(topic), &[])).collect();
+        match steps.as_slice() {
+            [one] => (sub, *one),
+            several => (sub, self.step(sub, StepKind::Operator("merge"), several)),
+        }
+    }
+
+    /// A step after others. Answers its number.
+    pub(crate) fn step(&mut self, sub: usize, kind: StepKind, follows: &[usize]) -> usize {
+        let number = self.steps.len();
+        self.steps.push((sub, PlanStep { number, kind, follows: follows.to_vec() }));
+        number
+    }
+
+    /// An output and the step that writes it. Answers the output's number.
+    pub(crate) fn output(&mut self, sub: usize, output: Output, follows: usize) -> usize {
+        let number = self.outputs.len();
+        self.outputs.push((sub, output));
+        self.step(sub, StepKind::Sink(number), &[follows]);
+        number
+    }
+}

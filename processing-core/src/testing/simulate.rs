@@ -1,0 +1,111 @@
+//! One run with faults, one without, and the comparison of the two.
+//!
+//! Not here: single steps ([`super::fleet`]). Invariant: the run without faults sees the same inputs at the
+//! same offsets and the same time log, and nothing else of the run with faults.
+
+use std::sync::Arc;
+
+use super::check::{Outcome, stores_equal_changelogs};
+use super::fleet::{Fleet, Tally};
+use super::options::SimOptions;
+use super::workload::Workload;
+use crate::error::CoreError;
+use crate::layout::Layout;
+use crate::log::Log;
+use crate::log::memory::{MemoryLog, MemoryOptions, Trace};
+use crate::plan::Plan;
+use crate::record::TopicName;
+
+/// What a run that went well tells.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What happened on the way.
+    pub tally: Tally,
+    /// What the application said.
+    pub outcome: Outcome,
+    /// The log's steps.
+    pub trace: Trace,
+}
+
+/// A run that broke a promise.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Run it again with this.
+    pub seed: u64,
+    /// What is wrong.
+    pub what: String,
+    /// The log's last steps.
+    pub trace: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "seed {}: {}", self.seed, self.what)?;
+        self.trace.iter().try_for_each(|line| writeln!(f, "    {line}"))
+    }
+}
+
+/// Runs a topology under the options' faults, then once more without any, and compares.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn simulate(
+    topology: impl Fn() -> Plan,
+    workload: &Workload,
+    seed: u64,
+    options: &SimOptions,
+) -> Result<Report, Box<Failure>> {
+    let log = MemoryLog::new(MemoryOptions {
+        seed,
+        transaction_timeout_ms: 10_000,
+        session_timeout_ms: 6_000,
+        rebalance_timeout_ms: 8_000,
+        max_batch: options.batch_records,
+        trace_lines: options.trace_lines,
+        ..MemoryOptions::default()
+    });
+    let failed = |what: String| Box::new(Failure { seed, what, trace: log.trace().lines });
+    let run = || -> Result<_, CoreError> {
+        workload.create_inputs(&log)?;
+        let layout = Arc::new(Layout::new(Arc::new(topology()), &mut *log.admin()?)?);
+        let mut fleet = Fleet::new(Arc::clone(&log), layout, options.clone(), seed);
+        fleet.suffer(workload)?;
+        let rests = fleet.settle()?;
+        let wrong = if rests { stores_equal_changelogs(&fleet)? } else { Some("the fleet never comes to rest".to_owned()) };
+        fleet.count_all();
+        Ok((fleet, wrong))
+    };
+    let (fleet, wrong) = run().map_err(|error| failed(format!("a worker stopped: {error}")))?;
+    if let Some(wrong) = wrong {
+        return Err(failed(wrong));
+    }
+    let outcome = Outcome::of(&fleet.layout.plan, &log);
+    let alone = replay_alone(&topology, workload, &log).map_err(failed)?;
+    if let Some(difference) = outcome.difference(&alone) {
+        return Err(failed(difference));
+    }
+    Ok(Report { tally: fleet.tally, outcome, trace: log.trace() })
+}
+
+/// What one worker that never failed says of the same inputs and the same time log.
+fn replay_alone(topology: &impl Fn() -> Plan, workload: &Workload, from: &MemoryLog) -> Result<Outcome, String> {
+    let log = MemoryLog::new(MemoryOptions::default());
+    let run = || -> Result<_, CoreError> {
+        workload.create_inputs(&log)?;
+        for (topic, _) in &workload.inputs {
+            Workload::copy(&log, topic, &from.committed_records(topic))?;
+        }
+        let plan = Arc::new(topology());
+        let time_log = TopicName::new(format!("{}-time", plan.name()));
+        let layout = Arc::new(Layout::new(plan, &mut *log.admin()?)?);
+        Workload::copy(&log, &time_log, &from.committed_records(&time_log))?;
+        let mut fleet = Fleet::new(Arc::clone(&log), layout, SimOptions::calm(), 0);
+        let rests = fleet.settle()?;
+        Ok((fleet, rests))
+    };
+    match run() {
+        Ok((fleet, true)) => Ok(Outcome::of(&fleet.layout.plan, &log)),
+        Ok((_, false)) => Err("the worker that never fails never comes to rest".to_owned()),
+        Err(error) => Err(format!("the worker that never fails stopped: {error}")),
+    }
+}

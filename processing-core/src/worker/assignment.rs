@@ -1,0 +1,277 @@
+//! How a task that the group has assigned comes to run here.
+//!
+//! Not here: reading its changelogs ([`crate::restore`]). Invariant: a task runs only if its state and the
+//! group's offsets say the same, and the group's offsets did not move while its state was restored.
+//!
+//! ```text
+//!   waiting ──stable offsets──▶ restoring ──end of the changelogs──▶ restored ──same offsets──▶ running
+//!                                   ▲                                    │
+//!                                   └───────────── offsets moved ────────┘
+//! ```
+
+use std::sync::Arc;
+
+use state::{ColumnContents, ColumnId, TaskStore, TaskStoreLimits};
+
+use super::{Nursery, Route, StateHome, Worker};
+use crate::commit_record::{CommitRecord, SourceMark};
+use crate::error::{CoreError, Remedy};
+use crate::layout::{Layout, SourceTopic};
+use crate::log::{FetchEpoch, FreeReader, LogError};
+use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
+use crate::restore::{RestoreJob, Restored, Restoring};
+use crate::sink::Outbox;
+use crate::source::{Raises, SourcePartition, SourceTime};
+use crate::step::Terms;
+use crate::task::{Task, TaskId, TaskParts, TaskReceipt, read_record};
+
+/// How far a task has come that does not run yet.
+pub(super) enum Upbringing<B> {
+    /// Its store is with the nursery since the group stood at these offsets, source by source.
+    Restoring(Vec<Option<Offset>>),
+    /// Its store is restored.
+    Restored(Vec<Option<Offset>>, Box<Restored<B>>),
+}
+
+impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
+    /// Hands assigned tasks to the nursery as soon as the group's offsets are stable.
+    pub(super) fn begin_restores(&mut self) -> Result<(), CoreError> {
+        for id in self.waiting.keys().copied().collect::<Vec<_>>() {
+            let committed = match self.committed(id) {
+                Err(error) if error.remedy() == Remedy::Retry => continue,
+                committed => committed?,
+            };
+            let base = match self.home.open(id, &contents(&self.layout, id)) {
+                // Its last owner in this process has not closed it yet.
+                Err(CoreError::Log(LogError::Retry(_))) => continue,
+                opened => opened?,
+            };
+            let columns: Vec<ColumnId> = changelogs(&self.layout, id).iter().map(|(column, _)| *column).collect();
+            let bounds = &self.terms.bounds;
+            let limits =
+                TaskStoreLimits { staged_bytes_max: bounds.staged_bytes, applied_bytes_max: bounds.applied_bytes };
+            let store = TaskStore::new(base, columns, limits);
+            self.waiting.remove(&id);
+            self.restore(id, store, committed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a store's changelogs up to where they stand from now on.
+    fn restore(
+        &mut self,
+        id: TaskId,
+        store: TaskStore<H::Base, TaskReceipt>,
+        committed: Vec<Option<Offset>>,
+    ) -> Result<(), CoreError> {
+        let reader = match self.log.reader() {
+            Ok(reader) => reader,
+            Err(error) => {
+                // The store is closed with this, and opened again by the next try.
+                self.waiting.insert(id, ());
+                return Err(error.into());
+            }
+        };
+        let inputs = sources(&self.layout, id).filter(|(_, topic, _)| topic.input).map(|(_, _, place)| place);
+        let time_log = TopicPartition { topic: self.layout.time_topic.clone(), partition: Partition(0) };
+        let (inputs, changelogs) = (inputs.collect(), changelogs(&self.layout, id));
+        self.nursery.admit(RestoreJob::new(id, store, reader, self.terms.epoch, changelogs, inputs, time_log));
+        self.restoring.insert(id, Upbringing::Restoring(committed));
+        Ok(())
+    }
+
+    /// The group's stable offsets of a task's sources.
+    fn committed(&mut self, id: TaskId) -> Result<Vec<Option<Offset>>, CoreError> {
+        let places: Vec<_> = sources(&self.layout, id).map(|(_, _, place)| place).collect();
+        places.iter().map(|place| self.source.committed(place).map_err(CoreError::from)).collect()
+    }
+
+    /// Takes back from the nursery what has come of the restores.
+    pub(super) fn finish_restores(&mut self) -> Result<(), CoreError> {
+        let mut failed = None;
+        for outcome in self.nursery.outcomes() {
+            match outcome.map(|outcome| outcome.0) {
+                Ok(Restoring::Done(restored)) => {
+                    // A task that was taken away meanwhile is nobody's here.
+                    if let Some(Upbringing::Restoring(committed)) = self.restoring.remove(&restored.id) {
+                        self.status.restored += restored.records;
+                        self.restoring.insert(restored.id, Upbringing::Restored(committed, restored));
+                    }
+                }
+                Ok(Restoring::Rebuild(id, why)) => {
+                    tracing::warn!(task = %id, why, "the store is made anew from its changelog");
+                    self.home.destroy(id)?;
+                    if self.restoring.remove(&id).is_some() {
+                        self.waiting.insert(id, ());
+                    }
+                }
+                Ok(Restoring::Working(_) | Restoring::Waiting(..)) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Lets restored tasks run.
+    pub(super) fn start_restored(&mut self, now: WallTime) -> Result<(), CoreError> {
+        let is_restored = |(id, upbringing): (&TaskId, &Upbringing<_>)| {
+            matches!(upbringing, Upbringing::Restored(..)).then_some(*id)
+        };
+        for id in self.restoring.iter().filter_map(is_restored).collect::<Vec<_>>() {
+            let present = match self.committed(id) {
+                Err(error) if error.remedy() == Remedy::Retry => continue,
+                present => present?,
+            };
+            let mut reader = self.log.reader()?;
+            let Some(Upbringing::Restored(committed, restored)) = self.restoring.remove(&id) else { continue };
+            if present != committed {
+                // Somebody has committed since: an owner that had not heard yet that it is none, or one after
+                // us. What was read is half of that commit at worst.
+                self.restore(id, restored.store, present)?;
+                continue;
+            }
+            match self.place_sources(&restored, &present, &mut *reader) {
+                Ok(sources) => self.start(*restored, sources, now)?,
+                Err(error) if error.remedy() == Remedy::Retry => {
+                    self.restoring.insert(id, Upbringing::Restored(committed, restored));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where reading of each source goes on.
+    fn place_sources(
+        &self,
+        restored: &Restored<H::Base>,
+        committed: &[Option<Offset>],
+        reader: &mut dyn FreeReader,
+    ) -> Result<Vec<SourcePartition>, CoreError> {
+        let record = read_record(&restored.store)?;
+        let mut places = Vec::new();
+        for ((index, topic, place), committed) in sources(&self.layout, restored.id).zip(committed) {
+            let marks = record.as_ref().map(|record| &record.sources);
+            let mark = marks.and_then(|marks| marks.iter().find(|mark| mark.topic == place.topic.as_str()));
+            let begin = agree(&place, topic.id, mark, *committed, record.is_some(), reader)?;
+            let raises = restored.raises.iter().filter(|(at, _)| *at == place).map(|(_, raise)| *raise);
+            let time = if topic.input {
+                SourceTime::Input { stream_time: EventTime::MIN, raises: Raises::new(raises) }
+            } else {
+                SourceTime::Repartition(Default::default())
+            };
+            let mut source = SourcePartition { source: index, topic_id: topic.id, begin, next: begin, time, place };
+            if let Some(mark) = mark {
+                source.rewind(Some(mark));
+            }
+            places.push(source);
+        }
+        Ok(places)
+    }
+
+    /// A restored task begins to run.
+    fn start(
+        &mut self,
+        restored: Restored<H::Base>,
+        sources: Vec<SourcePartition>,
+        now: WallTime,
+    ) -> Result<(), CoreError> {
+        let Restored { id, store, .. } = restored;
+        let record = read_record(&store)?;
+        let layout = Arc::clone(&self.layout);
+        let (Some(part), Some(sub)) = (
+            layout.parts.get(usize::from(id.sub_topology)),
+            layout.plan.sub_topologies().get(usize::from(id.sub_topology)),
+        ) else {
+            return Ok(());
+        };
+        self.epoch = FetchEpoch(self.epoch.0 + 1);
+        for (index, source) in sources.iter().enumerate() {
+            let route = Route { task: id, source: index, epoch: self.epoch, asked: false };
+            self.routes.insert(source.place.clone(), route);
+            self.idleness.heard(&source.place, now);
+        }
+        let terms = Terms {
+            epoch: self.terms.epoch,
+            future_bound: self.terms.future_bound,
+            partition: id.partition,
+            tasks: part.tasks,
+            bounds: self.terms.bounds,
+        };
+        let record = record.unwrap_or_else(|| CommitRecord {
+            number: 0,
+            epoch: self.terms.epoch,
+            sources: Vec::new(),
+            changelogs: part.changelog_ids.iter().map(|id| id.map(|TopicId(id)| id)).collect(),
+        });
+        let changelog = |topic| TopicPartition { topic, partition: Partition(id.partition) };
+        let task = Task::new(TaskParts {
+            id,
+            sources,
+            changelogs: part.outbox.changelogs.iter().cloned().map(changelog).collect(),
+            chain: sub.chain(),
+            store,
+            out: Outbox::new(&part.outbox, Partition(id.partition)),
+            terms,
+            record,
+        });
+        self.tasks.insert(id, task);
+        // The first commit closes what was due when the last owner stopped.
+        self.shuffled = true;
+        Ok(())
+    }
+}
+
+/// Where reading of a source begins: the commit record and the group's offset must say the same.
+fn agree(
+    place: &TopicPartition,
+    id: TopicId,
+    mark: Option<&SourceMark>,
+    committed: Option<Offset>,
+    has_record: bool,
+    reader: &mut dyn FreeReader,
+) -> Result<Offset, CoreError> {
+    let remedy = "`streamfleet reprocess` sets offsets and state together";
+    match (mark, committed) {
+        (Some(mark), _) if mark.topic_id != id.0 => Err(CoreError::contradiction(format!(
+            "{place}: the topic was deleted and made anew since the last commit; {remedy}"
+        ))),
+        (Some(mark), Some(committed)) if mark.next != committed => Err(CoreError::contradiction(format!(
+            "{place}: the state stands at offset {}, the group at {committed}: the group's offset was changed from \
+             outside; {remedy}",
+            mark.next
+        ))),
+        // A group's offsets expire after a week of standstill; the record does not.
+        (Some(mark), _) => Ok(mark.next),
+        (None, Some(committed)) if !has_record => Err(CoreError::contradiction(format!(
+            "{place}: the group stands at offset {committed}, but there is no state that belongs to it; {remedy}"
+        ))),
+        (None, Some(committed)) => Ok(committed),
+        (None, None) => Ok(reader.watermarks(place)?.start),
+    }
+}
+
+fn changelogs(layout: &Layout, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
+    let Some(part) = layout.parts.get(usize::from(id.sub_topology)) else { return Vec::new() };
+    let ids = part.changelog_ids.iter().zip(&part.outbox.changelogs).zip(0_u8..);
+    let own = ids.filter(|((id, _), _)| id.is_some());
+    own.map(|((_, topic), column)| {
+        (ColumnId(column), TopicPartition { topic: topic.clone(), partition: Partition(id.partition) })
+    })
+    .collect()
+}
+
+fn contents(layout: &Layout, id: TaskId) -> Vec<ColumnContents> {
+    let Some(sub) = layout.plan.sub_topologies().get(usize::from(id.sub_topology)) else { return Vec::new() };
+    crate::plan::contents(sub)
+}
+
+/// The partitions that a task reads, with the number of each among the chain's sources.
+fn sources(layout: &Layout, id: TaskId) -> impl Iterator<Item = (usize, &SourceTopic, TopicPartition)> {
+    let topics = layout.parts.get(usize::from(id.sub_topology)).map(|part| part.sources.iter().enumerate());
+    let own = topics.into_iter().flatten().filter(move |(_, topic)| id.partition < topic.partitions);
+    own.map(move |(index, topic)| {
+        let place = TopicPartition { topic: topic.topic.clone(), partition: Partition(id.partition) };
+        (index, topic, place)
+    })
+}

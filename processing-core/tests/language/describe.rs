@@ -1,0 +1,80 @@
+//! How plans read, compared with golden files; `GOLDEN=overwrite` writes them anew.
+
+#![expect(clippy::unwrap_used, reason = "golden files that cannot be read are a failed test")]
+
+use std::path::Path;
+
+use processing_core::prelude::*;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Search {
+    at: i64,
+    city: String,
+    query: String,
+}
+
+fn golden(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("GOLDEN").is_some_and(|word| word == "overwrite") {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{} says something else", path.display());
+}
+
+fn both(name: &str, plan: &Plan) {
+    golden(&format!("{name}.txt"), &plan.describe());
+    golden(&format!("{name}.mmd"), &plan.mermaid());
+}
+
+#[test]
+fn a_filter_reads_as_one_sub_topology() {
+    let app = Topology::named("router");
+    app.stream(Topic::<Json<Search>>::json("searches"))
+        .event_time(|search| EventTime(search.at))
+        .filter(|search| !search.query.is_empty())
+        .map(|search| (search.city, search.query))
+        .key_by(|(city, _)| city.clone())
+        .to(Topic::json("queries").partitions(4).retention(DurationMs::hours(48)));
+    both("filter", &app.build().unwrap());
+}
+
+#[test]
+fn windows_read_with_their_stores_and_repartition_topics() {
+    let app = Topology::named("trending");
+    app.stream(Topic::<Json<Search>>::json("searches"))
+        .event_time(|search| EventTime(search.at))
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::minutes(1).grace(DurationMs::seconds(90)))
+        .keep(DurationMs::hours(25))
+        .fold("per-minute", count())
+        .on_update(DurationMs::seconds(1), |updates| {
+            updates.map(|update| update.value.get()).to(Topic::json("cities.now").compacted())
+        })
+        .tee(|minutes| minutes.map(|closed| closed.value.get()).to(Topic::json("cities.1m")))
+        .map_keyed(|city, closed| (city.clone(), closed.value.get()))
+        .key_by(|_| "world".to_owned())
+        .window(Hopping::new(DurationMs::minutes(60), DurationMs::minutes(1)))
+        .fold("top", top_k(20, |minute: &(String, u64)| (minute.1, minute.0.clone())))
+        .on_close()
+        .map(|closed| closed.window.end.0)
+        .to(Topic::json("trending"));
+    both("windows", &app.build().unwrap());
+}
+
+#[test]
+fn merged_streams_read_as_one_sub_topology_with_two_sources() {
+    let app = Topology::named("activity");
+    let timed =
+        |name: &str| app.stream(Topic::<Json<Search>>::json(name)).event_time(|search: &Search| EventTime(search.at));
+    let chats = timed("chats").filter(|chat| chat.query.len() > 1);
+    timed("searches")
+        .merge(chats)
+        .already_keyed_by(|search| search.city.clone())
+        .window(Tumbling::hours(24).offset(DurationMs::hours(2)))
+        .fold("per-day", (count(), distinct(|search: &Search| search.query.as_str())))
+        .on_close()
+        .end();
+    both("merge", &app.build().unwrap());
+}
