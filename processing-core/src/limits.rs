@@ -120,6 +120,8 @@ pub const RESTORE_WAIT: DurationMs = DurationMs::millis(10);
 pub const STATUS_EVERY: DurationMs = DurationMs::millis(500);
 /// How often inputs that are missing are looked for.
 pub const INPUTS_RETRY: DurationMs = DurationMs::millis(500);
+/// How often repartition records that were read are deleted; `repartition.purge.interval.ms` of Kafka Streams.
+pub const REPARTITION_PURGE: DurationMs = DurationMs::seconds(30);
 /// How often the embedded log is looked after while it has nothing to do.
 pub const LOG_UPKEEP: DurationMs = DurationMs::seconds(5);
 

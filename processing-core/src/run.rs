@@ -26,14 +26,13 @@ use crate::error::{CoreError, Remedy};
 use crate::home::RocksHome;
 use crate::keeper::LogKeeper;
 use crate::layout::Layout;
-use crate::limits::{INPUTS_RETRY, STATE_UNUSED_CHECK};
-use crate::limits::Bounds;
+use crate::limits::{Bounds, INPUTS_RETRY, REPARTITION_PURGE, STATE_UNUSED_CHECK};
 use crate::log::Log;
 use crate::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
 use crate::metrics::Telemetry;
 use crate::plan::Plan;
 use crate::query::Queries;
-use crate::record::{DurationMs, LogTime};
+use crate::record::{DurationMs, LogTime, TopicName};
 use crate::service::settings::Settings;
 use crate::service::signals::Shutdown;
 use crate::service::status::{Snapshot, StatusBoard};
@@ -327,6 +326,7 @@ impl Supervisor {
             }
         }
         let mut looked = self.around.clock.elapsed();
+        let mut purged = looked;
         while threads.iter().all(|(_, thread)| !thread.is_finished()) && !threads.is_empty() {
             shutdown.wait(Duration::from_millis(100));
             if shutdown.requested() {
@@ -338,6 +338,10 @@ impl Supervisor {
                 // Old folders that cannot be removed now are no reason to stop what runs.
                 look_after().unwrap_or_else(|error| tracing::warn!("{error}"));
             }
+            if now.saturating_sub(purged) >= Duration::from_millis(REPARTITION_PURGE.0.unsigned_abs()) {
+                purged = now;
+                self.purge(layout).unwrap_or_else(|error| tracing::warn!("{error}"));
+            }
         }
         // A thread that has ended by itself or panicked takes the others along.
         shutdown.request("a worker thread has ended");
@@ -346,6 +350,22 @@ impl Supervisor {
             result = result.and(ended);
         }
         result
+    }
+
+    /// Deletes the repartition records that the group has committed: nobody reads them again, since a task's
+    /// state and its group's position move in one transaction.
+    fn purge(&self, layout: &Layout) -> Result<(), CoreError> {
+        let mut admin = self.log.admin()?;
+        let own = |topic: &TopicName| {
+            let mut sources = layout.parts.iter().flat_map(|part| &part.sources);
+            sources.any(|source| !source.input && source.topic == *topic)
+        };
+        for (place, committed) in admin.group_offsets(layout.plan.name())? {
+            if own(&place.topic) {
+                admin.purge(&place, committed)?;
+            }
+        }
+        Ok(())
     }
 
     fn station(&self, layout: &Arc<Layout>, number: usize, pulse: Arc<Pulse>) -> Station {

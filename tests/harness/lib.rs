@@ -3,5 +3,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "the harness is the outside: it starts processes and threads and reads clocks"
+    clippy::expect_used,
+    reason = "the harness is the outside: it starts processes and threads, reads clocks, and fails a test by a panic"
 )]
+
+pub mod demo_process;

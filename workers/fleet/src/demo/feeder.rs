@@ -28,8 +28,9 @@ use crate::door::PARTITIONS;
 const POSITIONS: &str = "streamfleet.demo.feed";
 /// Records of one transaction at most.
 const BATCH_RECORDS: usize = 2_000;
-/// How far the feed runs ahead of the worker, in records.
-const AHEAD_MAX: u64 = 100_000;
+/// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
+/// inputs would drift apart in event time, because the largest one takes longest, and windows would wait.
+const AHEAD_MAX: u64 = 50_000;
 /// How often the feed looks whether records are due.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -106,8 +107,8 @@ pub(crate) struct FeedOrder {
     pub(crate) until: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: Shutdown,
-    /// Records that the worker has taken in since this process began.
-    pub(crate) taken: Arc<AtomicU64>,
+    /// The consumer group that follows.
+    pub(crate) follower: String,
     pub(crate) gazetteer: Arc<Gazetteer>,
 }
 
@@ -159,8 +160,6 @@ struct Feeding {
     /// By contract and partition.
     batches: Vec<(TopicPartition, RecordBatch)>,
     position: RecordBatch,
-    /// Records put in by this process.
-    put: u64,
 }
 
 impl Feeding {
@@ -174,7 +173,7 @@ impl Feeding {
                 (TopicPartition::new(TopicName::new(contract.event_type()), partition), RecordBatch::new())
             })
         });
-        Ok(Self { feed, producer, progress, batches: batches.collect(), position: RecordBatch::new(), put: 0, order })
+        Ok(Self { feed, producer, progress, batches: batches.collect(), position: RecordBatch::new(), order })
     }
 
     fn feed(mut self) -> Result<(), CoreError> {
@@ -188,7 +187,7 @@ impl Feeding {
                 self.progress.done.store(true, Ordering::SeqCst);
                 return Ok(());
             }
-            if self.put > self.order.taken.load(Ordering::Relaxed) + AHEAD_MAX {
+            if self.ahead()? > AHEAD_MAX {
                 self.order.shutdown.wait(PAUSE);
                 continue;
             }
@@ -213,11 +212,25 @@ impl Feeding {
                 continue;
             }
             self.publish()?;
-            self.put += count as u64;
             self.progress.position.store(self.feed.position(), Ordering::Relaxed);
             self.progress.time_ms.store(self.feed.next_sent().0, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Records of all its sources that the follower has not committed.
+    fn ahead(&self) -> Result<u64, CoreError> {
+        let offsets = self.order.log.admin()?.group_offsets(&self.order.follower)?;
+        let mut reader = self.order.log.reader()?;
+        let untouched = self.batches.iter().map(|(place, _)| place);
+        let untouched = untouched.filter(|place| !offsets.iter().any(|(at, _)| at == *place));
+        let mut ahead = 0;
+        for (place, offset) in
+            offsets.iter().map(|(at, next)| (at, *next)).chain(untouched.map(|at| (at, Offset::ZERO)))
+        {
+            ahead += reader.watermarks(place)?.last_stable.0.saturating_sub(offset.0);
+        }
+        Ok(ahead)
     }
 
     fn take(&mut self, record: &FeedRecord, bytes: &[u8]) {

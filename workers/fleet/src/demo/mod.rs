@@ -13,7 +13,7 @@ mod view;
 use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ use crate::folder::{AddressNote, DataFolder, refused};
 
 /// How often the picture is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
+/// How often a demo looks whether it is at its end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Memory of the worker's stores.
 const MEMORY_BYTES: usize = 48 << 20;
 /// The longest wait for the worker to follow a feed that has ended.
@@ -161,7 +163,6 @@ impl Demo {
         if let Some(server) = &server {
             eprintln!("metrics and status on http://{}/status", server.address());
         }
-        let taken = Arc::new(AtomicU64::new(0));
         let feeder = Feeder::start(FeedOrder {
             log: Arc::clone(&shared),
             from,
@@ -169,12 +170,12 @@ impl Demo {
             until: self.events,
             clock: Arc::clone(&around.clock),
             shutdown: around.shutdown.clone(),
-            taken: Arc::clone(&taken),
+            follower: plan.name().to_owned(),
             gazetteer,
         })?;
 
         let mut results = Results::new(Arc::clone(&shared))?;
-        let (last, complete) = self.watch(&around, &running, &feeder, &mut results, &taken, resumed_at)?;
+        let (last, complete) = self.watch(&around, &running, &feeder, &mut results, resumed_at)?;
         // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
         drop((note, server));
         around.shutdown.request("the demo has ended");
@@ -274,7 +275,6 @@ impl Demo {
         running: &Running,
         feeder: &Feeder,
         results: &mut Results,
-        taken: &AtomicU64,
         resumed_at: u64,
     ) -> Result<(View, bool), CoreError> {
         let drawn = !self.headless && std::io::stdout().is_terminal();
@@ -289,7 +289,6 @@ impl Demo {
         loop {
             let now = around.clock.elapsed();
             let page = running.status();
-            taken.store(page.counts.records_in, Ordering::Relaxed);
             results.look()?;
             let view = View::new(now, &page, &feeder.progress, results.newest.as_ref(), &mut rates);
             if shown.is_none_or(|last| now.saturating_sub(last) >= every) {
@@ -308,7 +307,7 @@ impl Demo {
             if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
                 return Ok((view, false));
             }
-            around.shutdown.wait(every.min(Duration::from_millis(100)));
+            around.shutdown.wait(every.min(LOOK_EVERY));
         }
     }
 
