@@ -24,7 +24,7 @@ use state::{ColumnId, StateKey};
 use crate::aggregate::Mergeable;
 use crate::changelog::{self, META};
 use crate::error::CoreError;
-use crate::record::DurationMs;
+use crate::record::{DurationMs, EventTime};
 use crate::step::Step;
 use crate::window::{Window, Windows};
 use crate::window_store::WindowStore;
@@ -55,8 +55,9 @@ impl Frame {
 pub struct Earlier<H> {
     /// The value of each frame for the key, in the order in which the frames were named.
     pub frames: Vec<H>,
-    /// How much time lies between the first record that the task ever saw and the window's start; at
-    /// most as much as the longest frame asks for.
+    /// How much time lies between the first record and the window's start, at most as much as the
+    /// longest frame asks for. Behind a repartition topic it is the first record of all upstream tasks,
+    /// whoever has its key now; else the first one that this task ever saw.
     pub covered: DurationMs,
 }
 
@@ -258,7 +259,7 @@ where
         }
         // A pane is looked at when it enters a frame and when it leaves one, hours apart.
         self.history.cool(start);
-        let since = progress.since.unwrap_or(start);
+        let since = if step.since < EventTime::MAX { step.since.0 } else { progress.since.unwrap_or(start) };
         self.covered = DurationMs(start.saturating_sub(since).clamp(0, self.longest()));
         if progress != before {
             let mut value = Vec::new();

@@ -8,9 +8,9 @@
 //! partial  ┌──────┬───────────┬──────────┬───────────┬───────────────┐  key: the group's key
 //!          │ 0x01 │ epoch u32 │ pane i64 │ first i64 │ the aggregate │
 //!          └──────┴───────────┴──────────┴───────────┴───────────────┘
-//! time     ┌──────┬───────────┬──────────────────┬───────────────┬───────────┬──────────┐  key: empty
-//!          │ 0x02 │ epoch u32 │ sub-topology u16 │ partition u32 │ tasks u32 │ time i64 │
-//!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┘
+//! time     ┌──────┬───────────┬──────────────────┬───────────────┬───────────┬──────────┬───────────┐  key: empty
+//!          │ 0x02 │ epoch u32 │ sub-topology u16 │ partition u32 │ tasks u32 │ time i64 │ since i64 │
+//!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┴───────────┘
 //! ```
 //! Big-endian; the aggregate is in the state's value codec.
 
@@ -53,6 +53,8 @@ pub(crate) struct UpstreamTime {
     /// How many tasks the upstream sub-topology has.
     pub(crate) tasks: u32,
     pub(crate) time: EventTime,
+    /// The earliest pane that it has sent anything for; [`EventTime::MAX`] before it has.
+    pub(crate) since: EventTime,
 }
 
 impl<'a> Frame<'a> {
@@ -67,13 +69,15 @@ impl<'a> Frame<'a> {
         match kind {
             PARTIAL => Ok(Some(Self::Partial(rest))),
             TIME => {
-                let bytes: &[u8; 18] = rest.try_into().map_err(|_| broken())?;
+                let (bytes, since) = rest.split_first_chunk::<18>().ok_or_else(broken)?;
                 let [s0, s1, p0, p1, p2, p3, n0, n1, n2, n3, time @ ..] = *bytes;
+                let since: [u8; 8] = since.try_into().map_err(|_| broken())?;
                 Ok(Some(Self::Time(UpstreamTime {
                     sub_topology: u16::from_be_bytes([s0, s1]),
                     partition: u32::from_be_bytes([p0, p1, p2, p3]),
                     tasks: u32::from_be_bytes([n0, n1, n2, n3]),
                     time: EventTime(i64::from_be_bytes(time)),
+                    since: EventTime(i64::from_be_bytes(since)),
                 })))
             }
             _ => Err(broken()),
@@ -88,6 +92,7 @@ fn write_time(epoch: u32, time: &UpstreamTime, into: &mut Vec<u8>) {
     into.extend_from_slice(&time.partition.to_be_bytes());
     into.extend_from_slice(&time.tasks.to_be_bytes());
     into.extend_from_slice(&time.time.0.to_be_bytes());
+    into.extend_from_slice(&time.since.0.to_be_bytes());
 }
 
 /// A partial aggregate on its way.
@@ -116,6 +121,8 @@ impl<A: Mergeable> Partial<A> {
 pub(crate) struct Upstreams {
     tasks: Option<u32>,
     times: BTreeMap<(u16, u32), EventTime>,
+    /// Where the history of all of them begins; `None` before any has sent something.
+    since: Option<EventTime>,
 }
 
 impl Upstreams {
@@ -133,7 +140,14 @@ impl Upstreams {
         }
         let time = self.times.entry((seen.sub_topology, seen.partition)).or_insert(EventTime::MIN);
         *time = seen.time.max(*time);
+        self.since = Some(self.since.map_or(seen.since, |since| since.min(seen.since)));
         Ok(())
+    }
+
+    /// The earliest pane that any upstream task has sent something for. Whatever is closed by
+    /// [`Self::reached`] began no earlier, and a pane still to come is no part of it.
+    pub(crate) fn since(&self) -> EventTime {
+        self.since.unwrap_or(EventTime::MAX)
     }
 
     /// The minimum over all upstream tasks; minus infinity until each has spoken.
@@ -214,6 +228,10 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
     partials: Partials<K, S::State>,
     /// The last time that was sent downstream.
     sent: EventTime,
+    /// The earliest pane of this task since it began to run, and the one that was sent downstream: each
+    /// transaction that goes further back says so itself, so nothing hangs on those that were undone.
+    since: EventTime,
+    since_sent: EventTime,
     reached: EventTime,
 }
 
@@ -234,6 +252,8 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
             sub_topology,
             partials: Partials::new(),
             sent: EventTime::MIN,
+            since: EventTime::MAX,
+            since_sent: EventTime::MAX,
             reached: EventTime::MIN,
         }
     }
@@ -278,6 +298,7 @@ where
             return;
         };
         step.counts.partly_late += u64::from(entry.partly_late);
+        self.since = self.since.min(EventTime(entry.pane));
         let partial = self.partials.slot(entry.pane, entry.first, &record.key, &mut step.held_bytes);
         self.fold.add(partial, &record.value);
     }
@@ -295,13 +316,14 @@ where
             Some(start) => self.windows.close_of(self.windows.window_at(start)),
             None => EventTime::MIN,
         };
-        if closes > self.sent {
+        if closes > self.sent || self.since < self.since_sent {
             let partitions = step.out.partitions(self.lane);
             let time = UpstreamTime {
                 sub_topology: self.sub_topology,
                 partition: step.terms.partition,
                 tasks: step.terms.tasks,
                 time: closes,
+                since: self.since,
             };
             for partition in 0..partitions {
                 step.out.push_with(self.lane, Partition(partition), LogTime(step.now.0), |into| {
@@ -309,13 +331,44 @@ where
                     0
                 });
             }
-            self.sent = closes;
+            (self.sent, self.since_sent) = (closes, self.since);
         }
     }
 
     fn abandon(&mut self) {
         self.partials.clear();
+        (self.since, self.since_sent) = (EventTime::MAX, EventTime::MAX);
         self.sent = EventTime::MIN;
         self.reached = EventTime::MIN;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(partition: u32, time: i64, since: i64) -> UpstreamTime {
+        UpstreamTime { sub_topology: 0, partition, tasks: 2, time: EventTime(time), since: EventTime(since) }
+    }
+
+    #[test]
+    fn a_time_record_is_read_as_it_was_written() {
+        let mut bytes = Vec::new();
+        write_time(7, &told(1, 60_000, -5), &mut bytes);
+        assert_eq!(Frame::read(7, Some(&bytes)), Ok(Some(Frame::Time(told(1, 60_000, -5)))));
+        assert_eq!(Frame::read(8, Some(&bytes)), Ok(None), "another epoch");
+        assert!(Frame::read(7, Some(&bytes[..bytes.len() - 1])).is_err());
+    }
+
+    #[test]
+    fn time_is_the_slowest_upstreams_and_history_begins_with_the_earliest() {
+        let place = TopicPartition::new("shuffle", 0);
+        let mut upstreams = Upstreams::default();
+        assert_eq!((upstreams.reached(), upstreams.since()), (EventTime::MIN, EventTime::MAX));
+        upstreams.observe(&place, told(0, 60, 30)).unwrap();
+        assert_eq!(upstreams.reached(), EventTime::MIN, "one has not spoken yet");
+        upstreams.observe(&place, told(1, 50, i64::MAX)).unwrap();
+        upstreams.observe(&place, told(0, 40, 35)).unwrap();
+        assert_eq!((upstreams.reached(), upstreams.since()), (EventTime(50), EventTime(30)));
     }
 }

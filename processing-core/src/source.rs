@@ -181,6 +181,14 @@ impl SourcePartition {
         }
     }
 
+    /// Where the history begins that came this way, where somebody upstream says so.
+    pub(crate) fn since(&self) -> EventTime {
+        match &self.time {
+            SourceTime::Input { .. } => EventTime::MAX,
+            SourceTime::Repartition(upstreams) => upstreams.since(),
+        }
+    }
+
     /// Event time that has been reached here.
     pub(crate) fn reached(&self) -> EventTime {
         match &self.time {

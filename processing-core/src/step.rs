@@ -34,6 +34,8 @@ pub struct Step<'a> {
     /// The stream time of the record's partition before the record; [`EventTime::MIN`] for records
     /// that the chain itself made, which are never late.
     pub(crate) stream_time: EventTime,
+    /// Where the history begins that the task's upstreams have sent; [`EventTime::MAX`] where there are none.
+    pub(crate) since: EventTime,
     /// The record's own event time, once it is known and accepted.
     pub(crate) seen: EventTime,
     /// The log's timestamp of the record.

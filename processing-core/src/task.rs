@@ -247,6 +247,7 @@ impl<B: Base> Task<B> {
             waiting: self.waiting,
             stream_time: EventTime::MIN,
             seen: EventTime::MIN,
+            since: self.sources.iter().map(SourcePartition::since).min().unwrap_or(EventTime::MAX),
             log_time: LogTime(now.0),
             verdicts: Vec::new(),
             held_bytes: self.held_bytes,

@@ -10,6 +10,7 @@ use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::counts::Counts;
 use processing_core::error::CoreError;
 use processing_core::layout::Layout;
+use processing_core::limits::Bounds;
 use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
 use processing_core::log::{Cleanup, Log, Read, TopicSettings, partition_for_key};
 use processing_core::record::{DurationMs, LogTime, Offset, TopicName, TopicPartition, WallTime};
@@ -18,6 +19,8 @@ use processing_core::worker::{InlineNursery, StateHome, Worker, WorkerTerms};
 use serde_json::Value;
 use state::{ColumnContents, MemoryBase};
 use trending_cities::TrendingSettings;
+
+use crate::Record;
 
 /// How far ahead of the log's timestamp an event's time may be.
 pub(crate) const FUTURE: DurationMs = DurationMs::hours(1);
@@ -58,7 +61,7 @@ pub(crate) fn close_all(records: &mut Vec<Published>, inputs: &[SignalContract],
 /// What a run left in the output topics.
 pub(crate) struct Outputs {
     /// By topic, in the order of each partition: key and value.
-    pub(crate) records: BTreeMap<&'static str, Vec<(String, Value)>>,
+    pub(crate) records: BTreeMap<&'static str, Vec<Record>>,
     pub(crate) counts: Counts,
 }
 
@@ -88,7 +91,7 @@ pub(crate) fn run(
         idle_after: None,
         future_bound: Some(FUTURE),
         epoch: 0,
-        bounds: Default::default(),
+        bounds: Bounds::default(),
     };
     let shared: Arc<dyn Log> = Arc::clone(&log) as Arc<dyn Log>;
     let mut worker = Worker::new(shared, Arc::new(layout), terms, InMemory, InlineNursery::default()).unwrap();
@@ -127,7 +130,7 @@ fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records
     }
 }
 
-fn read(log: &EmbeddedLog, topic: &str) -> Vec<(String, Value)> {
+fn read(log: &EmbeddedLog, topic: &str) -> Vec<Record> {
     let name = TopicName::new(topic);
     let info = log.admin().unwrap().topic(&name).unwrap().unwrap();
     let mut reader = log.reader().unwrap();
@@ -139,7 +142,8 @@ fn read(log: &EmbeddedLog, topic: &str) -> Vec<(String, Value)> {
         while let Read::Records(next) = reader.read(&place, from, &mut batch).unwrap() {
             for record in batch.iter() {
                 let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
-                records.push((key, serde_json::from_slice(record.value.unwrap()).unwrap()));
+                let value: Value = serde_json::from_slice(record.value.unwrap()).unwrap();
+                records.push((key, value.to_string()));
             }
             from = next;
         }

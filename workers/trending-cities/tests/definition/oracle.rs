@@ -9,6 +9,7 @@ use events::{Gazetteer, SearchSource, Signal, SignalKind};
 use serde_json::{Value, json};
 use trending_cities::TrendingSettings;
 
+use crate::Record;
 use crate::harness::{FUTURE, Published};
 
 const MINUTE: i64 = 60_000;
@@ -21,9 +22,9 @@ type City = (String, String);
 /// Everything that the worker should have published, in the order of (window end, key).
 #[derive(Default)]
 pub(crate) struct Expected {
-    pub(crate) lists: Vec<(String, Value)>,
-    pub(crate) activity: Vec<(String, Value)>,
-    pub(crate) queries: Vec<(String, Value)>,
+    pub(crate) lists: Vec<Record>,
+    pub(crate) activity: Vec<Record>,
+    pub(crate) queries: Vec<Record>,
     /// Records that cannot be decoded, or lie too far in the future.
     pub(crate) dead: u64,
     /// Events without a city.
@@ -160,7 +161,7 @@ fn distinct<'e>(events: &[&'e Event]) -> Vec<&'e Event> {
     events.iter().copied().filter(|event| seen.insert(event.signal.event_id.get())).collect()
 }
 
-fn activity(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<(String, Value)> {
+fn activity(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Record> {
     let minutes = grouped(events, MINUTE, |event| event.city.clone());
     let closed = minutes.into_iter().filter(|((minute, _), _)| minute + MINUTE <= reached);
     let record = |((minute, (country, name)), events): ((i64, City), Vec<&Event>)| {
@@ -200,7 +201,7 @@ fn activity(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<
             },
             "searches_without_result": without, "signals": signals.len(), "top_queries": top,
         });
-        (key, value)
+        (key, value.to_string())
     };
     closed.map(record).collect()
 }
@@ -225,7 +226,7 @@ fn asked(searches: &[&Event], min: u64) -> Vec<(String, u64, u64)> {
     asked
 }
 
-fn queries(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<(String, Value)> {
+fn queries(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Record> {
     let mut scopes = grouped(events, HOUR, |_| "world".to_owned());
     scopes.extend(grouped(events, HOUR, |event| event.city.0.clone()));
     let mut records = Vec::new();
@@ -249,12 +250,12 @@ fn queries(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<(
             "window_start_ms": hour, "window_end_ms": hour + HOUR, "scope": scope,
             "queries": ranked(all), "without_result": ranked(asked(&nothing, settings.query_users_min)),
         });
-        records.push((scope, value));
+        records.push((scope, value.to_string()));
     }
     records
 }
 
-fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<(String, Value)> {
+fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Record> {
     let mut cities: BTreeMap<City, BTreeMap<i64, Minute>> = BTreeMap::new();
     for ((minute, city), events) in grouped(events, MINUTE, |event| event.city.clone()) {
         let users = events.iter().map(|event| user(&event.signal)).collect();
@@ -265,7 +266,8 @@ fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<(St
 
     let mut records = Vec::new();
     let mut before: BTreeMap<String, [Vec<Standing>; 2]> = BTreeMap::new();
-    let mut end = start(since, advance) + advance;
+    // Windows start at whole advances.
+    let mut end = start(since - size, advance) + advance + size;
     while end <= reached {
         let window = end - size;
         let covered = (window - since).clamp(0, DAY);
@@ -319,7 +321,7 @@ fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<(St
                 "warming": now.contains_key(&scope) && covered < DAY,
                 "trending": ranked(trends, trends_before), "volume": ranked(volumes, volumes_before),
             });
-            records.push((scope, value));
+            records.push((scope, value.to_string()));
         }
         before = now;
         end += advance;
