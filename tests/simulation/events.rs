@@ -43,7 +43,10 @@ pub(crate) struct Shown;
 
 impl<V: std::fmt::Debug> Encoder<V> for Shown {
     fn encode(&self, value: &V, into: &mut Vec<u8>) -> Result<(), Poison> {
-        let text = format!("{value:?}").replace("EventTime(17672", "(").replace("Window { start: ", "").replace("window: ", "");
+        let text = format!("{value:?}")
+            .replace("EventTime(17672", "(")
+            .replace("Window { start: ", "")
+            .replace("window: ", "");
         into.extend_from_slice(text.as_bytes());
         Ok(())
     }

@@ -34,7 +34,9 @@ fn fleets_say_what_one_worker_that_never_failed_says() {
     if let Some(seed) = number("STREAMFLEET_SEED") {
         let lines = number("STREAMFLEET_TRACE").unwrap_or(400) as usize;
         match run(seed, lines) {
-            Ok((scenario, report)) => println!("{scenario}: {:?}, {} steps of the log", report.tally, report.trace.steps),
+            Ok((scenario, report)) => {
+                println!("{scenario}: {:?}, {} steps of the log", report.tally, report.trace.steps)
+            }
             Err((scenario, failure)) => panic!("{scenario} {:#?}\n{failure}", SimOptions::hostile(seed)),
         }
         return;
@@ -49,7 +51,12 @@ fn fleets_say_what_one_worker_that_never_failed_says() {
                 commits += report.tally.commits;
                 crashes += report.tally.crashes;
                 rebuilds += report.tally.rebuilds;
-                results += report.outcome.results.values().map(|keys| keys.values().map(Vec::len).sum::<usize>()).sum::<usize>();
+                results += report
+                    .outcome
+                    .results
+                    .values()
+                    .map(|keys| keys.values().map(Vec::len).sum::<usize>())
+                    .sum::<usize>();
             }
             Err((scenario, failure)) => {
                 println!("{scenario} {failure}");

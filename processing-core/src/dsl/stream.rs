@@ -13,8 +13,8 @@ use super::topic::Topic;
 use crate::decode::{Decoder, Encoder, Poison};
 use crate::plan::{Output, OutputKind, StepKind};
 use crate::process::{
-    Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe, Sources, Stateless,
-    Tee, Terminal, TryMap,
+    Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe,
+    Sources, Stateless, Tee, Terminal, TryMap,
 };
 use crate::record::{EventTime, TopicName};
 use crate::sink::{Discard, ToTopic};

@@ -83,7 +83,13 @@ fn task(plan: &Plan) -> Task<MemoryBase> {
         chain: part.chain(),
         store: TaskStore::new(MemoryBase::new(), columns, TaskStoreLimits::default()),
         out: Outbox::new(&topics, Partition(0)),
-        terms: Terms { epoch: 0, future_bound: Some(DurationMs::hours(1)), partition: 0, tasks: 1, bounds: Default::default() },
+        terms: Terms {
+            epoch: 0,
+            future_bound: Some(DurationMs::hours(1)),
+            partition: 0,
+            tasks: 1,
+            bounds: Default::default(),
+        },
         record: CommitRecord { number: 0, epoch: 0, sources: Vec::new(), changelogs: Vec::new() },
     })
 }

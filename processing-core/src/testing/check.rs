@@ -73,9 +73,11 @@ impl Outcome {
         if self.set_aside != expected.set_aside {
             let only = |left: &Self, right: &Self| {
                 let left = left.set_aside.iter().filter(|record| !right.set_aside.contains(record));
-                left.map(|(kind, _, value, headers)| format!("{kind} {} {}", text(value.as_deref().unwrap_or_default()), text(headers)))
-                    .take(3)
-                    .collect::<Vec<_>>()
+                left.map(|(kind, _, value, headers)| {
+                    format!("{kind} {} {}", text(value.as_deref().unwrap_or_default()), text(headers))
+                })
+                .take(3)
+                .collect::<Vec<_>>()
             };
             return Some(format!(
                 "set aside: {} records, expected {}\n  only found    {:?}\n  only expected {:?}",

@@ -151,8 +151,11 @@ impl Fleet {
     /// Where every task stands, for a person.
     pub(super) fn standing(&self) -> Vec<String> {
         let tasks = self.workers().flat_map(|worker| worker.running_tasks());
-        let source = |source: &crate::source::SourcePartition| format!("{} {} {:?}", source.place, source.next, source.time);
-        tasks.map(|task| format!("{}: {}", task.id, task.sources.iter().map(source).collect::<Vec<_>>().join("; "))).collect()
+        let source =
+            |source: &crate::source::SourcePartition| format!("{} {} {:?}", source.place, source.next, source.time);
+        tasks
+            .map(|task| format!("{}: {}", task.id, task.sources.iter().map(source).collect::<Vec<_>>().join("; ")))
+            .collect()
     }
 
     /// The workers that run.

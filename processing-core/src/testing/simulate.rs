@@ -71,7 +71,8 @@ pub fn simulate(
         let mut fleet = Fleet::new(Arc::clone(&log), layout, options.clone(), seed);
         fleet.suffer(workload)?;
         let rests = fleet.settle()?;
-        let wrong = if rests { stores_equal_changelogs(&fleet)? } else { Some("the fleet never comes to rest".to_owned()) };
+        let wrong =
+            if rests { stores_equal_changelogs(&fleet)? } else { Some("the fleet never comes to rest".to_owned()) };
         fleet.count_all();
         Ok((fleet, wrong))
     };
@@ -94,7 +95,11 @@ pub fn simulate(
 }
 
 /// What one worker that never failed says of the same inputs and the same time log.
-fn replay_alone(topology: &impl Fn() -> Plan, workload: &Workload, from: &MemoryLog) -> Result<(Outcome, Vec<String>), String> {
+fn replay_alone(
+    topology: &impl Fn() -> Plan,
+    workload: &Workload,
+    from: &MemoryLog,
+) -> Result<(Outcome, Vec<String>), String> {
     let log = MemoryLog::new(MemoryOptions::default());
     let run = || -> Result<_, CoreError> {
         workload.create_inputs(&log)?;

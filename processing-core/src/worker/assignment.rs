@@ -114,9 +114,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
 
     /// Lets restored tasks run.
     pub(super) fn start_restored(&mut self, now: WallTime) -> Result<(), CoreError> {
-        let is_restored = |(id, upbringing): (&TaskId, &Upbringing<_>)| {
-            matches!(upbringing, Upbringing::Restored(..)).then_some(*id)
-        };
+        let is_restored =
+            |(id, upbringing): (&TaskId, &Upbringing<_>)| matches!(upbringing, Upbringing::Restored(..)).then_some(*id);
         for id in self.restoring.iter().filter_map(is_restored).collect::<Vec<_>>() {
             let present = match self.committed(id) {
                 Err(error) if error.remedy() == Remedy::Retry => continue,

@@ -35,7 +35,8 @@ fn rows(table: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
 
 /// The flights of the first `days` days, in the order of the file.
 fn records(days: usize) -> Vec<Published> {
-    let airports: BTreeMap<String, _> = rows("airports.csv").map(|airport| (airport["iata"].clone(), airport)).collect();
+    let airports: BTreeMap<String, _> =
+        rows("airports.csv").map(|airport| (airport["iata"].clone(), airport)).collect();
     let mut records: Vec<Published> = Vec::new();
     let (mut sent, mut seen) = (0, Vec::new());
     for (number, flight) in rows("flights.csv").enumerate() {

@@ -273,15 +273,18 @@ fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Rec
         let covered = (window - since).clamp(0, DAY);
         let mut scopes: BTreeMap<String, Vec<Standing>> = BTreeMap::new();
         for (city, minutes) in &cities {
-            let total = |from: i64, to: i64| minutes.range(from..to).map(|(_, minute)| minute.volume).sum::<i64>().max(0);
+            let total =
+                |from: i64, to: i64| minutes.range(from..to).map(|(_, minute)| minute.volume).sum::<i64>().max(0);
             let volume = total(window, end);
             if volume == 0 {
                 continue;
             }
-            let mean = if covered > 0 { total(window - DAY, window) as f64 * size as f64 / covered as f64 } else { 0.0 };
+            let mean =
+                if covered > 0 { total(window - DAY, window) as f64 * size as f64 / covered as f64 } else { 0.0 };
             let baseline = mean.max(total(window - DAY, end - DAY) as f64);
             let score = (volume as f64 - baseline) / (baseline + settings.damping).sqrt();
-            let users: BTreeSet<u64> = minutes.range(window..end).flat_map(|(_, minute)| minute.users.clone()).collect();
+            let users: BTreeSet<u64> =
+                minutes.range(window..end).flat_map(|(_, minute)| minute.users.clone()).collect();
             assert!(users.len() <= 384, "{} users in one window: more than a sketch counts exactly", users.len());
             let eligible = users.len() as u64 >= settings.users_min && volume as f64 > baseline;
             let micros = |value: f64| (value * 1e6).round() as i64;

@@ -8,8 +8,8 @@ use processing_core::record::DurationMs;
 use proptest::prelude::*;
 use trending_cities::TrendingSettings;
 
-use crate::harness::{Published, close_all};
 use crate::compare;
+use crate::harness::{Published, close_all};
 
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000;
