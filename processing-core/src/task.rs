@@ -140,11 +140,11 @@ impl<B: Base> Task<B> {
         if !was_moved && self.out.is_empty() {
             return Ok(false);
         }
-        (self.unfinished, self.waiting) = (false, false);
-        self.step(now, |step, chain, sources| {
+        (self.unfinished, self.waiting) = self.step(now, |step, chain, sources| {
             let times: Vec<EventTime> = sources.iter().map(SourcePartition::reached).collect();
             chain.advance(step, &times);
             chain.drain(step);
+            (step.unfinished, step.waiting)
         })?;
         let record = self.next_record();
         self.next_record = Some(record.clone());
@@ -243,8 +243,8 @@ impl<B: Base> Task<B> {
             terms: self.terms,
             now,
             closings_left: self.terms.bounds.close_slice_records,
-            unfinished: self.unfinished,
-            waiting: self.waiting,
+            unfinished: false,
+            waiting: false,
             stream_time: EventTime::MIN,
             seen: EventTime::MIN,
             since: self.sources.iter().map(SourcePartition::since).min().unwrap_or(EventTime::MAX),
@@ -273,3 +273,5 @@ pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<
 
 #[cfg(test)]
 mod allocations;
+#[cfg(test)]
+mod slices;
