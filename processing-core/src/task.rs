@@ -255,6 +255,9 @@ impl<B: Base> Task<B> {
         };
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
+        // Written back after every step, so that the one that writes the commit record does not forget what
+        // the one before it has left undone.
+        (self.unfinished, self.waiting) = (step.unfinished, step.waiting);
         self.full = step.is_full();
         match step.failure {
             Some(failure) => Err(failure),
