@@ -144,6 +144,9 @@ impl<B: Base> Task<B> {
         if !was_moved && self.out.is_empty() {
             return Ok(false);
         }
+        // Until it is applied or taken back: a commit that is tried again must not leave this task out, whose
+        // records may be in the transaction already.
+        self.moved = true;
         (self.unfinished, self.waiting) = (false, false);
         let source_count = self.source_count;
         self.step(now, |step, chain, sources| {
