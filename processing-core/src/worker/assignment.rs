@@ -263,7 +263,7 @@ fn changelogs(layout: &Layout, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
 
 fn contents(layout: &Layout, id: TaskId) -> Vec<ColumnContents> {
     let Some(sub) = layout.plan.sub_topologies().get(usize::from(id.sub_topology)) else { return Vec::new() };
-    crate::plan::contents(sub)
+    sub.contents()
 }
 
 /// The partitions that a task reads, with the number of each among the chain's sources.
