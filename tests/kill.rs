@@ -3,6 +3,8 @@
 //! Not here: faults within a commit, which the simulator places exactly. Invariant: where a process is
 //! killed depends on the seed and on what the process has said of its progress, never on a wait.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use events::Gazetteer;
 use processing_core::plan::Plan;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tests::demo_process::{DemoProcess, Seen, as_set, by_key, committed, last_by_key, streamfleet};
+use tests::demo_process::{DemoProcess, Seen, as_set, by_key, commits_in, committed, last_by_key, streamfleet};
 use tests::stores::{Rows, replayed, stored};
 use trending_cities::{TrendingSettings, topology};
 
@@ -108,12 +110,6 @@ fn fed(folder: &Path) -> u64 {
     let last = positions.iter().flatten().last().and_then(|record| record.value.clone()).unwrap();
     let position: serde_json::Value = serde_json::from_slice(&last).unwrap();
     position["position"].as_u64().unwrap()
-}
-
-/// The number behind the word.
-fn commits_in(line: &str) -> u64 {
-    let mut words = line.split_whitespace().skip_while(|word| *word != "commits");
-    words.nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 fn compare_topics(killed: &Path, whole: &Path) {

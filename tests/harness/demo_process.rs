@@ -79,6 +79,12 @@ impl DemoProcess {
         self.expect_good_end();
     }
 
+    /// Waits for its end by itself; answers what it has said on its standard error.
+    pub fn finish_with_words(mut self) -> String {
+        self.expect_good_end();
+        self.last_words()
+    }
+
     /// What it has said on its standard error; for a process that has ended.
     pub fn last_words(&mut self) -> String {
         let mut words = String::new();
@@ -94,6 +100,12 @@ impl DemoProcess {
             panic!("the demo ended with {ended}: {}", self.last_words());
         }
     }
+}
+
+/// The commits that a progress line tells of.
+pub fn commits_in(line: &str) -> u64 {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "commits");
+    words.nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// A record without what differs from run to run: its offset in the partition and its log timestamp.

@@ -92,6 +92,7 @@ impl Writer {
     pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, LogError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| LogError::Fatal(format!("cannot make the log's folder {}: {error}", folder.display())))?;
+        refuse_foreign(folder)?;
         let lock = FolderLock::take(folder)?;
         let store = OrderedStore::open(&super::store_folder(folder), options.store.clone());
         let store = store.map_err(store_error)?;
@@ -370,6 +371,21 @@ impl Present {
             known.and_then(|group| group.check(metadata)).map_err(Refusal::Fenced)?;
         }
         Ok(())
+    }
+}
+
+/// A folder with files and without a log is somebody else's.
+fn refuse_foreign(folder: &Path) -> Result<(), LogError> {
+    if super::store_folder(folder).is_dir() || FolderLock::file(folder).exists() {
+        return Ok(());
+    }
+    match std::fs::read_dir(folder).map(|mut entries| entries.next()) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(LogError::Fatal(format!(
+            "the folder {} holds files and no log; name an empty or a new one, or the folder of a log",
+            folder.display()
+        ))),
+        Err(error) => Err(LogError::Fatal(format!("cannot read the log's folder {}: {error}", folder.display()))),
     }
 }
 
