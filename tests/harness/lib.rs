@@ -8,5 +8,6 @@
 )]
 
 pub mod command;
+pub mod compare;
 pub mod demo_process;
 pub mod stores;

@@ -26,6 +26,9 @@ use super::upkeep::Upkeep;
 use crate::log::{GroupMetadata, LogError, Membership, TopicInfo, TopicSettings, TransactionalId};
 use crate::record::{Offset, TopicId, TopicName, TopicPartition};
 
+/// Bytes of a write beside a row's own, near enough: its key, and the lengths before both.
+const WRITE_OVERHEAD: usize = 64;
+
 /// The state of a log's folder, shared by all that was opened from it.
 pub(super) struct Writer {
     pub(super) store: OrderedStore,
@@ -169,7 +172,10 @@ impl Writer {
         claim: Claim<'_>,
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, Refusal> {
         let _commits = self.commits();
-        let mut write = WriteSet::new();
+        let rows = pending.values().flat_map(|pending| &pending.rows);
+        let bytes: usize = rows.map(|row| row.bytes().len() + WRITE_OVERHEAD).sum();
+        let entries = pending.len() + claim.positions.len();
+        let mut write = WriteSet::with_capacity((1 + entries) * WRITE_OVERHEAD + bytes);
         let mut new_ends = Vec::with_capacity(pending.len());
         {
             let present = self.present();
