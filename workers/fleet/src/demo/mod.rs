@@ -291,7 +291,10 @@ impl Demo {
             std::env::args_os().next().map_or("streamfleet".into(), |name| name.to_string_lossy().into_owned());
         let data = self.data.as_arguments();
         let page = address.map_or_else(String::new, |address| format!("http://{address}/status   "));
-        vec![format!("{program} topics{data}"), format!("also read, state, publish, replay   {page}Ctrl-C ends")]
+        vec![
+            format!("look in: {program} topics{data}"),
+            format!("also read, state, publish, replay   {page}Ctrl-C ends"),
+        ]
     }
 
     /// Shows how it goes until the end; answers the last picture, and whether the feed was followed to

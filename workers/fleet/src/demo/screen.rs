@@ -114,7 +114,7 @@ fn picture(frame: &Frame, view: &View, paint: Paint) -> Vec<String> {
         lines.push(format!("  {}    the feed is at {} UTC", paint.on(Paint::GREEN, "live"), minute(view.feed_time_ms)));
     }
     lines.push(format!(
-        "  {} events   {} events/s   lag {}   commits {}   late {}   poison {}",
+        "  {} events, {}/s   lag {}   commits {}   late {}   poison {}",
         grouped(view.events),
         grouped(view.events_per_second as u64),
         grouped(view.lag),
@@ -141,7 +141,7 @@ pub(crate) fn table(list: &Trending, paint: Paint) -> Vec<String> {
         "  {by} in the world, {} to {} UTC{}",
         minute(list.stamp.window_start_ms),
         clock(list.stamp.window_end_ms),
-        if list.warming { paint.on(Paint::YELLOW, "   warming: no full day yet") } else { String::new() },
+        if list.warming { paint.on(Paint::YELLOW, "   warming: under a day") } else { String::new() },
     )];
     let heads = ("rank", "was", "city", "country", "volume", "users", "expected", "score");
     let (rank, was, city, country, volume, users, expected, score) = heads;
@@ -210,8 +210,10 @@ fn clock(ms: i64) -> String {
     shown(ms, "%H:%M")
 }
 
+/// Nothing here is as old as 1970: 0 is a clock that has not been set yet.
 fn shown(ms: i64, form: &str) -> String {
-    DateTime::from_timestamp_millis(ms).map_or_else(|| "-".to_owned(), |time| time.format(form).to_string())
+    let known = DateTime::from_timestamp_millis(ms).filter(|_| ms != 0);
+    known.map_or_else(|| "-".to_owned(), |time| time.format(form).to_string())
 }
 
 #[cfg(test)]
