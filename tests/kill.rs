@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::compare::{assert_same, fed};

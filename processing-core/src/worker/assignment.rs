@@ -207,6 +207,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         let task = Task::new(TaskParts {
             id,
             sources,
+            source_count: part.sources.len(),
             changelogs: part.outbox.changelogs.iter().cloned().map(changelog).collect(),
             chain: sub.chain(),
             store,
