@@ -137,6 +137,20 @@ fn post(address: SocketAddr, topic: &TopicName, lines: &[RecordLine]) -> Result<
     Err(CoreError::config(format!("{address} did not take the records: {} {}", status.trim(), words.trim())))
 }
 
+/// A topic's name, refused before anything is opened or sent where no log would take it.
+pub(crate) fn topic_name(text: &str) -> Result<TopicName, CoreError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=249).contains(&text.len()) && !matches!(text, "." | "..") && text.chars().all(legal) {
+        return Ok(TopicName::new(text));
+    }
+    Err(CoreError::Usage(format!("`{text}` cannot name a topic: it takes 1 to 249 of a-z A-Z 0-9 . _ -")))
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn records(count: u64) -> String {
+    format!("{count} record{}", if count == 1 { "" } else { "s" })
+}
+
 /// The log's folder, with a word where there is none.
 pub(crate) fn existing(folder: PathBuf) -> Result<PathBuf, CoreError> {
     if folder.is_dir() {
