@@ -9,6 +9,7 @@
 #![expect(clippy::expect_used, clippy::disallowed_methods, reason = "a test is the outside, and may measure itself")]
 
 mod events;
+mod mutants;
 mod oracle;
 mod run;
 mod topologies;
