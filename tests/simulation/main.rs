@@ -19,7 +19,7 @@ use std::time::Instant;
 use run::{Run, Totals};
 
 /// Seeds of `make test`, over all scenarios in turn.
-const SEEDS: u64 = 2_400;
+const SEEDS: u64 = 6_000;
 
 /// The runs of `seeds.txt`: scenario, seed, and why it is there.
 fn kept() -> Vec<Run> {

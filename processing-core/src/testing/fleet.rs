@@ -13,8 +13,8 @@ use super::workload::Workload;
 use crate::commit::CommitStage;
 use crate::error::{CoreError, Remedy};
 use crate::layout::Layout;
-use crate::log::{Log, LogError};
 use crate::log::memory::{FaultPlan, MemoryLog};
+use crate::log::{Log, LogError};
 use crate::record::WallTime;
 use crate::worker::{InlineNursery, StateHome, Worker, WorkerTerms};
 
@@ -25,7 +25,10 @@ const QUIET_ROUNDS: usize = 12;
 /// Rounds after which a fleet without faults must have come to rest.
 const SETTLE_ROUNDS_MAX: usize = 20_000;
 /// Virtual time between two rounds of a fleet that comes to rest.
-const SETTLE_TICK_MS: u64 = 100;
+const SETTLE_TICK_MS: u64 = 10;
+/// The same once it seems to be at rest: over all quiet rounds longer than any timeout, since an open
+/// transaction of somebody who is gone hides what lies behind it until it times out.
+const QUIET_TICK_MS: u64 = 2_000;
 
 /// How often what happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -172,7 +175,7 @@ impl Fleet {
         let tasks: usize = self.layout.parts.iter().map(|part| part.tasks as usize).sum();
         let mut quiet = 0;
         for _ in 0..SETTLE_ROUNDS_MAX {
-            self.pass(if quiet > 2 { SETTLE_TICK_MS * 5 } else { SETTLE_TICK_MS / 10 });
+            self.pass(if quiet > 2 { QUIET_TICK_MS } else { SETTLE_TICK_MS });
             let mut idle = true;
             for index in 0..self.seats.len() {
                 idle &= self.step(index)?;

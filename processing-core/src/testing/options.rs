@@ -103,7 +103,11 @@ impl SimOptions {
         let faults = match dice.below(8) {
             0 => FaultPlan::NONE,
             1 | 2 => FaultPlan::SHUFFLED,
-            _ => FaultPlan { late_ms: 1 + dice.below(8_000), ..FaultPlan::HOSTILE },
+            kind => {
+                // Members that are taken for dead while they work, and their successors at work beside them.
+                let expire = if kind < 5 { 0.03 } else { FaultPlan::HOSTILE.expire };
+                FaultPlan { late_ms: 1 + dice.below(8_000), expire, ..FaultPlan::HOSTILE }
+            }
         };
         let small = dice.chance(0.5);
         let bounds = Bounds {

@@ -186,7 +186,7 @@ impl GroupSource for Source {
         self.catch_up();
         let polled = self.source.poll(batch)?;
         Ok(match polled {
-            Polled::Lost(anchors) if self.mutation == Mutation::LostIsRevoked => Polled::Revoked(anchors),
+            Polled::Lost(_) if self.mutation == Mutation::LostIsIgnored => Polled::Nothing,
             Polled::Records { partition, next, mut epoch } => {
                 if let Some((read, asked)) = self.reading.get_mut(&partition) {
                     *read = next.max(*read);

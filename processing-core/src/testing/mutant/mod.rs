@@ -50,8 +50,8 @@ pub enum Mutation {
     RestoreEndsAtLastStable,
     /// In a transaction, time records come before the partial aggregates they speak for.
     TimeBeforeData,
-    /// What a lost partition left in the open transaction is committed, as if it had been revoked.
-    LostIsRevoked,
+    /// A worker that hears that its partitions are somebody else's now goes on with them.
+    LostIsIgnored,
     /// Batches that were fetched before a seek, a revoke or an abort are taken.
     StaleBatchesTaken,
 }
@@ -75,7 +75,7 @@ impl Mutation {
         Self::RestoreSkipped,
         Self::RestoreEndsAtLastStable,
         Self::TimeBeforeData,
-        Self::LostIsRevoked,
+        Self::LostIsIgnored,
         Self::StaleBatchesTaken,
     ];
 }
