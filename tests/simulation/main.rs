@@ -11,6 +11,7 @@
 mod events;
 mod mutants;
 mod oracle;
+mod properties;
 mod run;
 mod topologies;
 
@@ -19,7 +20,7 @@ use std::time::Instant;
 use run::{Run, Totals};
 
 /// Seeds of `make test`, over all scenarios in turn.
-const SEEDS: u64 = 6_000;
+const SEEDS: u64 = 4_000;
 
 /// The runs of `seeds.txt`: scenario, seed, and why it is there.
 fn kept() -> Vec<Run> {

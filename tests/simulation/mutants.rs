@@ -8,7 +8,7 @@ use processing_core::testing::{Mutation, SimOptions};
 use crate::run::Run;
 
 /// The seeds among which each mutant must be found.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 3_000;
 
 /// The first run that finds the mutant, and what it says.
 fn found(mutation: Mutation) -> Option<(Run, String)> {

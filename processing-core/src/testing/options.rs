@@ -102,7 +102,9 @@ impl SimOptions {
         let (purge, disk) = (rate(0.02), rate(0.03));
         let faults = match dice.below(8) {
             0 => FaultPlan::NONE,
-            1 | 2 => FaultPlan::SHUFFLED,
+            1 => FaultPlan::SHUFFLED,
+            // Tasks that go back and on again in memory, without anything being read anew.
+            2 => FaultPlan { publish_aborted: 0.25, retry: 0.02, ..FaultPlan::SHUFFLED },
             kind => {
                 // Members that are taken for dead while they work, and their successors at work beside them.
                 let expire = if kind < 5 { 0.03 } else { FaultPlan::HOSTILE.expire };
@@ -135,7 +137,7 @@ impl SimOptions {
             away_ms: 10 + dice.below(12_000),
             tick_ms: 1 + dice.below(60),
             commit_interval: DurationMs(10 + dice.below(200) as i64),
-            idle_after: dice.chance(0.5).then(|| DurationMs(20 + dice.below(600) as i64)),
+            idle_after: dice.chance(0.7).then(|| DurationMs(20 + dice.below(300) as i64)),
             future_bound: Some(DurationMs::hours(1)),
             bounds,
             flush_after_bytes: dice.chance(0.7).then(|| 100 + dice.below(4_000) as usize),

@@ -41,7 +41,7 @@ impl Log for MutantLog {
         let producer: Shared = Arc::new(Mutex::new(producer));
         lock(&self.producers).insert(id.0.clone(), Arc::clone(&producer));
         let (log, mutation) = (Arc::clone(&self.log), self.mutation);
-        Ok(Box::new(Mutant { log, mutation, producer, spare }))
+        Ok(Box::new(Mutant { log, mutation, producer, spare, untold: Vec::new() }))
     }
 
     fn reader(&self) -> Result<Box<dyn FreeReader>, LogError> {
@@ -88,6 +88,8 @@ struct Mutant {
     producer: Shared,
     /// Publishes nothing: its answers are what a worker that does not wait takes for its own.
     spare: Box<dyn Transaction>,
+    /// Time records that wait for their transaction to be known as true.
+    untold: Vec<(TopicPartition, RecordBatch)>,
 }
 
 impl Mutant {
@@ -132,6 +134,10 @@ impl Transaction for Mutant {
                 let is_no_raise = |value: &[u8]| value.get(4) != Some(&2);
                 producer.transaction.send(to, &chosen(records, [is_no_raise]))
             }
+            Mutation::TimeLogAfterTransaction if to.topic.as_str().ends_with("-time") => {
+                self.untold.push((to.clone(), records.clone()));
+                Ok(())
+            }
             _ => producer.transaction.send(to, records),
         }
     }
@@ -151,6 +157,11 @@ impl Transaction for Mutant {
             _ => {}
         }
         let answer = lock(&self.producer).transaction.publish(positions, group);
+        for (to, records) in std::mem::take(&mut self.untold) {
+            if let Publish::Published(_) = &answer {
+                drop(self.log.append(&to, &records));
+            }
+        }
         match (answer, self.mutation) {
             (Publish::Ambiguous(why), Mutation::AmbiguousIsFailure) => Publish::Aborted(why),
             (Publish::Ambiguous(_), Mutation::AmbiguousIsSuccess) => self.empty_success(group),
@@ -159,6 +170,7 @@ impl Transaction for Mutant {
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
+        self.untold.clear();
         let mut producer = lock(&self.producer);
         producer.catch_up();
         producer.transaction.abort()

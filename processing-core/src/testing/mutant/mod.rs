@@ -30,6 +30,8 @@ pub enum Mutation {
     ChangelogOutsideTransaction,
     /// Raises are appended to the time log at once instead of within the transaction that applies them.
     TimeLogOutsideTransaction,
+    /// Raises are appended to the time log once the transaction that applied them is known to be true.
+    TimeLogAfterTransaction,
     /// Raises are applied and not written into the time log.
     RaisesNotLogged,
     /// Input offsets are committed first, and the results after them.
@@ -58,13 +60,14 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ApplyBeforePublish,
         Self::PositionsOutliveRows,
         Self::FailedApplyIgnored,
         Self::OutputsOutsideTransaction,
         Self::ChangelogOutsideTransaction,
         Self::TimeLogOutsideTransaction,
+        Self::TimeLogAfterTransaction,
         Self::RaisesNotLogged,
         Self::OffsetsBeforeOutputs,
         Self::ZombiesNotFenced,
