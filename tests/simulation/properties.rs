@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn results_do_not_hang_on_the_log_at_its_worst(run in runs()) {
-        let options = SimOptions { idle_after: None, faults: FaultPlan::HOSTILE, ..run.options() };
+        let options = SimOptions { idle_after: None, faults: FaultPlan { late_ms: 3_000, ..FaultPlan::HOSTILE }, ..run.options() };
         prop_assert_eq!(said(&run, &options), said(&run, &plain()));
     }
 }

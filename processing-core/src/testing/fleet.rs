@@ -133,12 +133,13 @@ impl Fleet {
     /// Feeds the workload while everything goes wrong.
     pub(super) fn suffer(&mut self, workload: &Workload) -> Result<(), CoreError> {
         self.log.set_faults(self.options.faults);
+        let began = self.log.now();
         let mut events = workload.events.iter().peekable();
         while events.peek().is_some() {
             let tick = 1 + self.dice.below(self.options.tick_ms);
             self.pass(tick);
             while let Some(event) = events.next_if(|event| event.at_ms <= self.elapsed_ms) {
-                Workload::feed(&self.log, event)?;
+                Workload::feed(&self.log, event, began)?;
             }
             self.act()?;
         }
