@@ -48,6 +48,21 @@ struct Cursor {
     expired: i64,
 }
 
+/// The windows that have not been emitted: those that start at `from` or later, but of the first one only
+/// the keys after `after`.
+#[derive(Debug, Clone)]
+pub(crate) struct StillOpen<K> {
+    pub(crate) from: i64,
+    pub(crate) after: Option<K>,
+}
+
+impl<K: Ord> StillOpen<K> {
+    /// The start of the first window that may still be open for `key`.
+    pub(crate) fn first_for(&self, key: &K) -> i64 {
+        if self.after.as_ref().is_some_and(|after| key <= after) { self.from + 1 } else { self.from }
+    }
+}
+
 /// A window in the middle of being emitted, its keys in order.
 #[derive(Clone)]
 struct OpenWindow<K, A> {
@@ -132,9 +147,11 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         reached
     }
 
-    /// Windows that start earlier have been emitted.
-    pub(crate) fn open_from(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> i64 {
-        self.cursor(store, step).map_or(i64::MIN, |cursor| cursor.next)
+    /// Which windows have still to be emitted.
+    pub(crate) fn still_open(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> StillOpen<K> {
+        let Some(cursor) = self.cursor(store, step) else { return StillOpen { from: i64::MIN, after: None } };
+        let after = cursor.after.as_deref().map(|after| decode_after(store, after));
+        StillOpen { from: cursor.next, after: after.and_then(|after| step.ok(after)) }
     }
 
     /// Forgets everything that the store does not back.
@@ -166,9 +183,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         if let Some(after) = &cursor.after
             && start == cursor.next
-            && let Some(after) = step.ok(K::decode(after).map_err(|error| {
-                CoreError::store_rebuild(format!("store {}: the cursor's key cannot be read: {error}", store.name))
-            }))
+            && let Some(after) = step.ok(decode_after::<K, A>(store, after))
         {
             rows.retain(|(key, _)| *key > after);
         }
@@ -210,6 +225,12 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         self.cursor = Some(cursor.clone());
         Some(cursor)
     }
+}
+
+fn decode_after<K: StateKey, A>(store: &WindowStore<K, A>, after: &[u8]) -> Result<K, CoreError> {
+    K::decode(after).map_err(|error| {
+        CoreError::store_rebuild(format!("store {}: the cursor's key cannot be read: {error}", store.name))
+    })
 }
 
 fn save<K, A>(step: &mut Step<'_>, store: &WindowStore<K, A>, cursor: &Cursor) {
@@ -261,7 +282,7 @@ impl<K: StateKey, A: Mergeable> Overlap<K, A> {
                     self.irregular.entry(key.clone()).and_modify(|last| *last = next.max(*last)).or_insert(next);
                 } else {
                     // Panes come in ascending order here, so none is ever refused.
-                    let running = self.running.entry(key.clone()).or_insert_with(Sliding::new);
+                    let running = self.running.entry(key.clone()).or_default();
                     if let Err(error) = running.push(EventTime(next), value) {
                         broken = Some(error);
                     }

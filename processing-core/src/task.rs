@@ -58,6 +58,8 @@ impl Receipt for TaskReceipt {
 pub(crate) struct Task<B> {
     pub(crate) id: TaskId,
     pub(crate) sources: Vec<SourcePartition>,
+    /// How many topics the chain reads; some may have fewer partitions than there are tasks.
+    source_count: usize,
     /// By column.
     pub(crate) changelogs: Vec<TopicPartition>,
     chain: Box<dyn Chain>,
@@ -84,6 +86,7 @@ pub(crate) struct Task<B> {
 pub(crate) struct TaskParts<B> {
     pub(crate) id: TaskId,
     pub(crate) sources: Vec<SourcePartition>,
+    pub(crate) source_count: usize,
     pub(crate) changelogs: Vec<TopicPartition>,
     pub(crate) chain: Box<dyn Chain>,
     pub(crate) store: TaskStore<B, TaskReceipt>,
@@ -94,10 +97,11 @@ pub(crate) struct TaskParts<B> {
 
 impl<B: Base> Task<B> {
     pub(crate) fn new(parts: TaskParts<B>) -> Self {
-        let TaskParts { id, sources, changelogs, chain, store, out, terms, record } = parts;
+        let TaskParts { id, sources, source_count, changelogs, chain, store, out, terms, record } = parts;
         Self {
             id,
             sources,
+            source_count,
             changelogs,
             chain,
             store,
@@ -140,8 +144,18 @@ impl<B: Base> Task<B> {
         if !was_moved && self.out.is_empty() {
             return Ok(false);
         }
+        // Until it is applied or taken back: a commit that is tried again must not leave this task out, whose
+        // records may be in the transaction already.
+        self.moved = true;
+        let source_count = self.source_count;
         (self.unfinished, self.waiting) = self.step(now, |step, chain, sources| {
-            let times: Vec<EventTime> = sources.iter().map(SourcePartition::reached).collect();
+            // By the number of the source in the chain. A topic without this partition has no say in the task's time.
+            let mut times = vec![EventTime::MAX; source_count];
+            for source in sources {
+                if let Some(time) = times.get_mut(source.source) {
+                    *time = source.reached();
+                }
+            }
             chain.advance(step, &times);
             chain.drain(step);
             (step.unfinished, step.waiting)

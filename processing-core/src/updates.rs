@@ -15,6 +15,7 @@ use serde::Serialize;
 use state::StateKey;
 
 use crate::aggregate::Mergeable;
+use crate::closing::StillOpen;
 use crate::process::{Terminal, Timed};
 use crate::record::{DurationMs, EventTime, WallTime};
 use crate::step::Step;
@@ -38,10 +39,10 @@ pub trait Watch<K, A>: Clone + Send + 'static {
     fn touch(&mut self, pane: i64, key: &K);
     /// A window closed with this value.
     fn settle(&mut self, step: &mut Step<'_>, window: Window, key: &K, value: &A);
-    /// A commit is due: what has changed is emitted, as far as the rate allows. Windows that start before
-    /// `open_from` have closed; their rows may still be there to be read.
+    /// A commit is due: what has changed is emitted, as far as the rate allows. Windows that are not open any
+    /// more have had their last word; their rows may still be there to be read.
     #[allow(private_interfaces, reason = "implemented and called within the crate only")]
-    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open_from: i64);
+    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open: &StillOpen<K>);
     /// Time has moved.
     fn advance(&mut self, step: &mut Step<'_>, time: EventTime);
     /// The transaction was aborted.
@@ -56,7 +57,7 @@ impl<K, A> Watch<K, A> for Unwatched {
     fn touch(&mut self, _: i64, _: &K) {}
     fn settle(&mut self, _: &mut Step<'_>, _: Window, _: &K, _: &A) {}
     #[allow(private_interfaces, reason = "implemented and called within the crate only")]
-    fn drain(&mut self, _: &mut Step<'_>, _: &mut WindowStore<K, A>, _: i64) {}
+    fn drain(&mut self, _: &mut Step<'_>, _: &mut WindowStore<K, A>, _: &StillOpen<K>) {}
     fn advance(&mut self, _: &mut Step<'_>, _: EventTime) {}
     fn abandon(&mut self) {}
 }
@@ -89,10 +90,11 @@ impl<K: StateKey, T> Updates<K, T> {
     }
 
     /// Every open window counts as changed.
-    fn recover<A: Mergeable>(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open_from: i64) {
-        let mut from = open_from;
+    fn recover<A: Mergeable>(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open: &StillOpen<K>) {
+        let mut from = open.from;
         while let Some(pane) = store.first_pane_from(step, from) {
-            let keys = store.rows_of(step, pane).map(|(_, key, _)| key.clone());
+            let keys = store.rows_of(step, pane).map(|(_, key, _)| key);
+            let keys = keys.filter(|key| open.first_for(key) <= pane).cloned();
             self.touched.entry(pane).or_default().extend(keys);
             from = pane + 1;
         }
@@ -140,14 +142,14 @@ where
     }
 
     #[allow(private_interfaces, reason = "implemented and called within the crate only")]
-    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open_from: i64) {
+    fn drain(&mut self, step: &mut Step<'_>, store: &mut WindowStore<K, A>, open: &StillOpen<K>) {
         if !self.recovered {
-            self.recover(step, store, open_from);
+            self.recover(step, store, open);
         }
         let (now, interval) = (step.now, self.interval);
         self.last.retain(|_, last| now.0.saturating_sub(last.0) < interval.0);
         for key in std::mem::take(&mut self.settled) {
-            if let Some(pane) = Self::pane_with(step, store, open_from, &key) {
+            if let Some(pane) = Self::pane_with(step, store, open.first_for(&key), &key) {
                 self.touched.entry(pane).or_default().insert(key);
             }
         }

@@ -261,8 +261,8 @@ where
         F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
     {
         self.intake.drain(step, &mut self.panes, &mut self.watch);
-        let open_from = self.panes.closer.open_from(&self.panes.store, step);
-        self.watch.drain(step, &mut self.panes.store, open_from);
+        let still_open = self.panes.closer.still_open(&self.panes.store, step);
+        self.watch.drain(step, &mut self.panes.store, &still_open);
         self.panes.store.drain(step);
         self.hindsight.drain(step);
     }

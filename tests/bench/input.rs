@@ -62,14 +62,14 @@ pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, valu
     // A multiplicative hash: spread like chance, the same every time.
     let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let user = (hash >> 17) % users;
-    // Squaring twice skews cities: a few get most of the searches.
+    // The third power skews cities: a few get most of the searches.
     let unit = (hash >> 11) as f64 / (1_u64 << 53) as f64;
     let city = (unit * unit * unit * CITIES as f64) as u64;
     let time = START_MS + (number * HOUR_MS / events) as i64;
     key.clear();
     value.clear();
-    let _ = write!(key, "u{user:06}");
-    let _ = write!(
+    write!(key, "u{user:06}").expect("a String takes all");
+    write!(
         value,
         "{{\"event_id\":\"{hash:016x}\",\"event_type\":\"search.executed\",\"timestamp\":{time},\
          \"payload\":{{\"user_id\":\"u{user:06}\",\"session_id\":\"s{:010x}\",\"query\":\"things to do near river\",\
@@ -77,6 +77,7 @@ pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, valu
         hash >> 24,
         if hash & 1 == 0 { "chat" } else { "manual" },
         (hash >> 9) % 40,
-    );
+    )
+    .expect("a String takes all");
     time
 }

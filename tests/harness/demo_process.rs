@@ -79,14 +79,19 @@ impl DemoProcess {
         self.expect_good_end();
     }
 
+    /// What it has said on its standard error; for a process that has ended.
+    pub fn last_words(&mut self) -> String {
+        let mut words = String::new();
+        let mut stderr = self.child.stderr.take().expect("its errors were asked for");
+        std::io::Read::read_to_string(&mut stderr, &mut words).expect("the demo writes text");
+        words
+    }
+
     fn expect_good_end(&mut self) {
         while self.line().is_some() {}
         let ended = self.child.wait().expect("a process ends");
         if !ended.success() {
-            let mut words = String::new();
-            let mut stderr = self.child.stderr.take().expect("its errors were asked for");
-            std::io::Read::read_to_string(&mut stderr, &mut words).expect("the demo writes text");
-            panic!("the demo ended with {ended}: {words}");
+            panic!("the demo ended with {ended}: {}", self.last_words());
         }
     }
 }

@@ -8,3 +8,4 @@
 )]
 
 pub mod demo_process;
+pub mod stores;

@@ -24,47 +24,61 @@ pub(crate) struct Happening {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plain;
 
+impl Happening {
+    /// Reads `key time amount`.
+    pub(crate) fn parse(value: Option<&[u8]>) -> Option<Self> {
+        let mut parts = std::str::from_utf8(value?).ok()?.split(' ');
+        let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok());
+        let (key, time, amount) = (number()?, number()?, number()?);
+        Some(Self { key: u16::try_from(key).ok()?, time: EventTime(time), amount })
+    }
+}
+
 impl Decoder for Plain {
     type Event = Happening;
 
     fn decode(&self, value: Option<&[u8]>) -> Result<Happening, Poison> {
-        let poison = || Poison::new("plain", "the value is not `key time amount`");
-        let text = value.and_then(|value| std::str::from_utf8(value).ok()).ok_or_else(poison)?;
-        let mut parts = text.split(' ');
-        let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok()).ok_or_else(poison);
-        let (key, time, amount) = (number()?, number()?, number()?);
-        Ok(Happening { key: key as u16, time: EventTime(time), amount })
+        Happening::parse(value).ok_or_else(|| Poison::new("plain", "the value is not `key time amount`"))
     }
 }
 
-/// Anything, as Rust prints it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shown;
+impl Encoder<Happening> for Plain {
+    fn encode(&self, event: &Happening, into: &mut Vec<u8>) -> Result<(), Poison> {
+        into.extend_from_slice(format!("{} {} {}", event.key, event.time.0, event.amount).as_bytes());
+        Ok(())
+    }
+}
 
-impl<V: std::fmt::Debug> Encoder<V> for Shown {
-    fn encode(&self, value: &V, into: &mut Vec<u8>) -> Result<(), Poison> {
-        let text = format!("{value:?}")
-            .replace("EventTime(17672", "(")
-            .replace("Window { start: ", "")
-            .replace("window: ", "");
+/// Text as it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text;
+
+impl Encoder<String> for Text {
+    fn encode(&self, text: &String, into: &mut Vec<u8>) -> Result<(), Poison> {
         into.extend_from_slice(text.as_bytes());
         Ok(())
     }
 }
 
-/// Events for these topics, of so many keys, over about so much event time.
-pub(crate) fn workload(seed: u64, inputs: &[(&str, u32)], scale: i64) -> Workload {
+/// Events for these topics, over so much event time that a span of `scale` holds a handful. Partition counts,
+/// keys, disorder, gaps and bad records follow from the seed.
+pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64) -> Workload {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xfeed);
+    let inputs: Vec<(TopicName, u32)> =
+        topics.iter().map(|topic| (TopicName::new(topic), rng.random_range(1..=4))).collect();
     let count = rng.random_range(20..220);
-    let keys = rng.random_range(1..9u16);
+    let keys = rng.random_range(1..12u16);
     let disorder = rng.random_range(0..4 * scale);
     let poison = rng.random_bool(0.5);
     let gaps = rng.random_bool(0.5);
-    let lopsided = rng.random_bool(0.3);
+    // All in one partition of each topic: the others never hear of anything.
+    let lopsided = rng.random_bool(0.2);
+    // A topic that falls silent for good, here or at once.
+    let silent_from = rng.random_range(0..4 * count);
     let mut time = START;
     let mut at_ms = 0;
     let mut events = Vec::new();
-    for _ in 0..count {
+    for number in 0..count {
         at_ms += rng.random_range(0..25);
         time += rng.random_range(0..=scale / 3);
         if gaps && rng.random_bool(0.02) {
@@ -74,20 +88,22 @@ pub(crate) fn workload(seed: u64, inputs: &[(&str, u32)], scale: i64) -> Workloa
             at_ms += rng.random_range(0..4_000);
         }
         let key = rng.random_range(0..keys);
-        let (topic, partitions) = inputs[rng.random_range(0..inputs.len())];
+        let speaking = if number >= silent_from { 1 } else { inputs.len() };
+        let (topic, partitions) = &inputs[rng.random_range(0..speaking)];
         let back = if rng.random_bool(0.5) { rng.random_range(0..=disorder) } else { 0 };
         let event_time = match rng.random_range(0..200) {
             0 if poison => time + 100_000_000,
             _ => time - back,
         };
         let value = match rng.random_range(0..60) {
-            0 if poison => b"nonsense".to_vec(),
-            _ => format!("{key} {event_time} {}", rng.random_range(1..100)).into_bytes(),
+            0 if poison => Some(b"nonsense".to_vec()),
+            1 if poison => None,
+            _ => Some(format!("{key} {event_time} {}", rng.random_range(1..100)).into_bytes()),
         };
         let bytes = key.to_be_bytes();
-        let partition = if lopsided { 0 } else { partition_for_key(&bytes, partitions).0 };
-        let place = TopicPartition::new(TopicName::new(topic), partition);
-        events.push(Event { at_ms, place, key: Some(bytes.to_vec()), value: Some(value) });
+        let partition = if lopsided { 0 } else { partition_for_key(&bytes, *partitions).0 };
+        let place = TopicPartition::new(topic.clone(), partition);
+        events.push(Event { at_ms, place, key: Some(bytes.to_vec()), value });
     }
-    Workload { inputs: inputs.iter().map(|(topic, n)| (TopicName::new(topic), *n)).collect(), events }
+    Workload { inputs, events }
 }

@@ -1,37 +1,314 @@
 //! The applications that are simulated.
 //!
-//! Not here: their events. Invariant: every kind of operator of the language is in one of them at least.
+//! Not here: their events, and what their results have to be ([`crate::oracle`]). Invariant: every kind of
+//! operator of the language is in one of them at least, and results are text that begins with the
+//! window's start and end, so that an oracle can write the same without the library.
 
-use processing_core::aggregate::{count, sum};
+use processing_core::aggregate::{count, distinct_hash, max, sum, top_k};
+use processing_core::decode::Poison;
 use processing_core::dsl::{Topic, Topology};
+use processing_core::hindsight::Frame;
 use processing_core::plan::Plan;
-use processing_core::record::DurationMs;
-use processing_core::window::Tumbling;
+use processing_core::record::{DurationMs, EventTime};
+use processing_core::window::{Hopping, Tumbling, Window};
 
-use crate::events::{Happening, Plain, Shown};
+use crate::events::{Happening, Plain, Text};
+use crate::oracle::{self, Expected};
+use processing_core::testing::Story;
 
-/// An application and what it reads.
+/// An application, what it reads, and what it has to say.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    pub(crate) inputs: &'static [(&'static str, u32)],
+    pub(crate) inputs: &'static [&'static str],
     /// The span of event time in which something happens.
     pub(crate) scale: i64,
     pub(crate) plan: fn() -> Plan,
+    /// The naive definition of its results.
+    pub(crate) expected: fn(&Story) -> Expected,
 }
 
+const fn ms(n: i64) -> DurationMs {
+    DurationMs(n)
+}
+
+fn time(event: &Happening) -> EventTime {
+    event.time
+}
+
+fn amount(event: &Happening) -> i64 {
+    event.amount
+}
+
+fn key(event: &Happening) -> u16 {
+    event.key
+}
+
+/// The amount as 64 bits that all matter, as [`distinct_hash`] wants them.
+fn spread(event: &Happening) -> u64 {
+    (event.amount as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn line(window: Window, rest: impl std::fmt::Display) -> String {
+    format!("{} {} {rest}", window.start.0, window.end.0)
+}
+
+fn built(topology: Topology) -> Plan {
+    topology.build().expect("the topology is sound")
+}
+
+/// One repartition, windows side by side.
 fn tumbling() -> Plan {
     let topology = Topology::named("tumbling");
     topology
         .stream(Topic::with("in", Plain))
-        .event_time(|event: &Happening| event.time)
-        .key_by(|event: &Happening| event.key)
-        .window(Tumbling::millis(1_000).grace(DurationMs(500)))
-        .fold("counts", (count(), sum(|event: &Happening| event.amount)))
+        .event_time(time)
+        .key_by(key)
+        .window(Tumbling::millis(1_000).grace(ms(500)))
+        .fold("counts", (count(), sum(amount)))
         .on_close()
-        .to(Topic::with("out", Shown));
-    topology.build().expect("the topology is sound")
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// No repartition: each task closes by its own partition's time.
+fn local() -> Plan {
+    let topology = Topology::named("local");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .window(Tumbling::millis(700).grace(ms(300)).offset(ms(100)))
+        .keep(ms(2_000))
+        .fold("counts", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text).partitions(2));
+    built(topology)
+}
+
+/// Overlapping windows of aggregates that cannot be taken out again: two stacks.
+fn hopping() -> Plan {
+    let topology = Topology::named("hopping");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .window(Hopping::new(ms(1_000), ms(300)).grace(ms(400)))
+        .fold("panes", (count(), sum(amount), max(amount), distinct_hash(spread)))
+        .on_close()
+        .map(|closed| {
+            let (count, sum, max, distinct) = closed.value;
+            let max = max.get().copied().unwrap_or_default();
+            line(closed.window, format!("{} {} {max} {}", count.get(), sum.get(), distinct.count()))
+        })
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Overlapping windows of aggregates that can be taken out again: a running value. The advance divides the
+/// size, and there is no grace.
+fn running() -> Plan {
+    let topology = Topology::named("running");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .window(Hopping::new(ms(2_000), ms(500)))
+        .fold("panes", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Two repartitions: closed windows are grouped anew and windowed again.
+fn two_repartitions() -> Plan {
+    let topology = Topology::named("twice");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .window(Tumbling::millis(500).grace(ms(200)))
+        .fold("fine", sum(amount))
+        .on_close()
+        .map_keyed(|key, closed| (*key, closed.value.get() as i64))
+        .key_by(|(key, _): &(u16, i64)| key % 3)
+        .window(Tumbling::millis(2_000).grace(ms(300)))
+        .fold("coarse", (count(), sum(|fine: &(u16, i64)| fine.1)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Sums per key, and of each window the three largest: first in each task, then of all.
+fn ranking() -> Plan {
+    let topology = Topology::named("ranking");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .window(Tumbling::millis(1_000).grace(ms(300)))
+        .fold("sums", sum(amount))
+        .on_close()
+        .map_keyed(|key, closed| (closed.value.get() as i64, *key))
+        .key_by(|_: &(i64, u16)| 0_u16)
+        .window(Tumbling::millis(1_000))
+        .fold("top", top_k(3, |scored: &(i64, u16)| *scored))
+        .on_close()
+        .map(|closed| {
+            let ranked = closed.value.entries().iter().map(|entry| format!("{}:{}", entry.item, entry.score));
+            line(closed.window, ranked.collect::<Vec<_>>().join(" "))
+        })
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Windows of windows in one task, without a repartition between.
+fn nested() -> Plan {
+    let topology = Topology::named("nested");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .window(Tumbling::millis(300).grace(ms(200)))
+        .fold("fine", sum(amount))
+        .on_close()
+        .map(|closed| closed.value.get() as i64)
+        .window(Hopping::new(ms(1_500), ms(500)))
+        .fold("coarse", (count(), sum(|fine: &i64| *fine)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Three inputs of different width, two of them as one stream.
+fn merged() -> Plan {
+    let topology = Topology::named("merged");
+    let pair = topology.streams([Topic::with("in", Plain), Topic::with("in-b", Plain)]).event_time(time);
+    let third = topology.stream(Topic::with("in-c", Plain)).event_time(time).filter(|event| event.amount % 2 == 0);
+    pair.merge(third)
+        .key_by(key)
+        .window(Tumbling::millis(1_000).grace(ms(500)))
+        .fold("counts", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Each window beside what lies before it.
+fn hindsight() -> Plan {
+    let topology = Topology::named("hindsight");
+    let frames = [Frame::before(ms(3_000)), Frame::same_window_earlier(ms(2_000), ms(500))];
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .window(Tumbling::millis(500).grace(ms(300)))
+        .fold("counts", (count(), sum(amount)))
+        .on_close_with("history", &frames, |value: &(_, _)| *value)
+        .map(|closed| {
+            let (value, earlier) = closed.value;
+            let frames = earlier.frames.iter().map(|(count, sum)| format!("{}/{}", count.get(), sum.get()));
+            let frames = frames.collect::<Vec<_>>().join(" ");
+            line(closed.window, format!("{} {} {frames} {}", value.0.get(), value.1.get(), earlier.covered.0))
+        })
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Each window beside its predecessor, and an empty one for a key that falls silent.
+fn previous() -> Plan {
+    let topology = Topology::named("previous");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .window(Hopping::new(ms(900), ms(300)).grace(ms(200)))
+        .fold("counts", (count(), sum(amount)))
+        .on_close()
+        .with_previous("last", ms(2_000))
+        .map(|successive| {
+            let previous = successive.previous.map_or("none".to_owned(), |(count, _)| count.get().to_string());
+            let (count, sum) = successive.value;
+            line(successive.window, format!("{} {} {previous}", count.get(), sum.get()))
+        })
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// The present word at a limited rate beside the last one.
+fn updates() -> Plan {
+    let topology = Topology::named("updates");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .window(Tumbling::millis(1_000).grace(ms(500)))
+        .fold("counts", (count(), sum(amount)))
+        .on_update(ms(300), |updates| {
+            let text = updates.map(|update| {
+                let (count, sum) = update.value;
+                line(update.window, format!("{} {} {}", count.get(), sum.get(), update.is_final))
+            });
+            text.to(Topic::with("current", Text).compacted())
+        })
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Everything that has no state: a side chain, one event made two, a verdict in the middle of the chain.
+fn stateless() -> Plan {
+    let topology = Topology::named("stateless");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .tee(|side| {
+            let even = side.filter(|event| event.amount % 2 == 0).key_by(key);
+            even.to(Topic::with("even", Plain))
+        })
+        .try_map(|event| match event.amount % 25 {
+            0 => Err(Poison::new("quarter", "the amount is a multiple of 25")),
+            _ => Ok(event),
+        })
+        .flat_map(|event| [event.clone(), Happening { amount: -1, ..event }])
+        .key_by(key)
+        .window(Tumbling::millis(1_000).grace(ms(500)))
+        .fold("counts", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+macro_rules! scenario {
+    ($name:ident, $scale:expr, $inputs:expr) => {
+        Scenario {
+            name: stringify!($name),
+            inputs: $inputs,
+            scale: $scale,
+            plan: $name,
+            expected: oracle::expected::$name,
+        }
+    };
 }
 
 /// All of them.
-pub(crate) const ALL: &[Scenario] =
-    &[Scenario { name: "tumbling", inputs: &[("in", 3)], scale: 1_000, plan: tumbling }];
+pub(crate) const ALL: &[Scenario] = &[
+    scenario!(tumbling, 1_000, &["in"]),
+    scenario!(two_repartitions, 1_000, &["in"]),
+    scenario!(hopping, 1_000, &["in"]),
+    scenario!(merged, 1_000, &["in", "in-b", "in-c"]),
+    scenario!(ranking, 1_000, &["in"]),
+    scenario!(local, 700, &["in"]),
+    scenario!(hindsight, 500, &["in"]),
+    scenario!(nested, 500, &["in"]),
+    scenario!(previous, 600, &["in"]),
+    scenario!(updates, 1_000, &["in"]),
+    scenario!(running, 800, &["in"]),
+    scenario!(stateless, 1_000, &["in"]),
+];

@@ -3,6 +3,8 @@
 //! Not here: how they work ([`crate::windowed`]). Invariant: a window can only be laid over a stream
 //! with a key and a time, and what comes out on updates cannot be windowed again.
 
+#![allow(clippy::type_complexity, reason = "a chain's type spells its operators, as iterator adapters do")]
+
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;

@@ -15,5 +15,5 @@ pub use check::Outcome;
 pub use fleet::Tally;
 pub use home::{Disk, MemoryHome};
 pub use options::SimOptions;
-pub use simulate::{Failure, Report, simulate};
+pub use simulate::{Failure, Report, Story, simulate};
 pub use workload::{Event, Workload};

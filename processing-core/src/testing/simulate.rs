@@ -3,6 +3,7 @@
 //! Not here: single steps ([`super::fleet`]). Invariant: the run without faults sees the same inputs at the
 //! same offsets and the same time log, and nothing else of the run with faults.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::{Outcome, stores_equal_changelogs};
@@ -14,7 +15,8 @@ use crate::layout::Layout;
 use crate::log::Log;
 use crate::log::memory::{MemoryLog, MemoryOptions, OwnedRecord, Trace};
 use crate::plan::Plan;
-use crate::record::TopicName;
+use crate::record::{EventTime, Offset, TopicName, TopicPartition};
+use crate::time_log::Entry;
 
 /// What a run that went well tells.
 #[derive(Debug, Clone)]
@@ -23,8 +25,38 @@ pub struct Report {
     pub tally: Tally,
     /// What the application said.
     pub outcome: Outcome,
+    /// What it was to say this of.
+    pub story: Story,
     /// The log's steps.
     pub trace: Trace,
+}
+
+/// Everything that final results may depend on: the input log and the time log.
+#[derive(Debug, Clone, Default)]
+pub struct Story {
+    /// The records of each input partition in the order of their offsets, also of those that have none.
+    pub inputs: BTreeMap<TopicPartition, Vec<OwnedRecord>>,
+    /// The raises of the time log, in its order: before the record at this offset, the partition's stream
+    /// time was lifted to this.
+    pub raises: Vec<(TopicPartition, Offset, EventTime)>,
+}
+
+impl Story {
+    fn of(workload: &Workload, layout: &Layout, log: &MemoryLog) -> Self {
+        let mut story = Self::default();
+        for (topic, _) in &workload.inputs {
+            for (partition, records) in (0..).zip(log.committed_records(topic)) {
+                story.inputs.insert(TopicPartition::new(topic.clone(), partition), records);
+            }
+        }
+        for record in log.committed_records(&layout.time_topic).into_iter().flatten() {
+            let entry = crate::time_log::read(1, record.key.as_deref(), record.value.as_deref());
+            if let Some((place, Entry::Raise(raise))) = entry {
+                story.raises.push((place, raise.offset, raise.time));
+            }
+        }
+        story
+    }
 }
 
 /// A run that broke a promise.
@@ -36,6 +68,8 @@ pub struct Failure {
     pub what: String,
     /// The log's last steps.
     pub trace: Vec<String>,
+    /// What was said, and of what, if only the words were wrong: another judge may know whose.
+    pub said: Option<(Outcome, Story)>,
 }
 
 impl std::fmt::Display for Failure {
@@ -64,7 +98,7 @@ pub fn simulate(
         trace_lines: options.trace_lines,
         ..MemoryOptions::default()
     });
-    let failed = |what: String| Box::new(Failure { seed, what, trace: log.trace().lines });
+    let failed = |what: String| Box::new(Failure { seed, what, trace: log.trace().lines, said: None });
     let run = || -> Result<_, CoreError> {
         workload.create_inputs(&log)?;
         let layout = Arc::new(Layout::new(Arc::new(topology()), &mut *log.admin()?)?);
@@ -82,8 +116,10 @@ pub fn simulate(
     }
     let outcome = Outcome::of(&fleet.layout.plan, &log);
     let (alone, standing) = replay_alone(&topology, workload, &log).map_err(failed)?;
+    let story = Story::of(workload, &fleet.layout, &log);
     if let Some(difference) = outcome.difference(&alone) {
         let mut failure = failed(difference);
+        failure.said = Some((outcome, story));
         if options.trace_lines > 0 {
             failure.trace.extend(time_log(&fleet.layout, &log));
             failure.trace.extend(fleet.standing().iter().map(|line| format!("found    {line}")));
@@ -91,7 +127,7 @@ pub fn simulate(
         }
         return Err(failure);
     }
-    Ok(Report { tally: fleet.tally, outcome, trace: log.trace() })
+    Ok(Report { tally: fleet.tally, outcome, story, trace: log.trace() })
 }
 
 /// What one worker that never failed says of the same inputs and the same time log.

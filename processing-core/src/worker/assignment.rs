@@ -207,6 +207,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         let task = Task::new(TaskParts {
             id,
             sources,
+            source_count: part.sources.len(),
             changelogs: part.outbox.changelogs.iter().cloned().map(changelog).collect(),
             chain: sub.chain(),
             store,
@@ -266,7 +267,7 @@ fn changelogs(layout: &Layout, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
 
 fn contents(layout: &Layout, id: TaskId) -> Vec<ColumnContents> {
     let Some(sub) = layout.plan.sub_topologies().get(usize::from(id.sub_topology)) else { return Vec::new() };
-    crate::plan::contents(sub)
+    sub.contents()
 }
 
 /// The partitions that a task reads, with the number of each among the chain's sources.

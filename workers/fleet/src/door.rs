@@ -76,7 +76,7 @@ pub(crate) fn append(log: &EmbeddedLog, topic: &TopicName, lines: &[RecordLine])
     let now = LogTime(SystemClock::new().now().0);
     for (number, line) in lines.iter().enumerate() {
         let partition = match &line.key {
-            Some(key) => partition_for_key(&key.bytes(), info.settings.partitions),
+            Some(key) => partition_for_key(key.bytes(), info.settings.partitions),
             None => Partition(number as u32 % info.settings.partitions),
         };
         if let Some(batch) = batches.get_mut(partition.0 as usize) {

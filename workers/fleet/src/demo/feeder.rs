@@ -30,7 +30,7 @@ const POSITIONS: &str = "streamfleet.demo.feed";
 const BATCH_RECORDS: usize = 2_000;
 /// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
 /// inputs would drift apart in event time, because the largest one takes longest, and windows would wait.
-const AHEAD_MAX: u64 = 50_000;
+const AHEAD_MAX: u64 = 20_000;
 /// How often the feed looks whether records are due.
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -143,11 +143,7 @@ fn volume(settings: &TrendingSettings, events: &[&Event]) -> i64 {
 }
 
 /// Events by (start of their `size`, group).
-fn grouped<'e, G: Ord>(
-    events: &'e [Event],
-    size: i64,
-    group: impl Fn(&Event) -> G,
-) -> BTreeMap<(i64, G), Vec<&'e Event>> {
+fn grouped<G: Ord>(events: &[Event], size: i64, group: impl Fn(&Event) -> G) -> BTreeMap<(i64, G), Vec<&Event>> {
     let mut groups: BTreeMap<_, Vec<&Event>> = BTreeMap::new();
     for event in events {
         groups.entry((start(event.time, size), group(event))).or_default().push(event);
