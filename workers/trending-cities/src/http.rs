@@ -265,7 +265,7 @@ impl Sources {
             value: found.remove(&start).unwrap_or_default(),
             previous: found.remove(&(start - advance)),
         };
-        Ok(Trending::closed(&self.settings, scope, &lists))
+        Ok(Trending::of(&self.settings, scope, &lists))
     }
 
     /// The last `minutes`, of which the present one is the last.

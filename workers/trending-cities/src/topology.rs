@@ -90,18 +90,19 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
     .key_by(|candidate| candidate.scope.clone())
     .window(lists_windows(settings))
     .aggregate::<Lists>("lists")
-    .on_update(DurationMs::seconds(1), |updates| {
+    .on_close()
+    .with_previous("trending", DurationMs(0))
+    .on_latest(DurationMs::seconds(1), |latest| {
         let names = with();
-        updates.map_keyed(move |scope, lists| Trending::current(&names, scope, &lists)).to(Topic::with(
+        latest.map_keyed(move |scope, lists| Trending::of(&names, scope, &lists)).to(Topic::with(
             &settings.outputs.current,
             Json::<Trending>::new(),
         )
         .compacted())
     })
-    .with_previous("trending", DurationMs(0))
     .map_keyed({
         let names = with();
-        move |scope, lists| Trending::closed(&names, scope, &lists)
+        move |scope, lists| Trending::of(&names, scope, &lists)
     })
     .to(Topic::with(&settings.outputs.trending, Json::<Trending>::new()));
 

@@ -72,7 +72,8 @@ impl<'de> Deserialize<'de> for CityMinute {
         let Read { queries, searches: ByteBuf(bytes), signals } = Read::deserialize(deserializer)?;
         let mut rest = bytes.as_slice();
         let searches = std::iter::from_fn(|| (!rest.is_empty()).then(|| take_search(&mut rest, &queries)));
-        let searches = searches.collect::<Option<_>>().ok_or_else(|| D::Error::custom("a search of a minute is cut"))?;
+        let searches =
+            searches.collect::<Option<_>>().ok_or_else(|| D::Error::custom("a search of a minute is cut"))?;
         Ok(Self { searches, signals })
     }
 }
