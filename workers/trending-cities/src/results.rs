@@ -17,6 +17,14 @@ use crate::lists::{Line, Lists};
 use crate::queries::{QueryLine, TopQueries};
 use crate::settings::TrendingSettings;
 
+/// The JSON Schema (draft 2020-12) of each result, by the topic that it goes to by default.
+pub const SCHEMAS: [(&str, &str); 4] = [
+    ("trending.cities.v1", include_str!("../schemas/trending.cities.v1.json")),
+    ("trending.cities.current.v1", include_str!("../schemas/trending.cities.current.v1.json")),
+    ("city.activity.1m.v1", include_str!("../schemas/city.activity.1m.v1.json")),
+    ("searches.top.v1", include_str!("../schemas/searches.top.v1.json")),
+];
+
 /// What every result carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {

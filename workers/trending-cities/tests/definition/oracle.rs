@@ -184,7 +184,7 @@ fn activity(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<
         let top: Vec<Value> = asked(&searches, settings.query_users_min)
             .into_iter()
             .take(5)
-            .map(|(query, users, searches)| json!({ "query": query, "users": users, "searches": searches }))
+            .map(|(query, users, searches)| json!({ "query": query, "distinct_users": users, "searches": searches }))
             .collect();
         let value = json!({
             "run_id": settings.run_id, "revision": 0, "key": format!("{key}@{}", minute + MINUTE),
