@@ -71,6 +71,7 @@ pub mod hindsight;
 pub mod home;
 mod idleness;
 pub mod keeper;
+pub mod latest;
 pub mod layout;
 pub mod limits;
 pub mod log;

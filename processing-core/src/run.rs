@@ -408,23 +408,21 @@ impl StateHome for MemoryHome {
     }
 }
 
-/// The `main` of a worker's binary: reads arguments and settings, builds the plan, runs it until it is
-/// told to stop, and says by the exit code how it ended ([`crate::error::ExitCode`]). `routes` makes the
-/// worker's own routes of the way to its stores.
-pub fn run(
+/// The `main` of a worker's binary: reads arguments and settings, has the worker built by them, runs it
+/// until it is told to stop, and says by the exit code how it ended ([`crate::error::ExitCode`]). A worker
+/// is its plan, and what makes its own routes of the way to its stores.
+pub fn run<R: FnOnce(Queries) -> Router>(
     program: Program,
-    build: impl Fn(&Settings) -> Result<Plan, CoreError>,
-    routes: impl FnOnce(Queries) -> Router,
+    build: impl FnOnce(&Settings) -> Result<(Plan, R), CoreError>,
 ) -> std::process::ExitCode {
     let name = program.name;
     let arguments = std::env::args().skip(1);
-    service::end(name, serve(program, build, routes, arguments)).into()
+    service::end(name, serve(program, build, arguments)).into()
 }
 
-fn serve(
+fn serve<R: FnOnce(Queries) -> Router>(
     program: Program,
-    build: impl Fn(&Settings) -> Result<Plan, CoreError>,
-    routes: impl FnOnce(Queries) -> Router,
+    build: impl FnOnce(&Settings) -> Result<(Plan, R), CoreError>,
     arguments: impl IntoIterator<Item = String>,
 ) -> Result<(), CoreError> {
     let mut shell = match service::start(program, "", arguments)? {
@@ -440,7 +438,8 @@ fn serve(
              machine, in the folder `embedded.dir`",
         ));
     }
-    let plan = Arc::new(build(&shell.settings)?);
+    let (plan, routes) = build(&shell.settings)?;
+    let plan = Arc::new(plan);
     let log = open_log(&shell.settings, &shell.clock)?;
     let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&shell.clock)).map_err(no_thread)?;
     let running = Running::start(plan, log, RunOptions::of(&shell.settings), Surroundings::of(&shell))?;

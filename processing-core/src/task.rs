@@ -245,6 +245,15 @@ impl<B: Base> Task<B> {
         self.record.number
     }
 
+    /// How far event time had come at the last commit.
+    pub(crate) fn committed_time(&self) -> EventTime {
+        let reached = |mark: &SourceMark| match &mark.time {
+            TimeMark::Input(time) => *time,
+            TimeMark::Repartition(upstreams) => upstreams.reached(),
+        };
+        self.record.sources.iter().map(reached).min().unwrap_or(EventTime::MIN)
+    }
+
     fn step<T>(
         &mut self,
         now: WallTime,

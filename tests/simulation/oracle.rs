@@ -326,6 +326,8 @@ pub(crate) mod expected {
                 out.entry(*key).or_default().push(line);
             }
         }
+        let latest = out.iter().filter_map(|(key, lines)| Some((*key, vec![lines.last()?.clone()])));
+        expected.results.insert("latest", latest.collect());
         expected.results.insert("out", out);
         expected
     }

@@ -243,10 +243,14 @@ fn agree(
         ))),
         // A group's offsets expire after a week of standstill; the record does not.
         (Some(mark), _) => Ok(mark.next),
-        (None, Some(committed)) if !has_record => Err(CoreError::contradiction(format!(
+        // Its events belong to windows that have closed without it.
+        (None, _) if has_record => Err(CoreError::contradiction(format!(
+            "{place}: the state was made without this topic, whose events belong to windows that have closed: disable \
+             the input again, or give the application a new id, which begins anew beside the old one; {remedy}"
+        ))),
+        (None, Some(committed)) => Err(CoreError::contradiction(format!(
             "{place}: the group stands at offset {committed}, but there is no state that belongs to it; {remedy}"
         ))),
-        (None, Some(committed)) => Ok(committed),
         (None, None) => Ok(reader.watermarks(place)?.start),
     }
 }

@@ -109,6 +109,7 @@ pub struct QueryCount {
     /// The query, normalised.
     pub query: CompactString,
     /// Distinct users.
+    #[serde(rename = "distinct_users")]
     pub users: u64,
     /// Searches.
     pub searches: u64,
