@@ -21,7 +21,7 @@ fn main() {
     let records: u64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(2_000_000);
     let per_commit: u64 = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(8_000);
     let folder = tempfile::tempdir_in(".").expect("a folder");
-    let log = input::open(folder.path());
+    let log = input::open(folder.path(), &state::MemoryBudget::default());
     let places: Vec<TopicPartition> = (0..TOPICS)
         .flat_map(|topic| (0..PARTITIONS).map(move |partition| TopicPartition::new(&*format!("t{topic}"), partition)))
         .collect();
@@ -67,7 +67,7 @@ fn main() {
     let foreground = start.elapsed();
     drop(producer);
     drop(log);
-    let log = input::open(folder.path());
+    let log = input::open(folder.path(), &state::MemoryBudget::default());
     let append = start.elapsed();
     println!("{appended} records of {} bytes", bytes as u64 / (each * places.len() as u64));
     println!("append {:.0} ns a record, with rest {:.0}", ns(foreground, appended), ns(append, appended));
