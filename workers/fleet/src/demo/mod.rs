@@ -35,6 +35,7 @@ use processing_core::service::settings::{LogFormat, LoggingSettings};
 use processing_core::service::signals;
 use processing_core::service::status::Snapshot;
 use serde::Serialize;
+use state::MemoryBudget;
 
 use self::broom::Broom;
 use self::feeder::{FeedOrder, FeedPosition, FeedProgress, Feeder};
@@ -50,7 +51,7 @@ use crate::folder::{AddressNote, DataFolder, refused};
 const DRAW_EVERY: Duration = Duration::from_millis(500);
 /// How often a demo looks whether it is at its end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Memory of the worker's stores.
+/// Memory of the log and the worker's stores.
 const MEMORY_BYTES: usize = 48 << 20;
 /// The longest wait for the worker to follow a feed that has ended.
 const SETTLE_MAX: Duration = Duration::from_secs(3_600);
@@ -155,7 +156,8 @@ impl Demo {
         std::fs::create_dir_all(&data).map_err(|error| refused("make", &data, &error))?;
         let around = self.surroundings(&data)?;
         let log_folder = data.join("log");
-        let log = door::open(&log_folder)?;
+        let budget = MemoryBudget::new(MEMORY_BYTES);
+        let log = door::open(&log_folder, Some(&budget))?;
         let shared: Arc<dyn Log> = Arc::clone(&log) as Arc<dyn Log>;
 
         let from = self.position(&*shared, &around)?;
@@ -165,7 +167,8 @@ impl Demo {
         let gazetteer = Arc::new(Gazetteer::shipped());
         let plan = Arc::new(plan_of("trending-cities", Arc::clone(&gazetteer))?);
         let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&around.clock)).map_err(thread)?;
-        let running = Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data), around.clone())?;
+        let running =
+            Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
         let server = port::open(&log, &around)?;
         let note = server.as_ref().map(|server| AddressNote::write(&log_folder, server.address())).transpose()?;
         let hints = self.hints(server.as_ref().map(HttpServer::address));
@@ -273,7 +276,7 @@ impl Demo {
         }
     }
 
-    fn options(&self, data: &Path) -> RunOptions {
+    fn options(&self, data: &Path, budget: &MemoryBudget) -> RunOptions {
         RunOptions {
             instance: "demo".to_owned(),
             threads: self.threads.clamp(1, 64),
@@ -281,7 +284,7 @@ impl Demo {
             idle_after: self.idle_after.0,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
-            state: StatePlace::Folder { dir: data.join("state"), memory_bytes: MEMORY_BYTES },
+            state: StatePlace::Folder { dir: data.join("state"), budget: budget.clone() },
         }
     }
 
