@@ -11,7 +11,7 @@ use tests::compare::{assert_same, fed};
 use tests::demo_process::{DemoProcess, commits_in, streamfleet};
 
 /// How often the demo is killed.
-const KILLS: usize = 30;
+const KILLS: usize = 34;
 
 /// What both demos are told. Partitions are never idle, because idleness is a matter of clocks.
 const FEED: &[&str] = &[

@@ -206,7 +206,7 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
         let (advance, size, keep) = (self.windows.advance().0, self.windows.size().0, self.keep.0);
         let windows = *self.windows;
         let column = self.column;
-        let needed = self.listener.needs_from();
+        let mut needed = self.listener.needs_from();
         let Some(held) = self.held(step) else { return Vec::new() };
         if reached <= held.progress.through {
             return Vec::new();
@@ -216,6 +216,10 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
             let next = *start + advance;
             let follows = next + size > reached;
             if !follows {
+                // The empty window may have to wait for its turn to be told, and is made of this row until then.
+                if L::LISTENS {
+                    needed = needed.min(*start);
+                }
                 let previous = Some(std::mem::take(value));
                 let window = windows.starting(next);
                 silent.push((key.clone(), Successive { window, value: A::default(), previous }));
