@@ -1,24 +1,23 @@
 //! Real processes: a demo that is killed again and again says the same as one that never was.
 //!
 //! Not here: faults within a commit, which the simulator places exactly. Invariant: where a process is
-//! killed depends on the seed and on what the process has printed, never on a wait.
+//! killed depends on the seed and on what the process has said of its progress, never on a wait.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tests::demo_process::{DemoProcess, as_set, by_key, committed, last_by_key, streamfleet};
+use tests::compare::{assert_same, fed};
+use tests::demo_process::{DemoProcess, commits_in, streamfleet};
 
 /// How often the demo is killed.
 const KILLS: usize = 30;
-/// A killed demo has printed at most so many lines.
-const LINES_MAX: usize = 25;
-/// Events of the feed, and where the feed ends.
-const EVENTS: &str = "150000";
 
 /// What both demos are told. Partitions are never idle, because idleness is a matter of clocks.
 const FEED: &[&str] = &[
     "--headless",
     "--every",
-    "20ms",
+    "10ms",
     "--speed",
     "max",
     "--seed",
@@ -26,12 +25,14 @@ const FEED: &[&str] = &[
     "--start",
     "2026-11-01T08:00:00Z",
     "--history",
-    "3h",
+    "1h",
+    "--rate",
+    "1000",
     "--idle-after",
     "off",
-    "--events",
-    EVENTS,
 ];
+/// Events that are fed after the last kill.
+const EVENTS_AFTER: u64 = 10_000;
 
 #[test]
 fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
@@ -40,57 +41,56 @@ fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
     let (killed, whole) = (folder.path().join("killed"), folder.path().join("whole"));
 
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut kills = 0;
-    while kills < KILLS {
+    let mut lives_with_commits = 0;
+    for kill in 1..=KILLS {
         let mut demo = DemoProcess::start(&program, &killed, FEED);
-        let lines = random.random_range(1..=LINES_MAX);
-        let mut last = String::new();
-        for _ in 0..lines {
-            match demo.line() {
-                Some(line) => last = line,
-                None => panic!("the feed is too short for {KILLS} kills: it ended after {kills}"),
-            }
-        }
-        kills += 1;
-        println!("kill {kills} after {lines} lines: {last}");
+        let life = Life::draw(&mut random);
+        let commits = life.follow(&mut demo);
+        println!("kill {kill}: {life:?}, after {commits} commits of its own");
+        lives_with_commits += usize::from(commits > 0);
         // Now and then in good order, so that both ways alternate on one folder.
-        if kills % 10 == 0 { demo.interrupt() } else { demo.kill() }
+        if kill % 10 == 0 { demo.interrupt() } else { demo.kill() }
     }
-    DemoProcess::start(&program, &killed, FEED).finish();
-    DemoProcess::start(&program, &whole, FEED).finish();
+    assert!(lives_with_commits >= KILLS / 3, "only {lives_with_commits} lives of {KILLS} got as far as a commit");
+    // How far the feed has come depends on the machine; that both get all of it does not.
+    let events = (fed(&killed) + EVENTS_AFTER).to_string();
+    let to_the_end = [FEED, &["--events", &events]].concat();
+    DemoProcess::start(&program, &killed, &to_the_end).finish();
+    DemoProcess::start(&program, &whole, &to_the_end).finish();
+    println!("{events} events, all told");
 
-    for input in ["search.executed", "poi.favorited", "chat.itinerary.saved"] {
-        let (left, right) = (committed(&killed, input), committed(&whole, input));
-        assert_eq!(left, right, "the feed of {input} lost or doubled something");
-    }
-    for finals in ["trending.cities.v1", "city.activity.1m.v1", "searches.top.v1"] {
-        let (left, right) = (by_key(committed(&killed, finals)), by_key(committed(&whole, finals)));
-        assert!(!right.is_empty(), "{finals} is empty: nothing was compared");
-        for (key, records) in &right {
-            let other = left.get(key).map_or(&[][..], Vec::as_slice);
-            let key = String::from_utf8_lossy(key);
-            assert_eq!(other.len(), records.len(), "{finals} of {key}: another number of results");
-            for (at, (one, other)) in records.iter().zip(other).enumerate() {
-                assert_eq!(text(other), text(one), "{finals} of {key}: result {at} differs");
-            }
-        }
-        assert_eq!(left.len(), right.len(), "{finals}: keys that should not be there");
-        println!("{finals}: {} results of {} keys are equal", right.values().map(Vec::len).sum::<usize>(), right.len());
-    }
-    for side in ["trending-cities.v1-dlq", "trending-cities.v1-late"] {
-        let (left, right) = (as_set(committed(&killed, side)), as_set(committed(&whole, side)));
-        assert!(right.1 > 0, "{side} is empty: nothing was compared");
-        assert_eq!((left.1, left.0.len()), (right.1, right.0.len()), "{side}: another number of records");
-        assert!(left.0 == right.0, "{side}: other records");
-    }
-    let updates = "trending.cities.current.v1";
-    let (left, right) = (last_by_key(committed(&killed, updates)), last_by_key(committed(&whole, updates)));
-    assert_eq!(left.len(), right.len(), "{updates}: other keys");
-    for (key, record) in &right {
-        assert_eq!(text(&left[key]), text(record), "{updates} of {}", String::from_utf8_lossy(key));
-    }
+    assert_same(&killed, &whole);
 }
 
-fn text(record: &tests::demo_process::Seen) -> String {
-    String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()
+/// How far a process comes before it is killed.
+#[derive(Debug)]
+struct Life {
+    /// It is killed when it has told of so many commits, …
+    commits: u64,
+    /// … and has printed so many lines since: a random moment within a commit.
+    lines: usize,
+}
+
+impl Life {
+    fn draw(random: &mut ChaCha8Rng) -> Self {
+        // One in six is killed while it opens its folder or restores.
+        let commits = if random.random_ratio(1, 6) { 0 } else { random.random_range(1..=3) };
+        Self { commits, lines: random.random_range(0..=6) }
+    }
+
+    /// Watches the process to its last moment; answers the commits it told of.
+    fn follow(&self, demo: &mut DemoProcess) -> u64 {
+        let mut look = || match demo.line() {
+            Some(line) => commits_in(&line),
+            None => panic!("the demo ended by itself: {}", demo.last_words()),
+        };
+        let mut seen = 0;
+        while seen < self.commits {
+            seen = look();
+        }
+        for _ in 0..self.lines {
+            seen = look();
+        }
+        seen
+    }
 }

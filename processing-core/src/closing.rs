@@ -282,7 +282,7 @@ impl<K: StateKey, A: Mergeable> Overlap<K, A> {
                     self.irregular.entry(key.clone()).and_modify(|last| *last = next.max(*last)).or_insert(next);
                 } else {
                     // Panes come in ascending order here, so none is ever refused.
-                    let running = self.running.entry(key.clone()).or_insert_with(Sliding::new);
+                    let running = self.running.entry(key.clone()).or_default();
                     if let Err(error) = running.push(EventTime(next), value) {
                         broken = Some(error);
                     }

@@ -39,6 +39,8 @@
 //!
 //! `examples/trips_per_city.rs` is a whole worker in one file.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test is the outside"))]
+
 pub mod dsl;
 
 // 1: bytes arrive.
@@ -69,6 +71,7 @@ pub mod hindsight;
 pub mod home;
 mod idleness;
 pub mod keeper;
+pub mod latest;
 pub mod layout;
 pub mod limits;
 pub mod log;

@@ -173,21 +173,21 @@ impl SubTopology {
         let prototype = self.prototype.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         prototype.fresh()
     }
-}
 
-/// What the columns of a sub-topology's tasks hold, for the check before a store is opened.
-pub(crate) fn contents(sub: &SubTopology) -> Vec<ColumnContents> {
-    let meta = ColumnContents {
-        id: META,
-        name: "meta".to_owned(),
-        keys: KeyFamily::Meta,
-        fingerprint: "commit record 1".to_owned(),
-    };
-    let store = |store: &StorePlan| ColumnContents {
-        id: store.column,
-        name: store.name.to_owned(),
-        keys: KeyFamily::Pane,
-        fingerprint: store.fingerprint(),
-    };
-    std::iter::once(meta).chain(sub.stores.iter().map(store)).collect()
+    /// What the columns of its tasks' stores hold, for the check before a store is opened.
+    pub fn contents(&self) -> Vec<ColumnContents> {
+        let meta = ColumnContents {
+            id: META,
+            name: "meta".to_owned(),
+            keys: KeyFamily::Meta,
+            fingerprint: "commit record 1".to_owned(),
+        };
+        let store = |store: &StorePlan| ColumnContents {
+            id: store.column,
+            name: store.name.to_owned(),
+            keys: KeyFamily::Pane,
+            fingerprint: store.fingerprint(),
+        };
+        std::iter::once(meta).chain(self.stores.iter().map(store)).collect()
+    }
 }

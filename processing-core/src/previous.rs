@@ -16,6 +16,7 @@ use state::{ColumnId, KeyRange, StateKey};
 use crate::aggregate::Mergeable;
 use crate::changelog::{self, META};
 use crate::error::CoreError;
+use crate::latest::{Listener, Nobody};
 use crate::process::{Head, Pipe, Timed};
 use crate::record::{DurationMs, EventTime};
 use crate::step::Step;
@@ -35,12 +36,13 @@ pub struct Successive<A> {
 
 /// Remembers the last window of each key.
 #[derive(Clone)]
-pub struct WithPrevious<P, K, A> {
+pub struct WithPrevious<P, K, A, L> {
     pub(crate) up: P,
     name: &'static str,
     column: ColumnId,
     windows: Windows,
     keep: DurationMs,
+    listener: L,
     held: Option<Held<K, A>>,
 }
 
@@ -60,22 +62,36 @@ struct Progress {
     expired: i64,
 }
 
-impl<P, K: StateKey, A: Mergeable> WithPrevious<P, K, A> {
+impl<P, K: StateKey, A: Mergeable> WithPrevious<P, K, A, Nobody> {
     pub(crate) fn new(up: P, name: &'static str, column: ColumnId, windows: Windows, keep: DurationMs) -> Self {
-        Self { up, name, column, windows, keep, held: None }
+        Self { up, name, column, windows, keep, listener: Nobody, held: None }
+    }
+
+    pub(crate) fn told_to<L>(self, listener: L) -> WithPrevious<P, K, A, L> {
+        let Self { up, name, column, windows, keep, .. } = self;
+        WithPrevious { up, name, column, windows, keep, listener, held: None }
+    }
+}
+
+impl<P, K, A, L> WithPrevious<P, K, A, L> {
+    /// The chain before it, and the operator itself.
+    fn split(&mut self) -> (&mut P, Memory<'_, K, A, L>) {
+        let Self { up, name, column, windows, keep, listener, held } = self;
+        (up, Memory { name, column: *column, windows, keep: *keep, listener, held })
     }
 }
 
 /// The store's side of the operator, apart from the chain before it.
-struct Memory<'s, K, A> {
+struct Memory<'s, K, A, L> {
     name: &'static str,
     column: ColumnId,
     windows: &'s Windows,
     keep: DurationMs,
+    listener: &'s mut L,
     held: &'s mut Option<Held<K, A>>,
 }
 
-impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
+impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
     fn held(&mut self, step: &mut Step<'_>) -> Option<&mut Held<K, A>> {
         if self.held.is_none() {
             *self.held = self.load(step);
@@ -83,7 +99,7 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
         self.held.as_mut()
     }
 
-    fn load(&self, step: &mut Step<'_>) -> Option<Held<K, A>> {
+    fn load(&mut self, step: &mut Step<'_>) -> Option<Held<K, A>> {
         let damaged = |error: String| CoreError::store_rebuild(format!("store {}: {error}", self.name));
         let row = step.rows.get(META, &MetaKey::ClosingCursor(self.column).to_bytes());
         let progress = match step.ok(row)? {
@@ -91,6 +107,8 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
             Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| damaged(error.to_string())))?,
         };
         let mut last = BTreeMap::new();
+        // The window before the last, while the listener has to be told again.
+        let mut before_last = BTreeMap::new();
         let mut broken = None;
         let scanned = step.rows.scan(self.column, KeyRange::ALL, &mut |key, value| {
             let row = PaneKey::decode(key).map_err(|error| error.to_string()).and_then(|key| {
@@ -100,7 +118,10 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
             });
             match row {
                 Ok((start, key, value)) => {
-                    last.insert(key, (start, value));
+                    let again = L::LISTENS.then(|| key.clone());
+                    if let (Some(older), Some(key)) = (last.insert(key, (start, value)), again) {
+                        before_last.insert(key, older);
+                    }
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -113,6 +134,23 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
         if let Some(error) = broken {
             step.fail(error);
             return None;
+        }
+        if L::LISTENS {
+            let words = last.iter().map(|(key, (start, value))| {
+                let next = self.end_of_next(*start) <= progress.through;
+                let (start, value, previous) = if next {
+                    (start + self.windows.advance().0, A::default(), Some(value.clone()))
+                } else {
+                    let earlier = before_last
+                        .remove(key)
+                        .filter(|(earlier, _): &(i64, A)| *earlier == start - self.windows.advance().0);
+                    (*start, value.clone(), earlier.map(|(_, value)| value))
+                };
+                let window = self.windows.starting(start);
+                said(key.clone(), Successive { window, value, previous })
+            });
+            let words = words.collect();
+            self.listener.recall(words);
         }
         // Rows are kept for queries after their successor has been emitted.
         last.retain(|_, (start, _)| self.end_of_next(*start) > progress.through);
@@ -140,12 +178,35 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
         Some(Successive { window: closed.window, value: closed.value, previous })
     }
 
+    fn follow_up<F>(&mut self, step: &mut Step<'_>, record: Timed<K, Closed<A>>, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
+    {
+        if let Some(value) = self.follow(step, &record.key, record.value) {
+            let record = said(record.key, value);
+            self.listener.hear(step, &record);
+            emit(step, record);
+        }
+    }
+
+    fn tell_silent<F>(&mut self, step: &mut Step<'_>, reached: i64, emit: &mut F)
+    where
+        F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
+    {
+        for (key, value) in self.silence(step, reached) {
+            let record = said(key, value);
+            self.listener.hear(step, &record);
+            emit(step, record);
+        }
+    }
+
     /// All windows that end at or before `reached` have been emitted: keys that were not among them have
     /// fallen silent.
     fn silence(&mut self, step: &mut Step<'_>, reached: i64) -> Vec<(K, Successive<A>)> {
         let (advance, size, keep) = (self.windows.advance().0, self.windows.size().0, self.keep.0);
         let windows = *self.windows;
         let column = self.column;
+        let needed = self.listener.needs_from();
         let Some(held) = self.held(step) else { return Vec::new() };
         if reached <= held.progress.through {
             return Vec::new();
@@ -162,7 +223,7 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
             follows
         });
         held.progress.through = reached;
-        let expired = reached.saturating_sub(size + advance + keep);
+        let expired = reached.saturating_sub(size + advance + keep).min(needed);
         let expires = expired > held.progress.expired;
         held.progress.expired = expired.max(held.progress.expired);
         let progress = held.progress;
@@ -178,11 +239,18 @@ impl<K: StateKey, A: Mergeable> Memory<'_, K, A> {
     }
 }
 
-impl<P, K, A> Pipe for WithPrevious<P, K, A>
+/// The last moment of a window is its record's time.
+fn said<K, A>(key: K, value: Successive<A>) -> Timed<K, Successive<A>> {
+    let time = value.window.end.minus(DurationMs(1));
+    Timed { key, value, time }
+}
+
+impl<P, K, A, L> Pipe for WithPrevious<P, K, A, L>
 where
     K: StateKey,
     A: Mergeable,
     P: Pipe<Key = K, Value = Closed<A>>,
+    L: Listener<K, A>,
 {
     type Head = P::Head;
     type Key = K;
@@ -192,21 +260,15 @@ where
     where
         F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
     {
-        let Self { up, name, column, windows, keep, held } = self;
-        let mut memory = Memory { name, column: *column, windows, keep: *keep, held };
-        up.feed(step, input, &mut |step, record| {
-            if let Some(value) = memory.follow(step, &record.key, record.value) {
-                emit(step, Timed { key: record.key, value, time: record.time });
-            }
-        });
+        let (up, mut memory) = self.split();
+        up.feed(step, input, &mut |step, record| memory.follow_up(step, record, emit));
     }
 
     fn advance<F>(&mut self, step: &mut Step<'_>, time: <Self::Head as Head>::Time<'_>, emit: &mut F) -> EventTime
     where
         F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
     {
-        let Self { up, name, column, windows, keep, held } = self;
-        let mut memory = Memory { name, column: *column, windows, keep: *keep, held };
+        let (up, mut memory) = self.split();
         let mut current = i64::MIN;
         let reached = up.advance(step, time, &mut |step, record| {
             // Windows come in the order of their ends: what is silent in one is known when the next
@@ -214,20 +276,12 @@ where
             let start = record.value.window.start.0;
             if start > current {
                 current = start;
-                let closed_before = record.value.window.end.0 - 1;
-                for (key, value) in memory.silence(step, closed_before) {
-                    let time = value.window.end.minus(DurationMs(1));
-                    emit(step, Timed { key, value, time });
-                }
+                memory.tell_silent(step, record.value.window.end.0 - 1, emit);
             }
-            if let Some(value) = memory.follow(step, &record.key, record.value) {
-                emit(step, Timed { key: record.key, value, time: record.time });
-            }
+            memory.follow_up(step, record, emit);
         });
-        for (key, value) in memory.silence(step, reached.0) {
-            let time = value.window.end.minus(DurationMs(1));
-            emit(step, Timed { key, value, time });
-        }
+        memory.tell_silent(step, reached.0, emit);
+        memory.listener.advance(step, reached);
         reached
     }
 
@@ -235,17 +289,18 @@ where
     where
         F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
     {
-        let Self { up, name, column, windows, keep, held } = self;
-        let mut memory = Memory { name, column: *column, windows, keep: *keep, held };
-        up.drain(step, &mut |step, record| {
-            if let Some(value) = memory.follow(step, &record.key, record.value) {
-                emit(step, Timed { key: record.key, value, time: record.time });
-            }
-        });
+        let (up, mut memory) = self.split();
+        up.drain(step, &mut |step, record| memory.follow_up(step, record, emit));
+        // After opening, the listener hears again of what is there, also where nothing closes.
+        if L::LISTENS {
+            memory.held(step);
+        }
+        memory.listener.drain(step);
     }
 
     fn abandon(&mut self) {
         self.up.abandon();
+        self.listener.abandon();
         self.held = None;
     }
 }

@@ -9,14 +9,18 @@
 //! allocation per record. A chain is driven from outside by three verbs: `feed` (a record has come),
 //! `advance` (time has moved), `drain` (a commit is due).
 
+mod stateless;
+
 use std::marker::PhantomData;
 
 use crate::batch::RecordBatch;
-use crate::decode::{Decoder, Poison};
+use crate::decode::Decoder;
 use crate::record::EventTime;
 use crate::source::{Arrival, SourcePartition};
 use crate::step::Step;
 use crate::word::{LastWord, Word};
+
+pub use stateless::{Filter, FilterCounted, FlatMap, KeyBy, Map, MapKeyed, Operation, Stateless, TryMap};
 
 /// A record in the middle of its way: a key, a value and the time they belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -315,181 +319,6 @@ impl<K: Clone + 'static, V: Clone + 'static, W: Word> Pipe for Inlet<K, V, W> {
     }
 
     fn abandon(&mut self) {}
-}
-
-/// An operator without state: each record becomes any number of records with the same time.
-///
-/// `filter`, `map`, `flat_map`, `key_by` and `try_map` are all this, with closures of their own.
-#[derive(Clone)]
-pub struct Stateless<P, O> {
-    pub(crate) up: P,
-    pub(crate) op: O,
-}
-
-/// What a stateless operator does with one record.
-pub trait Operation<K, V>: Clone + Send + 'static {
-    /// The key of what comes out.
-    type Key: 'static;
-    /// The value of what comes out.
-    type Value: 'static;
-    /// Hands what it makes of `record` to `emit`.
-    fn apply<F>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F)
-    where
-        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>);
-}
-
-impl<P, O> Pipe for Stateless<P, O>
-where
-    P: Pipe,
-    O: Operation<P::Key, P::Value>,
-{
-    type Head = P::Head;
-    type Key = O::Key;
-    type Value = O::Value;
-
-    fn feed<F>(&mut self, step: &mut Step<'_>, input: <Self::Head as Head>::In<'_>, emit: &mut F)
-    where
-        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
-    {
-        let Self { up, op } = self;
-        up.feed(step, input, &mut |step, record| op.apply(step, record, emit));
-    }
-
-    fn advance<F>(&mut self, step: &mut Step<'_>, time: <Self::Head as Head>::Time<'_>, emit: &mut F) -> EventTime
-    where
-        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
-    {
-        let Self { up, op } = self;
-        up.advance(step, time, &mut |step, record| op.apply(step, record, emit))
-    }
-
-    fn drain<F>(&mut self, step: &mut Step<'_>, emit: &mut F)
-    where
-        F: FnMut(&mut Step<'_>, Timed<Self::Key, Self::Value>),
-    {
-        let Self { up, op } = self;
-        up.drain(step, &mut |step, record| op.apply(step, record, emit));
-    }
-
-    fn abandon(&mut self) {
-        self.up.abandon();
-    }
-}
-
-macro_rules! operation {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        pub struct $name<C>(pub(crate) C);
-    };
-}
-
-operation!(
-    /// Keeps the records for which the closure says yes.
-    Filter
-);
-/// Keeps the records for which the closure says yes, and counts the others.
-#[derive(Clone)]
-pub struct FilterCounted<C> {
-    pub(crate) reason: &'static str,
-    pub(crate) keep: C,
-}
-
-operation!(
-    /// Puts another value in a record's place.
-    Map
-);
-operation!(
-    /// Puts another value in a record's place, or says why it cannot: such a record is dead-lettered.
-    TryMap
-);
-operation!(
-    /// Puts any number of values in a record's place.
-    FlatMap
-);
-operation!(
-    /// Groups records by what the closure finds in their value.
-    KeyBy
-);
-operation!(
-    /// Makes a value of the key and the value together.
-    MapKeyed
-);
-
-impl<K: 'static, V: 'static, C: Fn(&V) -> bool + Clone + Send + 'static> Operation<K, V> for Filter<C> {
-    type Key = K;
-    type Value = V;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<K, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        if (self.0)(&record.value) {
-            emit(step, record);
-        }
-    }
-}
-
-impl<K: 'static, V: 'static, C: Fn(&V) -> bool + Clone + Send + 'static> Operation<K, V> for FilterCounted<C> {
-    type Key = K;
-    type Value = V;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<K, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        if (self.keep)(&record.value) {
-            emit(step, record);
-        } else {
-            *step.counts.dropped.entry(self.reason).or_default() += 1;
-        }
-    }
-}
-
-impl<K: 'static, V, W: 'static, C: Fn(V) -> W + Clone + Send + 'static> Operation<K, V> for Map<C> {
-    type Key = K;
-    type Value = W;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        emit(step, Timed { key: record.key, value: (self.0)(record.value), time: record.time });
-    }
-}
-
-impl<K: 'static, V, W: 'static, C> Operation<K, V> for TryMap<C>
-where
-    C: Fn(V) -> Result<W, Poison> + Clone + Send + 'static,
-{
-    type Key = K;
-    type Value = W;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        match (self.0)(record.value) {
-            Ok(value) => emit(step, Timed { key: record.key, value, time: record.time }),
-            Err(poison) => step.dead_letter(poison),
-        }
-    }
-}
-
-impl<K: Clone + 'static, V, W: 'static, I, C> Operation<K, V> for FlatMap<C>
-where
-    I: IntoIterator<Item = W>,
-    C: Fn(V) -> I + Clone + Send + 'static,
-{
-    type Key = K;
-    type Value = W;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        for value in (self.0)(record.value) {
-            emit(step, Timed { key: record.key.clone(), value, time: record.time });
-        }
-    }
-}
-
-impl<K, V: 'static, J: 'static, C: Fn(&V) -> J + Clone + Send + 'static> Operation<K, V> for KeyBy<C> {
-    type Key = J;
-    type Value = V;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<J, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        let key = (self.0)(&record.value);
-        emit(step, Timed { key, value: record.value, time: record.time });
-    }
-}
-
-impl<K: 'static, V, W: 'static, C: Fn(&K, V) -> W + Clone + Send + 'static> Operation<K, V> for MapKeyed<C> {
-    type Key = K;
-    type Value = W;
-    fn apply<F: FnMut(&mut Step<'_>, Timed<K, W>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
-        let value = (self.0)(&record.key, record.value);
-        emit(step, Timed { key: record.key, value, time: record.time });
-    }
 }
 
 /// Two streams of one kind become one; its time is the slower one's.

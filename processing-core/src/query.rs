@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::error::CoreError;
 use crate::limits::{QUERIES_WAITING_MAX, QUERY_BYTES_MAX, QUERY_ROWS_MAX, QUERY_WAIT};
+use crate::record::EventTime;
 use crate::service::problem::Problem;
 use crate::worker::{Nursery, Scan, StateHome, Worker};
 
@@ -27,6 +28,9 @@ pub enum QueryError {
     /// Tasks of the store are still being restored, or not here yet.
     #[error("store {0} is being restored; ask again in a moment")]
     Restoring(String),
+    /// No task that was asked is here: another process has it, or nobody for the moment.
+    #[error("store {0}: another process has these rows, or nobody for the moment; ask again in a moment")]
+    Elsewhere(String),
     /// The worker threads have more questions than they answer, or are busy with a long step.
     #[error("the worker threads are busy; ask again in a moment")]
     Busy,
@@ -38,15 +42,22 @@ pub enum QueryError {
     Store(String),
 }
 
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let text = error.to_string();
+        match error {
+            QueryError::NoSuchStore(_) => Self::not_found(text),
+            QueryError::TooLarge => Self::bad_request(text),
+            QueryError::Restoring(_) | QueryError::Elsewhere(_) | QueryError::Busy | QueryError::Store(_) => {
+                Self::unavailable(text)
+            }
+        }
+    }
+}
+
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
-        let text = self.to_string();
-        match self {
-            Self::NoSuchStore(_) => Problem::not_found(text),
-            Self::TooLarge => Problem::bad_request(text),
-            Self::Restoring(_) | Self::Busy | Self::Store(_) => Problem::unavailable(text),
-        }
-        .into_response()
+        Problem::from(self).into_response()
     }
 }
 
@@ -63,13 +74,37 @@ struct Boxes {
     open: BTreeMap<String, SyncSender<Question>>,
 }
 
+/// What is asked of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    /// The store's name.
+    pub store: String,
+    /// Only of the task that has this group; without it, of every task of this process.
+    pub group: Option<Vec<u8>>,
+    /// Which rows.
+    pub ranges: Vec<OwnedRange>,
+}
+
+/// What an inquiry found, of each task as it stood between two of its commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The rows: in the order of the ranges and of keys for each task, unordered between tasks.
+    pub rows: Vec<Row>,
+    /// The event time that all tasks asked have committed: every window that closes by it has closed, and
+    /// no record reaches one any more. `None` before time has begun, and while windows that are due still
+    /// come out.
+    pub time: Option<EventTime>,
+}
+
 /// A question in a thread's mailbox.
 #[derive(Debug)]
 pub(crate) struct Question {
-    store: String,
-    range: OwnedRange,
-    answer: SyncSender<Result<Vec<Row>, QueryError>>,
+    inquiry: Arc<Inquiry>,
+    answer: SyncSender<Result<Part, QueryError>>,
 }
+
+/// A worker thread's rows, and its time if it has a task of which was asked.
+type Part = (Vec<Row>, Option<EventTime>);
 
 impl Queries {
     /// For a process of this many worker threads.
@@ -79,36 +114,42 @@ impl Queries {
         queries
     }
 
-    /// The committed rows of `range` of `store`, of all tasks that this process runs; unordered between
-    /// tasks, in the order of keys within each. Blocks at most [`QUERY_WAIT`]; in HTTP handlers it belongs
-    /// into `spawn_blocking`.
+    /// Committed rows of the tasks that this process runs. Blocks at most [`QUERY_WAIT`]; in HTTP handlers
+    /// it belongs into `spawn_blocking`.
     ///
     /// # Errors
     /// As [`QueryError`] says; all but `NoSuchStore` and `TooLarge` pass.
-    pub fn rows(&self, store: &str, range: &OwnedRange) -> Result<Vec<Row>, QueryError> {
+    pub fn ask(&self, inquiry: Inquiry) -> Result<Answer, QueryError> {
         let boxes: Vec<SyncSender<Question>> = {
             let boxes = self.lock();
             if boxes.open.len() < boxes.threads.max(1) {
-                return Err(QueryError::Restoring(store.to_owned()));
+                return Err(QueryError::Restoring(inquiry.store));
             }
             boxes.open.values().cloned().collect()
         };
+        let inquiry = Arc::new(inquiry);
         let (answer, answers) = sync_channel(boxes.len());
         for mailbox in &boxes {
-            let question = Question { store: store.to_owned(), range: range.clone(), answer: answer.clone() };
+            let question = Question { inquiry: Arc::clone(&inquiry), answer: answer.clone() };
             mailbox.try_send(question).map_err(|_| QueryError::Busy)?;
         }
         drop(answer);
         let mut rows = Vec::new();
+        let mut times = Vec::new();
         let mut room = Room::default();
         for _ in &boxes {
             let part = answers.recv_timeout(Duration::from_millis(QUERY_WAIT.0.unsigned_abs()));
-            for row in part.map_err(|_| QueryError::Busy)?? {
+            let (part, time) = part.map_err(|_| QueryError::Busy)??;
+            for row in part {
                 room.take(row.0.len() + row.1.len())?;
                 rows.push(row);
             }
+            times.extend(time);
         }
-        Ok(rows)
+        match times.into_iter().min() {
+            Some(time) => Ok(Answer { rows, time: Some(time).filter(|time| *time > EventTime::MIN) }),
+            None => Err(QueryError::Elsewhere(inquiry.store.clone())),
+        }
     }
 
     /// Opens a worker thread's mailbox; it is closed when the answer is dropped.
@@ -159,21 +200,17 @@ impl Drop for Mailbox {
 
 impl Question {
     fn answer<H: StateHome, N: Nursery<H::Base>>(self, worker: &Worker<H, N>) {
-        let Self { store, range, answer } = self;
+        let Self { inquiry, answer } = self;
         // Who asked may have given up.
-        drop(answer.try_send(rows(worker, store, &range)));
+        drop(answer.try_send(part(worker, &inquiry)));
     }
 }
 
-fn rows<H: StateHome, N: Nursery<H::Base>>(
-    worker: &Worker<H, N>,
-    store: String,
-    range: &OwnedRange,
-) -> Result<Vec<Row>, QueryError> {
+fn part<H: StateHome, N: Nursery<H::Base>>(worker: &Worker<H, N>, inquiry: &Inquiry) -> Result<Part, QueryError> {
     let mut rows: Vec<Row> = Vec::new();
     let mut room = Room::default();
     let mut full = Ok(());
-    let scanned: Result<Scan, CoreError> = worker.query(&store, range.as_range(), &mut |key, value| {
+    let scanned: Result<Scan, CoreError> = worker.query(inquiry, &mut |key, value| {
         full = room.take(key.len() + value.len());
         if full.is_err() {
             return ControlFlow::Break(());
@@ -183,9 +220,9 @@ fn rows<H: StateHome, N: Nursery<H::Base>>(
     });
     full?;
     match scanned.map_err(|error| QueryError::Store(error.to_string()))? {
-        Scan::NoSuchStore => Err(QueryError::NoSuchStore(store)),
-        Scan::Restoring => Err(QueryError::Restoring(store)),
-        Scan::Visited => Ok(rows),
+        Scan::NoSuchStore => Err(QueryError::NoSuchStore(inquiry.store.clone())),
+        Scan::Restoring => Err(QueryError::Restoring(inquiry.store.clone())),
+        Scan::Visited(time) => Ok((rows, time)),
     }
 }
 

@@ -161,11 +161,14 @@ impl Upstreams {
     }
 }
 
+/// The aggregates of one pane and first accepting window.
+type Pane<K, A> = ((i64, i64), HashTable<(K, A)>);
+
 /// Aggregates by pane, first accepting window and key, found in two steps: records come roughly in the
 /// order of time, so the pane is nearly always the last one, and only the key has to be looked up.
 #[derive(Clone)]
 struct Partials<K, A> {
-    panes: Vec<((i64, i64), HashTable<(K, A)>)>,
+    panes: Vec<Pane<K, A>>,
     last: usize,
 }
 

@@ -46,12 +46,12 @@ use crate::worker::{StateHome, WorkerTerms};
 pub enum StatePlace {
     /// Nowhere: they vanish with the process and are restored from their changelogs.
     Memory,
-    /// In a folder of this machine, with so much memory for all of them together.
+    /// In a folder of this machine.
     Folder {
         /// `state.dir`.
         dir: PathBuf,
-        /// Block cache and memtables, in bytes.
-        memory_bytes: usize,
+        /// Block cache and memtables of all of them together, and of whoever else shares it.
+        budget: MemoryBudget,
     },
 }
 
@@ -75,9 +75,8 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// As the settings of a service say.
-    pub fn of(settings: &Settings) -> Self {
-        let memory = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
+    /// As the settings of a service say; `budget` is [`memory_budget`].
+    pub fn of(settings: &Settings, budget: MemoryBudget) -> Self {
         Self {
             instance: settings.application.instance.clone(),
             threads: settings.application.threads,
@@ -85,10 +84,7 @@ impl RunOptions {
             idle_after: settings.event_time.idle_after,
             future_bound: settings.event_time.future_bound,
             epoch: 0,
-            state: StatePlace::Folder {
-                dir: settings.state.dir.clone(),
-                memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
-            },
+            state: StatePlace::Folder { dir: settings.state.dir.clone(), budget },
         }
     }
 }
@@ -259,8 +255,8 @@ impl Supervisor {
         let layout = Arc::new(layout);
         match &self.options.state {
             StatePlace::Memory => self.watch(&layout, MemoryHome, || Ok(())),
-            StatePlace::Folder { dir, memory_bytes } => {
-                let (budget, clock) = (MemoryBudget::new(*memory_bytes), Arc::clone(&self.around.clock));
+            StatePlace::Folder { dir, budget } => {
+                let (budget, clock) = (budget.clone(), Arc::clone(&self.around.clock));
                 let home = RocksHome::new(dir, &layout, budget, clock).inspect_err(|error| self.give_up(error))?;
                 self.watch(&layout, home.clone(), || home.remove_unused().map(drop))
             }
@@ -408,23 +404,21 @@ impl StateHome for MemoryHome {
     }
 }
 
-/// The `main` of a worker's binary: reads arguments and settings, builds the plan, runs it until it is
-/// told to stop, and says by the exit code how it ended ([`crate::error::ExitCode`]). `routes` makes the
-/// worker's own routes of the way to its stores.
-pub fn run(
+/// The `main` of a worker's binary: reads arguments and settings, has the worker built by them, runs it
+/// until it is told to stop, and says by the exit code how it ended ([`crate::error::ExitCode`]). A worker
+/// is its plan, and what makes its own routes of the way to its stores.
+pub fn run<R: FnOnce(Queries) -> Router>(
     program: Program,
-    build: impl Fn(&Settings) -> Result<Plan, CoreError>,
-    routes: impl FnOnce(Queries) -> Router,
+    build: impl FnOnce(&Settings) -> Result<(Plan, R), CoreError>,
 ) -> std::process::ExitCode {
     let name = program.name;
     let arguments = std::env::args().skip(1);
-    service::end(name, serve(program, build, routes, arguments)).into()
+    service::end(name, serve(program, build, arguments)).into()
 }
 
-fn serve(
+fn serve<R: FnOnce(Queries) -> Router>(
     program: Program,
-    build: impl Fn(&Settings) -> Result<Plan, CoreError>,
-    routes: impl FnOnce(Queries) -> Router,
+    build: impl FnOnce(&Settings) -> Result<(Plan, R), CoreError>,
     arguments: impl IntoIterator<Item = String>,
 ) -> Result<(), CoreError> {
     let mut shell = match service::start(program, "", arguments)? {
@@ -440,10 +434,12 @@ fn serve(
              machine, in the folder `embedded.dir`",
         ));
     }
-    let plan = Arc::new(build(&shell.settings)?);
-    let log = open_log(&shell.settings, &shell.clock)?;
+    let (plan, routes) = build(&shell.settings)?;
+    let plan = Arc::new(plan);
+    let budget = memory_budget(&shell.settings);
+    let log = open_log(&shell.settings, &shell.clock, &budget)?;
     let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&shell.clock)).map_err(no_thread)?;
-    let running = Running::start(plan, log, RunOptions::of(&shell.settings), Surroundings::of(&shell))?;
+    let running = Running::start(plan, log, RunOptions::of(&shell.settings, budget), Surroundings::of(&shell))?;
     // The port tells what is missing while it is missing.
     shell.serve(routes(running.queries()))?;
     let ended = running.wait();
@@ -451,9 +447,16 @@ fn serve(
     ended
 }
 
-fn open_log(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<EmbeddedLog>, CoreError> {
+/// What the settings leave to the block cache and the memtables of the process, the log's among them.
+pub fn memory_budget(settings: &Settings) -> MemoryBudget {
+    let bytes = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
+    MemoryBudget::new(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+fn open_log(settings: &Settings, clock: &Arc<dyn Clock>, budget: &MemoryBudget) -> Result<Arc<EmbeddedLog>, CoreError> {
     let clock = Arc::clone(clock);
     let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
+    options.store.budget = Some(budget.clone());
     options.durability = if settings.embedded.sync { Durability::Disk } else { Durability::Os };
     Ok(EmbeddedLog::open(&settings.embedded.dir, options)?)
 }

@@ -147,9 +147,8 @@ impl<B: Base> Task<B> {
         // Until it is applied or taken back: a commit that is tried again must not leave this task out, whose
         // records may be in the transaction already.
         self.moved = true;
-        (self.unfinished, self.waiting) = (false, false);
         let source_count = self.source_count;
-        self.step(now, |step, chain, sources| {
+        (self.unfinished, self.waiting) = self.step(now, |step, chain, sources| {
             // By the number of the source in the chain. A topic without this partition has no say in the task's time.
             let mut times = vec![EventTime::MAX; source_count];
             for source in sources {
@@ -159,6 +158,7 @@ impl<B: Base> Task<B> {
             }
             chain.advance(step, &times);
             chain.drain(step);
+            (step.unfinished, step.waiting)
         })?;
         let record = self.next_record();
         self.next_record = Some(record.clone());
@@ -245,6 +245,15 @@ impl<B: Base> Task<B> {
         self.record.number
     }
 
+    /// How far event time had come at the last commit.
+    pub(crate) fn committed_time(&self) -> EventTime {
+        let reached = |mark: &SourceMark| match &mark.time {
+            TimeMark::Input(time) => *time,
+            TimeMark::Repartition(upstreams) => upstreams.reached(),
+        };
+        self.record.sources.iter().map(reached).min().unwrap_or(EventTime::MIN)
+    }
+
     fn step<T>(
         &mut self,
         now: WallTime,
@@ -257,8 +266,8 @@ impl<B: Base> Task<B> {
             terms: self.terms,
             now,
             closings_left: self.terms.bounds.close_slice_records,
-            unfinished: self.unfinished,
-            waiting: self.waiting,
+            unfinished: false,
+            waiting: false,
             stream_time: EventTime::MIN,
             seen: EventTime::MIN,
             since: self.sources.iter().map(SourcePartition::since).min().unwrap_or(EventTime::MAX),
@@ -269,9 +278,6 @@ impl<B: Base> Task<B> {
         };
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
-        // Written back after every step, so that the one that writes the commit record does not forget what
-        // the one before it has left undone.
-        (self.unfinished, self.waiting) = (step.unfinished, step.waiting);
         self.full = step.is_full();
         match step.failure {
             Some(failure) => Err(failure),
@@ -290,3 +296,5 @@ pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<
 
 #[cfg(test)]
 mod allocations;
+#[cfg(test)]
+mod slices;

@@ -10,6 +10,8 @@
 //! Invariant: after any crash a store shows the rows and the positions of one moment, together; what
 //! came later is missing as a whole and is brought back by the changelog's tail.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test is the outside"))]
+
 mod layer;
 mod mask;
 mod rocks;

@@ -75,6 +75,13 @@ impl OwnedRange {
         KeyRange { start: &self.start, end: self.end.as_deref() }
     }
 
+    /// This key and no other.
+    pub fn only(key: Vec<u8>) -> Self {
+        let mut end = key.clone();
+        end.push(0);
+        Self { start: key, end: Some(end) }
+    }
+
     /// All keys that begin with `prefix`.
     pub fn of_prefix(prefix: &[u8]) -> Self {
         let mut end = prefix.to_vec();

@@ -2,6 +2,7 @@
 //! `cargo test -p state --test cost -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::disallowed_methods, reason = "it reads a clock to show it")]
 
 mod support;
 

@@ -10,6 +10,7 @@ use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
 use processing_core::log::{Cleanup, Log as _, TopicSettings, partition_for_key};
 use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
+use state::MemoryBudget;
 
 pub(crate) const TOPIC: &str = "search.executed";
 const PARTITIONS: u32 = 4;
@@ -20,14 +21,16 @@ const CITIES: u64 = 5_000;
 const USERS: u64 = 100_000;
 
 /// A log in `folder/log` whose clock stands at the hour's end.
-pub(crate) fn open(folder: &Path) -> Arc<EmbeddedLog> {
+pub(crate) fn open(folder: &Path, budget: &MemoryBudget) -> Arc<EmbeddedLog> {
     let clock = Arc::new(|| LogTime(START_MS + HOUR_MS as i64));
-    EmbeddedLog::open(&folder.join("log"), EmbeddedOptions::new(clock)).expect("the log opens")
+    let mut options = EmbeddedOptions::new(clock);
+    options.store.budget = Some(budget.clone());
+    EmbeddedLog::open(&folder.join("log"), options).expect("the log opens")
 }
 
 /// Writes the events, keyed by user, in the order of event time.
 pub(crate) fn feed(folder: &Path, events: u64, many_users: bool) {
-    let log = open(folder);
+    let log = open(folder, &MemoryBudget::default());
     let topic = TopicName::new(TOPIC);
     let settings =
         TopicSettings { partitions: PARTITIONS, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
@@ -62,14 +65,14 @@ pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, valu
     // A multiplicative hash: spread like chance, the same every time.
     let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let user = (hash >> 17) % users;
-    // Squaring twice skews cities: a few get most of the searches.
+    // The third power skews cities: a few get most of the searches.
     let unit = (hash >> 11) as f64 / (1_u64 << 53) as f64;
     let city = (unit * unit * unit * CITIES as f64) as u64;
     let time = START_MS + (number * HOUR_MS / events) as i64;
     key.clear();
     value.clear();
-    let _ = write!(key, "u{user:06}");
-    let _ = write!(
+    write!(key, "u{user:06}").expect("a String takes all");
+    write!(
         value,
         "{{\"event_id\":\"{hash:016x}\",\"event_type\":\"search.executed\",\"timestamp\":{time},\
          \"payload\":{{\"user_id\":\"u{user:06}\",\"session_id\":\"s{:010x}\",\"query\":\"things to do near river\",\
@@ -77,6 +80,7 @@ pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, valu
         hash >> 24,
         if hash & 1 == 0 { "chat" } else { "manual" },
         (hash >> 9) % 40,
-    );
+    )
+    .expect("a String takes all");
     time
 }

@@ -4,7 +4,7 @@
 //! operator of the language is in one of them at least, and results are text that begins with the
 //! window's start and end, so that an oracle can write the same without the library.
 
-use processing_core::aggregate::{count, distinct_hash, max, sum, top_k};
+use processing_core::aggregate::{Count, Sum, count, distinct_hash, max, sum, top_k};
 use processing_core::decode::Poison;
 use processing_core::dsl::{Topic, Topology};
 use processing_core::hindsight::Frame;
@@ -221,8 +221,13 @@ fn hindsight() -> Plan {
     built(topology)
 }
 
-/// Each window beside its predecessor, and an empty one for a key that falls silent.
+/// Each window beside its predecessor, and an empty one for a key that falls silent; and of both the latest
+/// at a limited rate.
 fn previous() -> Plan {
+    fn text((window, value, previous): (Window, (Count, Sum), Option<(Count, Sum)>)) -> String {
+        let previous = previous.map_or("none".to_owned(), |(count, _)| count.get().to_string());
+        line(window, format!("{} {} {previous}", value.0.get(), value.1.get()))
+    }
     let topology = Topology::named("previous");
     topology
         .stream(Topic::with("in", Plain))
@@ -231,12 +236,13 @@ fn previous() -> Plan {
         .window(Hopping::new(ms(900), ms(300)).grace(ms(200)))
         .fold("counts", (count(), sum(amount)))
         .on_close()
-        .with_previous("last", ms(2_000))
-        .map(|successive| {
-            let previous = successive.previous.map_or("none".to_owned(), |(count, _)| count.get().to_string());
-            let (count, sum) = successive.value;
-            line(successive.window, format!("{} {} {previous}", count.get(), sum.get()))
+        .with_previous("last", ms(0))
+        .on_latest(ms(300), |latest| {
+            latest
+                .map(|latest| text((latest.window, latest.value, latest.previous)))
+                .to(Topic::with("latest", Text).compacted())
         })
+        .map(|successive| text((successive.window, successive.value, successive.previous)))
         .to(Topic::with("out", Text));
     built(topology)
 }

@@ -1,6 +1,6 @@
 //! How many events there were.
 //!
-//! Not here: distinct values ([`super::distinct`]). Invariant: arithmetic is modulo 2^64, so that
+//! Not here: distinct values ([`super::distinct()`]). Invariant: arithmetic is modulo 2^64, so that
 //! removing what was merged always restores the value before.
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! whose width is at most [`FrequentItems::error_max`], itself at most `3.5 / map size` of the total
 //! weight, with a map size between 4/3 and 8/3 of the capacity.
 //!
-//! Not here: exact ranking by a score that is known per event ([`super::top_k`]).
+//! Not here: exact ranking by a score that is known per event ([`super::top_k()`]).
 //! Invariant: the true count of every item lies within its bounds, in any order and grouping; which
 //! items are kept and how tight the bounds are does depend on the order, hence
 //! [`Exactness::Approximate`].

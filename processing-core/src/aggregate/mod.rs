@@ -2,7 +2,7 @@
 //!
 //! Not here: windows, stores, time. Each ready-made aggregate has a file of its own, in two halves:
 //! the *state* ([`Count`], [`Sum`], [`Distinct`] and so on), plain data that is stored, merged and
-//! answers questions, and the *recipe* (what [`count`], [`sum`], [`distinct`] return), which holds
+//! answers questions, and the *recipe* (what [`count()`], [`sum()`], [`distinct()`] return), which holds
 //! the user's closure. A user's own [`Aggregate`] may hold such states as fields.
 //!
 //! ```

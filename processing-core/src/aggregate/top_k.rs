@@ -5,7 +5,7 @@
 //! its best score, cutting every part to `k` loses nothing: top-K is exact locally and then globally.
 //!
 //! Not here: scores that add up over events (aggregate them per key first, then rank the closed
-//! values) and unbounded counting ([`super::frequent_items`]).
+//! values) and unbounded counting ([`super::frequent_items()`]).
 //! Invariant: `entries` is sorted best first, holds each item once, and has at most `k` of them.
 
 use std::borrow::Borrow;

@@ -22,4 +22,4 @@ pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
-pub use window::{ShuffledTable, Table, UpdateStream, Windowed};
+pub use window::{LatestStream, ShuffledTable, Table, UpdateStream, Windowed};

@@ -3,6 +3,8 @@
 //! Not here: how they work ([`crate::windowed`]). Invariant: a window can only be laid over a stream
 //! with a key and a time, and what comes out on updates cannot be windowed again.
 
+#![allow(clippy::type_complexity, reason = "a chain's type spells its operators, as iterator adapters do")]
+
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -14,14 +16,15 @@ use super::stream::{Conclude, Ended, Grouped, Stream, internal};
 use super::topology::TopologyError;
 use crate::aggregate::{Aggregate, Fold, Mergeable, OfAggregate, fold_of};
 use crate::hindsight::{Frame, Frames, Hindsight, NoHindsight};
+use crate::latest::{Latest, Nobody};
 use crate::plan::{Output, OutputKind, Source, StepKind, StorePlan};
-use crate::previous::WithPrevious;
+use crate::previous::{Successive, WithPrevious};
 use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
 use crate::repartition::PreAggregate;
 use crate::updates::{Unwatched, Updated, Updates, Watch};
 use crate::window::{SideBySide, Windowing, Windows};
-use crate::windowed::{Intake, Local, OnClose, Panes, Shuffled};
+use crate::windowed::{Closed, Intake, Local, OnClose, Panes, Shuffled};
 use crate::word::{Finality, PresentWord, Settled};
 
 /// A keyed stream with windows laid over it. `S` is the stream, `W` the kind of windows.
@@ -205,13 +208,39 @@ where
         self,
         store: &'static str,
         keep: DurationMs,
-    ) -> Stream<WithPrevious<OnClose<I, U, NoHindsight>, I::Key, I::State>, O> {
+    ) -> Stream<WithPrevious<OnClose<I, U, NoHindsight>, I::Key, I::State, Nobody>, O> {
         let windows = self.pipe.panes.store.windows;
         let (column, at) = declare::<I::State>(&self.draft, (self.sub, self.at), store, &windows, keep);
         let pipe = WithPrevious::new(self.pipe, store, column, windows, keep);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }
 }
+
+impl<P, K, A, O> Stream<WithPrevious<P, K, A, Nobody>, O>
+where
+    K: StateKey,
+    A: Mergeable,
+    P: Pipe<Key = K, Value = Closed<A>>,
+{
+    /// Shows each key's last closed window to a side chain, at most once per key and `interval`: for topics
+    /// that hold the present word. A key that fell silent is shown as empty.
+    pub fn on_latest<S>(
+        self,
+        interval: DurationMs,
+        side: impl FnOnce(LatestStream<K, A>) -> S,
+    ) -> Stream<WithPrevious<P, K, A, Latest<K, A, S>>, O>
+    where
+        S: Terminal<K, Successive<A>>,
+    {
+        let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator("on-latest"), &[self.at]);
+        let inlet = Stream { draft: Rc::clone(&self.draft), sub: self.sub, at, pipe: Inlet::new(), owed: () };
+        let pipe = self.pipe.told_to(Latest::new(side(inlet), interval));
+        Stream { draft: self.draft, sub: self.sub, at: self.at, pipe, owed: self.owed }
+    }
+}
+
+/// A side chain of last closed windows: where it begins.
+pub type LatestStream<K, A> = Stream<Inlet<K, Successive<A>, PresentWord>, ()>;
 
 /// A side chain of updates: where it begins.
 pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>, PresentWord>, ()>;

@@ -3,6 +3,8 @@
 //! Not here: what is answered. Invariant: at most `HTTP_CONNECTIONS_MAX` connections are open, and each
 //! is closed after some time (`HTTP_IDLE_TIMEOUT`) without a byte from the other side.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the port of the process is opened here")]
+
 use std::future::Future as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -83,7 +83,7 @@ pub fn start(
         Asked::Explain(line) => (line, true),
         Asked::Run(line) => (line, false),
     };
-    let settings = Settings::load(declared, &Sources::from_process(line.file, line.flags))?;
+    let settings = Settings::load(declared, &Sources::from_process(line))?;
     if explain {
         return Ok(Start::Print(settings.explain()));
     }

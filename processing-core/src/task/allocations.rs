@@ -55,7 +55,7 @@ fn batch() -> RecordBatch {
 }
 
 /// The first sub-topology's task 0 on an empty store.
-fn task(plan: &Plan) -> Task<MemoryBase> {
+pub(super) fn task(plan: &Plan) -> Task<MemoryBase> {
     let part = &plan.sub_topologies()[0];
     let topic = part.sources[0].topic().clone();
     let columns = part.stores.iter().map(|store| store.column).chain([META]);

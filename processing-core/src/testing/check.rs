@@ -15,13 +15,19 @@ use crate::plan::{OutputKind, Plan};
 use crate::record::TopicName;
 use state::{ColumnId, KeyRange};
 
+/// The values of each partition and key.
+pub(super) type ByKey = BTreeMap<(u32, Vec<u8>), Vec<Vec<u8>>>;
+
+/// Topic, key, value and headers of a record that was set aside.
+pub(super) type SetAside = (String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>);
+
 /// What an application has said, in a form in which two runs can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Of each output topic, by partition and key: all values in their order, or of a compacted topic the last.
-    pub results: BTreeMap<String, BTreeMap<(u32, Vec<u8>), Vec<Vec<u8>>>>,
+    pub results: BTreeMap<String, ByKey>,
     /// Dead letters and late records, sorted: by topic, key, value and headers.
-    pub set_aside: Vec<(String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>)>,
+    pub set_aside: Vec<SetAside>,
 }
 
 impl Outcome {

@@ -3,10 +3,13 @@
 //! Not here: who asks ([`crate::query`], [`crate::threads`]). Invariant: nothing here changes what a
 //! later step does, and no row is shown that a later abort could take back.
 
-use state::{KeyRange, Visit};
+use state::Visit;
 
 use super::{Nursery, StateHome, Worker};
 use crate::error::CoreError;
+use crate::log::partition_for_key;
+use crate::plan::StorePlan;
+use crate::query::Inquiry;
 use crate::record::{EventTime, Offset, TopicPartition};
 use crate::task::TaskId;
 
@@ -17,8 +20,10 @@ pub enum Scan {
     NoSuchStore,
     /// A task of the store is here and not restored yet.
     Restoring,
-    /// Every row of this worker's tasks was visited, or the visitor broke off.
-    Visited,
+    /// Every row of the tasks asked was visited, or the visitor broke off. With the event time that all of
+    /// them have committed: minus infinity where windows that are due still come out; `None` where no such
+    /// task is here.
+    Visited(Option<EventTime>),
 }
 
 /// Where a task stands in one of its sources.
@@ -38,28 +43,36 @@ pub struct Place {
 }
 
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
-    /// Visits the committed rows of `range` of the store called `store`, task by task in the order of
-    /// their numbers, each in the order of keys.
-    pub fn query(&self, store: &str, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<Scan, CoreError> {
-        let parts = self.layout.plan.sub_topologies();
-        let found = parts.iter().find_map(|part| Some((part, part.stores.iter().find(|plan| plan.name == store)?)));
-        let Some((part, plan)) = found else { return Ok(Scan::NoSuchStore) };
-        let of_store = |id: &TaskId| id.sub_topology == part.number;
-        if self.waiting.keys().chain(self.restoring.keys()).any(of_store) {
+    /// Visits the committed rows that are asked for, task by task in the order of their numbers, each in
+    /// the order of ranges and keys.
+    pub fn query(&self, inquiry: &Inquiry, visit: &mut Visit<'_>) -> Result<Scan, CoreError> {
+        let parts = self.layout.plan.sub_topologies().iter().zip(&self.layout.parts);
+        let of_store = |plan: &&StorePlan| plan.name == inquiry.store;
+        let found = parts.into_iter().find_map(|(part, laid)| Some((part, laid, part.stores.iter().find(of_store)?)));
+        let Some((part, laid, plan)) = found else { return Ok(Scan::NoSuchStore) };
+        let partition = inquiry.group.as_ref().map(|group| partition_for_key(group, laid.tasks).0);
+        let asked =
+            |id: &TaskId| id.sub_topology == part.number && partition.is_none_or(|partition| id.partition == partition);
+        if self.waiting.keys().chain(self.restoring.keys()).any(asked) {
             return Ok(Scan::Restoring);
         }
+        let mut reached: Option<EventTime> = None;
         let mut broken = false;
-        for task in self.tasks.values().filter(|task| of_store(&task.id)) {
-            task.store.scan_committed(plan.column, range, |key, value| {
-                let flow = visit(key, value);
-                broken = flow.is_break();
-                flow
-            })?;
-            if broken {
-                break;
+        for task in self.tasks.values().filter(|task| asked(&task.id)) {
+            let time = if task.unfinished { EventTime::MIN } else { task.committed_time() };
+            reached = Some(reached.map_or(time, |reached| reached.min(time)));
+            for range in &inquiry.ranges {
+                task.store.scan_committed(plan.column, range.as_range(), |key, value| {
+                    let flow = visit(key, value);
+                    broken = flow.is_break();
+                    flow
+                })?;
+                if broken {
+                    return Ok(Scan::Visited(reached));
+                }
             }
         }
-        Ok(Scan::Visited)
+        Ok(Scan::Visited(reached))
     }
 
     /// Where the running tasks stand in their sources.

@@ -243,10 +243,14 @@ fn agree(
         ))),
         // A group's offsets expire after a week of standstill; the record does not.
         (Some(mark), _) => Ok(mark.next),
-        (None, Some(committed)) if !has_record => Err(CoreError::contradiction(format!(
+        // Its events belong to windows that have closed without it.
+        (None, _) if has_record => Err(CoreError::contradiction(format!(
+            "{place}: the state was made without this topic, whose events belong to windows that have closed: disable \
+             the input again, or give the application a new id, which begins anew beside the old one; {remedy}"
+        ))),
+        (None, Some(committed)) => Err(CoreError::contradiction(format!(
             "{place}: the group stands at offset {committed}, but there is no state that belongs to it; {remedy}"
         ))),
-        (None, Some(committed)) => Ok(committed),
         (None, None) => Ok(reader.watermarks(place)?.start),
     }
 }
@@ -263,7 +267,7 @@ fn changelogs(layout: &Layout, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
 
 fn contents(layout: &Layout, id: TaskId) -> Vec<ColumnContents> {
     let Some(sub) = layout.plan.sub_topologies().get(usize::from(id.sub_topology)) else { return Vec::new() };
-    crate::plan::contents(sub)
+    sub.contents()
 }
 
 /// The partitions that a task reads, with the number of each among the chain's sources.

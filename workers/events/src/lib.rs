@@ -9,6 +9,8 @@
 //! object reader of [`mod@wire`]. To add a contract: its file, its schema in `schemas/`, its examples
 //! in `golden/`, and its line in the enum of what it decodes into ([`signal::SignalContract`]).
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test is the outside"))]
+
 pub mod envelope;
 pub mod feed;
 pub mod gazetteer;

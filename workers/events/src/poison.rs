@@ -71,7 +71,7 @@ impl Poison {
     ///
     /// The reader's own words are safe to repeat for these two classes: they are fixed sentences with
     /// a line and a column. Its third class, a value of the wrong type, quotes the value; the fields
-    /// of [`crate::wire`] never raise it.
+    /// of [`mod@crate::wire`] never raise it.
     pub(crate) fn from_json(error: &serde_json::Error) -> Self {
         match error.classify() {
             serde_json::error::Category::Eof => Self::new(PoisonReason::Truncated, error.to_string()),

@@ -297,7 +297,7 @@ macro_rules! wire {
         }
 
         const _: () = {
-            #[allow(non_camel_case_types)]
+            #[allow(non_camel_case_types, reason = "a variant is named as its field")]
             #[derive(Clone, Copy)]
             pub enum Name {
                 $($field,)+

@@ -4,6 +4,8 @@
 //! cargo test -p events --release --test decode_cost -- --nocapture
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "it reads a clock to show it")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! The feed: the same everywhere, resumable anywhere, and as lively as it says.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
+#![allow(clippy::disallowed_types, reason = "a count by name is not told in order")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -3,7 +3,10 @@
 //! Not here: hours, scores, lists. Invariant: an event counts once however often it is delivered, so
 //! folding and merging are unions of sets and exact in any order.
 
+mod packed;
+
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use compact_str::CompactString;
 use events::{SearchSource, Signal, SignalKind};
@@ -13,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::Weights;
 
 /// A city's minute, by the identities of what happened in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CityMinute {
     /// Searches by event.
     searches: BTreeMap<u64, Search>,
@@ -22,7 +25,7 @@ pub struct CityMinute {
 }
 
 /// One search.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Search {
     user: u64,
     source: Source,
@@ -31,11 +34,11 @@ struct Search {
 }
 
 /// Where a search came from; a type of its own, because its encoding is state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
-    Chat,
-    Manual,
-    Other,
+    Chat = 0,
+    Manual = 1,
+    Other = 2,
 }
 
 /// What a weighted signal was.
@@ -77,12 +80,16 @@ impl Aggregate<Signal> for CityMinute {
 
 /// Two events with one id are one event; should they differ, the lesser stands, in any order.
 fn put_search(searches: &mut BTreeMap<u64, Search>, event: u64, search: Search) {
-    searches.entry(event).and_modify(|known| {
-        if search < *known {
-            known.clone_from(&search);
+    match searches.entry(event) {
+        Entry::Vacant(place) => {
+            place.insert(search);
         }
-    });
-    searches.entry(event).or_insert(search);
+        Entry::Occupied(mut known) => {
+            if search < *known.get() {
+                known.insert(search);
+            }
+        }
+    }
 }
 
 impl Mergeable for CityMinute {
@@ -102,6 +109,7 @@ pub struct QueryCount {
     /// The query, normalised.
     pub query: CompactString,
     /// Distinct users.
+    #[serde(rename = "distinct_users")]
     pub users: u64,
     /// Searches.
     pub searches: u64,

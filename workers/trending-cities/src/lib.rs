@@ -5,10 +5,11 @@
 //! windows, state and exactly-once (`processing_core`). Invariant: results depend on the input log and
 //! the time log alone.
 //!
-//! [`topology`] is the worker; read it first.
+//! [`topology()`] is the worker; read it first. [`http`] is what one may ask it.
 
 pub mod activity;
 pub mod city;
+pub mod http;
 pub mod lists;
 pub mod queries;
 pub mod results;

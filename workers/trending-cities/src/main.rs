@@ -1,2 +1,25 @@
-//! stub
-fn main() {}
+//! The `trending-cities` binary: settings, plan and routes, handed to the library.
+//!
+//! Not here: anything else. Invariant: what this runs is what `streamfleet demo` runs.
+
+use std::process::ExitCode;
+
+use processing_core::error::CoreError;
+use processing_core::query::Queries;
+use processing_core::service::Program;
+use trending_cities::{TrendingSettings, http, topology};
+
+fn main() -> ExitCode {
+    let program = Program {
+        name: "trending-cities",
+        version: env!("CARGO_PKG_VERSION"),
+        declared: TrendingSettings::declared(),
+        metrics: &[],
+        log_to_stderr: false,
+    };
+    processing_core::run::run(program, |settings| {
+        let (settings, cities) = TrendingSettings::read(settings)?;
+        let plan = topology(&settings, &cities).map_err(|error| CoreError::config(error.to_string()))?;
+        Ok((plan, move |queries: Queries| http::routes(&settings, &cities, queries)))
+    })
+}

@@ -8,8 +8,6 @@ use compact_str::CompactString;
 use processing_core::aggregate::TopK;
 use processing_core::previous::Successive;
 use processing_core::record::{DurationMs, EventTime};
-use processing_core::updates::Updated;
-use processing_core::window::Window;
 use processing_core::windowed::Closed;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +16,14 @@ use crate::city::City;
 use crate::lists::{Line, Lists};
 use crate::queries::{QueryLine, TopQueries};
 use crate::settings::TrendingSettings;
+
+/// The JSON Schema (draft 2020-12) of each result, by the topic that it goes to by default.
+pub const SCHEMAS: [(&str, &str); 4] = [
+    ("trending.cities.v1", include_str!("../schemas/trending.cities.v1.json")),
+    ("trending.cities.current.v1", include_str!("../schemas/trending.cities.current.v1.json")),
+    ("city.activity.1m.v1", include_str!("../schemas/city.activity.1m.v1.json")),
+    ("searches.top.v1", include_str!("../schemas/searches.top.v1.json")),
+];
 
 /// What every result carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +73,8 @@ pub struct Ranked {
     pub score: f64,
 }
 
-/// `trending.cities.v1` and, while the window is open, `trending.cities.current.v1`.
+/// `trending.cities.v1`: the last word on every window. `trending.cities.current.v1`: the last of them, at most
+/// one per scope and second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trending {
     /// Whose window.
@@ -75,7 +82,7 @@ pub struct Trending {
     pub stamp: Stamp,
     /// `world` or a country.
     pub scope: CompactString,
-    /// Whether a later record may correct this one.
+    /// Whether no later record of this run says anything else about this window.
     pub is_final: bool,
     /// Less than a day of history stands behind some baseline.
     pub warming: bool,
@@ -86,33 +93,17 @@ pub struct Trending {
 }
 
 impl Trending {
-    /// The last word on a scope's window.
-    pub fn closed(settings: &TrendingSettings, scope: &CompactString, lists: &Successive<Lists>) -> Self {
-        Self::new(settings, scope, lists.window, &lists.value, lists.previous.as_ref(), true)
-    }
-
-    /// The present word on it.
-    pub fn current(settings: &TrendingSettings, scope: &CompactString, lists: &Updated<Lists>) -> Self {
-        Self::new(settings, scope, lists.window, &lists.value, None, lists.is_final)
-    }
-
-    fn new(
-        settings: &TrendingSettings,
-        scope: &CompactString,
-        made: Window,
-        lists: &Lists,
-        previous: Option<&Lists>,
-        is_final: bool,
-    ) -> Self {
+    /// The lists of a scope's window that has closed.
+    pub fn of(settings: &TrendingSettings, scope: &CompactString, lists: &Successive<Lists>) -> Self {
         // A list is made in the advance in which its window ends.
-        let start = made.end.minus(settings.window);
+        let Successive { window: made, value, previous } = lists;
         Self {
-            stamp: Stamp::new(settings, scope, start, made.end),
+            stamp: Stamp::new(settings, scope, made.end.minus(settings.window), made.end),
             scope: scope.clone(),
-            is_final,
-            warming: lists.warming,
-            trending: ranked(&lists.trend, previous.map(|previous| &previous.trend)),
-            volume: ranked(&lists.volume, previous.map(|previous| &previous.volume)),
+            is_final: true,
+            warming: value.warming,
+            trending: ranked(&value.trend, previous.as_ref().map(|previous| &previous.trend)),
+            volume: ranked(&value.volume, previous.as_ref().map(|previous| &previous.volume)),
         }
     }
 }

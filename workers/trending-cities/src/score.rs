@@ -98,7 +98,7 @@ impl Judgement {
         let mean =
             if earlier.covered.0 > 0 { day as f64 * settings.window.0 as f64 / earlier.covered.0 as f64 } else { 0.0 };
         let baseline = mean.max(yesterday as f64);
-        let score = (volume as f64 - baseline) / (baseline + settings.damping).sqrt();
+        let score = (volume as f64 - baseline) / (baseline + f64::from(settings.damping)).sqrt();
         Self { volume, users: window.users.count(), baseline, score, warming }
     }
 

@@ -15,16 +15,23 @@ use crate::city::City;
 use crate::lists::{Candidate, Lists, WORLD};
 use crate::queries::{Asked, Askers, QueryHour, TopQueries};
 use crate::results::{CityActivity, QUERY_WINDOW, SearchesTop, Trending};
-use crate::score::{CityWindow, DAY, Judgement, MinuteVolume, frames};
+use crate::score::{CityWindow, Judgement, MinuteVolume, frames};
 use crate::settings::TrendingSettings;
+
+/// For how long a city's closed minutes can be asked for.
+pub(crate) const ACTIVITY_KEPT: DurationMs = DurationMs::hours(1);
+
+/// The windows of the lists: one advance each, the one in which the lists' own window ends.
+pub(crate) fn lists_windows(settings: &TrendingSettings) -> Tumbling {
+    let offset = settings.window.0.rem_euclid(settings.advance.0.max(1));
+    Tumbling::new(settings.advance).offset(DurationMs(offset))
+}
 
 /// The whole worker.
 pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, TopologyError> {
     let app = Topology::named(settings.application_id.clone());
     let with = || Arc::new(settings.clone());
     let minutes = Tumbling::minutes(1).grace(settings.grace);
-    let lists_offset = DurationMs(settings.window.0.rem_euclid(settings.advance.0.max(1)));
-
     app.streams(settings.inputs.iter().map(|(contract, topic)| {
         Topic::with(topic, SignalDecoder { contract: *contract, cities: Arc::clone(cities) })
     }))
@@ -45,18 +52,18 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
             .aggregate::<TopQueries>("top-queries")
             .on_close()
             .map_keyed(move |scope, hour| SearchesTop::of(&names, scope, &hour))
-            .to(Topic::with("searches.top.v1", Json::<SearchesTop>::new()))
+            .to(Topic::with(&settings.outputs.searches, Json::<SearchesTop>::new()))
     })
     .key_by(|signal| signal.city.as_ref().map_or_else(City::unknown, City::from))
     .window(minutes)
-    .keep(DAY)
+    .keep(ACTIVITY_KEPT)
     .aggregate::<CityMinute>("city-minute")
     .on_close()
     .tee(|minutes| {
         let names = with();
         minutes
             .map_keyed(move |city, minute| CityActivity::of(&names, city, &minute))
-            .to(Topic::with("city.activity.1m.v1", Json::<CityActivity>::new()))
+            .to(Topic::with(&settings.outputs.activity, Json::<CityActivity>::new()))
     })
     .map({
         let weights = settings.weights;
@@ -81,22 +88,23 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
         [candidate, country]
     })
     .key_by(|candidate| candidate.scope.clone())
-    .window(Tumbling::new(settings.advance).offset(lists_offset))
+    .window(lists_windows(settings))
     .aggregate::<Lists>("lists")
-    .on_update(DurationMs::seconds(1), |updates| {
+    .on_close()
+    .with_previous("trending", DurationMs(0))
+    .on_latest(DurationMs::seconds(1), |latest| {
         let names = with();
-        updates.map_keyed(move |scope, lists| Trending::current(&names, scope, &lists)).to(Topic::with(
-            "trending.cities.current.v1",
+        latest.map_keyed(move |scope, lists| Trending::of(&names, scope, &lists)).to(Topic::with(
+            &settings.outputs.current,
             Json::<Trending>::new(),
         )
         .compacted())
     })
-    .with_previous("trending", DAY)
     .map_keyed({
         let names = with();
-        move |scope, lists| Trending::closed(&names, scope, &lists)
+        move |scope, lists| Trending::of(&names, scope, &lists)
     })
-    .to(Topic::with("trending.cities.v1", Json::<Trending>::new()));
+    .to(Topic::with(&settings.outputs.trending, Json::<Trending>::new()));
 
     app.build()
 }

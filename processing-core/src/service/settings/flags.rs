@@ -1,4 +1,4 @@
-//! The command line of a worker: `--name value` for each setting, and four words of its own.
+//! The command line of a worker: `--name value` for each setting, and five words of its own.
 //!
 //! Not here: the subcommands of `streamfleet`, which hand the rest of their line to this.
 //! Invariant: there is a flag for each declared setting and no second list of them.
@@ -27,6 +27,8 @@ pub enum Asked {
 pub struct Line {
     /// `--config`.
     pub file: Option<PathBuf>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
     /// Name and text of each setting.
     pub flags: Vec<(String, String)>,
 }
@@ -54,6 +56,7 @@ pub fn parse(declared: &Declarations, arguments: impl IntoIterator<Item = String
             "version" => return Ok(Asked::Version),
             "explain" => explain = true,
             "config" => line.file = Some(value(name, text, &mut arguments)?.into()),
+            "data" => line.data = Some(value(name, text, &mut arguments)?.into()),
             name if declared.knows(name) => {
                 let is_switch =
                     declared.specs().any(|spec| spec.name == name && matches!(spec.kind, ValueKind::Switch));
@@ -66,7 +69,7 @@ pub fn parse(declared: &Declarations, arguments: impl IntoIterator<Item = String
                 line.flags.push((name.to_owned(), text));
             }
             name => {
-                let own = ["config", "explain", "help", "version"];
+                let own = ["config", "data", "explain", "help", "version"];
                 let hint = hint(name, declared.names().chain(own));
                 return Err(usage(&format!("there is no flag --{name}{hint}")));
             }
@@ -78,13 +81,17 @@ pub fn parse(declared: &Declarations, arguments: impl IntoIterator<Item = String
 /// The help's text: usage, then every setting with its default, range and variable.
 pub fn help(program: &str, declared: &Declarations) -> String {
     let mut text = format!(
-        "Usage: {program} [--config FILE] [--explain] [--NAME VALUE]...\n\n\
+        "Usage: {program} [--config FILE] [--data DIR] [--explain] [--NAME VALUE]...\n\n\
          \x20 --config FILE   settings file (TOML); also {}\n\
+         \x20 --data DIR      one folder for everything: embedded.dir is DIR/log, state.dir is DIR/state\n\
          \x20 --explain       print every setting in force and where it comes from\n\
          \x20 --help          this text\n\
          \x20 --version       the version\n\n\
          Settings, weakest first: default, file, environment, flag.\n\
-         --kafka.NAME VALUE and KAFKA_NAME pass through to the Kafka client.\n",
+         --kafka.NAME VALUE and KAFKA_NAME pass through to the Kafka client.\n\n\
+         Exit codes: 0 everything taken in is committed; 1 a setting is wrong or a port is taken; 2 the command\n\
+         line is wrong; 3 the log cannot go on, or somebody else runs under this identity; 4 the state on disk\n\
+         contradicts the log; 5 the disk is full, and nothing is lost.\n",
         super::FILE_VARIABLE
     );
     for spec in declared.specs() {

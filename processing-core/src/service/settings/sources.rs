@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::flags::Line;
 use super::nearest::hint;
 use super::{Declarations, Problem};
 use crate::limits::SETTINGS_FILE_BYTES_MAX;
@@ -66,6 +67,8 @@ pub(super) struct Given {
 pub struct Sources {
     /// `--config`, or else [`FILE_VARIABLE`].
     pub file: Option<PathBuf>,
+    /// `--data`: the folder of log and state.
+    pub data: Option<PathBuf>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
     /// Name and text of each flag, in their order.
@@ -73,12 +76,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The process' environment and these flags. Variables that are not Unicode are left out.
-    pub fn from_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+    /// The process' environment and its command line. Variables that are not Unicode are left out.
+    pub fn from_process(line: Line) -> Self {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self { file, environment, flags }
+        Self { file: line.file, data: line.data, environment, flags: line.flags }
     }
 }
 
@@ -101,6 +104,12 @@ pub(super) fn gather(
         from_file(declared, &path, problems, &mut all);
     }
     from_environment(declared, &environment, problems, warnings, &mut all);
+    if let Some(data) = &sources.data {
+        for (name, folder) in [("embedded.dir", "log"), ("state.dir", "state")] {
+            let text = data.join(folder).to_string_lossy().into_owned();
+            all.push(Given { name: name.to_owned(), text, origin: Origin::Flag("data".to_owned()) });
+        }
+    }
     for (name, text) in &sources.flags {
         let given = Given { name: name.clone(), text: text.clone(), origin: Origin::Flag(name.clone()) };
         if declared.knows(name) {

@@ -282,15 +282,26 @@ fn explain_says_each_value_and_its_origin() {
 }
 
 #[test]
+fn one_folder_for_everything_yields_to_a_folder_of_ones_own() {
+    let flags = vec![("state.dir".to_owned(), "fast".to_owned())];
+    let sources = Sources { data: Some("all".into()), flags, ..Sources::default() };
+    let settings = Settings::load(declared(), &sources).unwrap();
+    assert_eq!((settings.embedded.dir, settings.state.dir), ("all/log".into(), "fast".into()));
+    let text = Settings::load(declared(), &Sources { flags: Vec::new(), ..sources }).unwrap().explain();
+    assert!(text.contains("state.dir = \"all/state\"  # flag --data\n"), "{text}");
+}
+
+#[test]
 fn the_command_line_is_read() {
     let parse = |line: &str| flags::parse(&declared(), line.split_whitespace().map(str::to_owned));
     let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     assert_eq!(
         parse(
-            "--config f.toml --commit.interval.ms 50 --embedded.sync --http.port.next.free false --kafka.client.id=a=b"
+            "--config f.toml --data d --commit.interval.ms 50 --embedded.sync --http.port.next.free false --kafka.client.id=a=b"
         ),
         Ok(flags::Asked::Run(flags::Line {
             file: Some("f.toml".into()),
+            data: Some("d".into()),
             flags: pairs(&[
                 ("commit.interval.ms", "50"),
                 ("embedded.sync", "true"),

@@ -214,6 +214,11 @@ impl Gazetteer {
         })
     }
 
+    /// Whether some city of the table has this name among its names.
+    pub fn knows(&self, name: &str) -> bool {
+        !self.index.rows(index::hash(Folded::of(name).as_bytes())).is_empty()
+    }
+
     /// The cities of the table, the shipped ones first, largest first.
     pub fn cities(&self) -> impl Iterator<Item = City<'_>> {
         (0..self.rows.len()).filter_map(|number| self.city(number))

@@ -1,3 +1,5 @@
+//! The gazetteer against its own table, read the slow way.
+
 use std::collections::HashMap;
 use std::fs;
 

@@ -30,7 +30,7 @@ const POSITIONS: &str = "streamfleet.demo.feed";
 const BATCH_RECORDS: usize = 2_000;
 /// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
 /// inputs would drift apart in event time, because the largest one takes longest, and windows would wait.
-const AHEAD_MAX: u64 = 50_000;
+const AHEAD_MAX: u64 = 20_000;
 /// How often the feed looks whether records are due.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,6 +54,12 @@ impl FeedPosition {
             history_events_per_minute: self.events_per_minute,
             ..FeedOptions::new(self.seed, EventTime(self.start_ms))
         }
+    }
+
+    /// How much of the history's time lies before `until_ms`, from 0 to 1.
+    pub(crate) fn history_counted(&self, until_ms: i64) -> f64 {
+        let left = self.start_ms.saturating_sub(until_ms).max(0);
+        if self.history_ms > 0 { (1.0 - left as f64 / self.history_ms as f64).max(0.0) } else { 1.0 }
     }
 
     /// What the log says; `None` in a new one.
@@ -84,8 +90,6 @@ impl FeedPosition {
 pub(crate) struct FeedProgress {
     /// Records in the log.
     pub(crate) position: AtomicU64,
-    /// Records of the history.
-    pub(crate) history: AtomicU64,
     /// The feed's clock.
     pub(crate) time_ms: AtomicI64,
     /// Everything that was wanted is in the log.
@@ -165,7 +169,6 @@ struct Feeding {
 impl Feeding {
     fn new(order: FeedOrder, progress: Arc<FeedProgress>) -> Result<Self, CoreError> {
         let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        progress.history.store(feed.history_records(), Ordering::Relaxed);
         progress.time_ms.store(feed.next_sent().0, Ordering::Relaxed);
         let producer = order.log.transaction(&TransactionalId("streamfleet-demo-feed".to_owned()))?;
         let batches = SignalContract::ALL.iter().flat_map(|contract| {

@@ -8,8 +8,8 @@ use processing_core::record::{DurationMs, EventTime};
 use serde_json::Value;
 use trending_cities::TrendingSettings;
 
-use crate::compare;
 use crate::harness::{Published, close_all};
+use crate::{compare, schemas};
 
 /// 2025-10-09T17:00:00Z.
 const START: EventTime = EventTime(1_760_029_200_000);
@@ -41,6 +41,7 @@ fn everything_published_of_the_feed_equals_the_definition() {
     };
     let partitions = 3;
     let records = records(options, &cities, partitions, START.plus(DurationMs::hours(3)).0);
+    schemas::hold_inputs(&cities, &records);
     let expected = compare(&TrendingSettings::default(), &cities, partitions, &records);
 
     // The comparison means something only if all of this came up in it.

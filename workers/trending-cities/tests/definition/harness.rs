@@ -62,12 +62,15 @@ pub(crate) fn close_all(records: &mut Vec<Published>, inputs: &[SignalContract],
 pub(crate) struct Outputs {
     /// By topic, in the order of each partition: key and value.
     pub(crate) records: BTreeMap<&'static str, Vec<Record>>,
+    /// When each record of the present word was sent, and which it was.
+    pub(crate) current: Vec<(LogTime, Record)>,
     pub(crate) counts: Counts,
 }
 
-/// The topics that the worker writes.
-pub(crate) const OUTPUTS: [&str; 4] =
-    ["trending.cities.v1", "trending.cities.current.v1", "city.activity.1m.v1", "searches.top.v1"];
+/// The topics of last words.
+pub(crate) const OUTPUTS: [&str; 3] = ["trending.cities.v1", "city.activity.1m.v1", "searches.top.v1"];
+/// The topic of the present word.
+pub(crate) const CURRENT: &str = "trending.cities.current.v1";
 
 /// Runs the worker over `records` until it comes to rest.
 pub(crate) fn run(
@@ -105,8 +108,11 @@ pub(crate) fn run(
     }
     let counts = worker.status().counts;
     worker.close(now).unwrap();
-    let records = OUTPUTS.into_iter().map(|topic| (topic, read(&log, topic))).collect();
-    Outputs { records, counts }
+    let records = OUTPUTS.into_iter().map(|topic| (topic, read(&log, topic)));
+    let records = records.map(|(topic, records)| (topic, records.into_iter().map(|(_, record)| record).collect()));
+    let current = log.admin().unwrap().topic(&TopicName::new(CURRENT)).unwrap().unwrap();
+    assert_eq!(current.settings.cleanup, Cleanup::Compact);
+    Outputs { records: records.collect(), current: read(&log, CURRENT), counts }
 }
 
 fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records: &[Published]) {
@@ -130,7 +136,7 @@ fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records
     }
 }
 
-fn read(log: &EmbeddedLog, topic: &str) -> Vec<Record> {
+fn read(log: &EmbeddedLog, topic: &str) -> Vec<(LogTime, Record)> {
     let name = TopicName::new(topic);
     let info = log.admin().unwrap().topic(&name).unwrap().unwrap();
     let mut reader = log.reader().unwrap();
@@ -143,7 +149,7 @@ fn read(log: &EmbeddedLog, topic: &str) -> Vec<Record> {
             for record in batch.iter() {
                 let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
                 let value: Value = serde_json::from_slice(record.value.unwrap()).unwrap();
-                records.push((key, value.to_string()));
+                records.push((record.timestamp, (key, value.to_string())));
             }
             from = next;
         }

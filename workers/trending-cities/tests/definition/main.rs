@@ -7,12 +7,14 @@ mod feed;
 mod flights;
 mod harness;
 mod oracle;
+mod schemas;
 mod sparse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use events::Gazetteer;
+use processing_core::record::LogTime;
 use trending_cities::TrendingSettings;
 
 use crate::harness::Published;
@@ -25,10 +27,13 @@ type Record = (String, String);
 fn compare(settings: &TrendingSettings, cities: &Arc<Gazetteer>, partitions: u32, records: &[Published]) -> Expected {
     let expected = oracle::expected(settings, cities, records);
     let outputs = harness::run(settings, cities, partitions, records);
+    schemas::hold(&outputs);
     let published = |topic: &str| outputs.records[topic].as_slice();
     assert_equal("city.activity.1m.v1", published("city.activity.1m.v1"), &expected.activity);
     assert_equal("searches.top.v1", published("searches.top.v1"), &expected.queries);
     assert_equal("trending.cities.v1", published("trending.cities.v1"), &expected.lists);
+
+    assert_present_word(&outputs.current, &expected.lists);
 
     let count = |counts: &BTreeMap<&str, u64>, name: &str| counts.get(name).copied().unwrap_or(0);
     let counts = &outputs.counts;
@@ -51,6 +56,19 @@ fn assert_equal(topic: &str, published: &[Record], expected: &[Record]) {
             assert_eq!(of(published), of(expected), "{topic}, key {key}, record {place}");
         }
     }
+}
+
+/// The present word ends with the last word, and comes at most once per key and second.
+fn assert_present_word(current: &[(LogTime, Record)], lists: &[Record]) {
+    let mut last: BTreeMap<&str, (LogTime, &str)> = BTreeMap::new();
+    for (time, (key, value)) in current {
+        if let Some((before, _)) = last.insert(key, (*time, value)) {
+            assert!(time.0 - before.0 >= 1_000, "{key}: {} ms after the word before: {value}", time.0 - before.0);
+        }
+    }
+    let last: BTreeMap<&str, &str> = last.into_iter().map(|(key, (_, value))| (key, value)).collect();
+    let expected: BTreeMap<&str, &str> = lists.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(last, expected);
 }
 
 fn by_key(records: &[Record]) -> BTreeMap<&str, Vec<&str>> {

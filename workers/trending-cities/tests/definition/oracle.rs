@@ -143,11 +143,7 @@ fn volume(settings: &TrendingSettings, events: &[&Event]) -> i64 {
 }
 
 /// Events by (start of their `size`, group).
-fn grouped<'e, G: Ord>(
-    events: &'e [Event],
-    size: i64,
-    group: impl Fn(&Event) -> G,
-) -> BTreeMap<(i64, G), Vec<&'e Event>> {
+fn grouped<G: Ord>(events: &[Event], size: i64, group: impl Fn(&Event) -> G) -> BTreeMap<(i64, G), Vec<&Event>> {
     let mut groups: BTreeMap<_, Vec<&Event>> = BTreeMap::new();
     for event in events {
         groups.entry((start(event.time, size), group(event))).or_default().push(event);
@@ -188,7 +184,7 @@ fn activity(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<
         let top: Vec<Value> = asked(&searches, settings.query_users_min)
             .into_iter()
             .take(5)
-            .map(|(query, users, searches)| json!({ "query": query, "users": users, "searches": searches }))
+            .map(|(query, users, searches)| json!({ "query": query, "distinct_users": users, "searches": searches }))
             .collect();
         let value = json!({
             "run_id": settings.run_id, "revision": 0, "key": format!("{key}@{}", minute + MINUTE),
@@ -282,7 +278,7 @@ fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Rec
             let mean =
                 if covered > 0 { total(window - DAY, window) as f64 * size as f64 / covered as f64 } else { 0.0 };
             let baseline = mean.max(total(window - DAY, end - DAY) as f64);
-            let score = (volume as f64 - baseline) / (baseline + settings.damping).sqrt();
+            let score = (volume as f64 - baseline) / (baseline + f64::from(settings.damping)).sqrt();
             let users: BTreeSet<u64> =
                 minutes.range(window..end).flat_map(|(_, minute)| minute.users.clone()).collect();
             assert!(users.len() <= 384, "{} users in one window: more than a sketch counts exactly", users.len());

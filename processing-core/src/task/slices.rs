@@ -1,0 +1,48 @@
+//! A jump in time closes more windows than one commit may hold.
+//!
+//! Not here: what comes out of them (the simulator). Invariant: a task knows after each commit whether the
+//! next one has windows left, also where no record ever comes again.
+
+use super::allocations::task;
+use super::*;
+use crate::batch::{Headers, RecordRef};
+use crate::prelude::*;
+
+fn minutes_of_one_city() -> Plan {
+    let app = Topology::named("app");
+    app.stream(Topic::<Json<i64>>::json("times"))
+        .event_time(|time| EventTime(*time))
+        .already_keyed_by(|_| "porto".to_owned())
+        .window(Tumbling::minutes(1))
+        .fold("minutes", count())
+        .on_close()
+        .to(Topic::json("counts"));
+    app.build().unwrap()
+}
+
+#[test]
+fn windows_that_one_commit_has_no_room_for_are_remembered() {
+    let mut task = task(&minutes_of_one_city());
+    task.terms.bounds.close_slice_records = 2;
+    task.terms.future_bound = None;
+    let mut batch = RecordBatch::new();
+    for minute in 0..6 {
+        let time = (minute * 60_000).to_string();
+        batch.push(RecordRef {
+            offset: Offset(minute),
+            timestamp: LogTime(0),
+            key: None,
+            value: Some(time.as_bytes()),
+            headers: Headers::NONE,
+        });
+    }
+    task.run(&batch, 0, 0, WallTime(0)).unwrap();
+    let mut closed = Vec::new();
+    while closed.is_empty() || task.unfinished {
+        assert!(task.prepare(WallTime(0)).unwrap());
+        closed.push(std::mem::take(&mut task.counts).closed);
+    }
+    // The last of the six minutes is open.
+    assert_eq!(closed.iter().sum::<u64>(), 5, "{closed:?}");
+    assert!(closed.iter().all(|closed| *closed <= 2), "{closed:?}");
+}

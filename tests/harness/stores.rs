@@ -1,0 +1,72 @@
+//! The rows of a worker's stores, read twice: from the stores' own folders, and from their changelogs.
+//!
+//! Not here: what they should be. Invariant: nothing is read while a process has the folders.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use processing_core::changelog::{self, Logged};
+use processing_core::log::embedded::EmbeddedReaderProcess;
+use processing_core::plan::Plan;
+use state::{Base as _, Contents, KeyRange, MemoryBudget, RocksBase, RocksOptions, StateDirectory, TaskName};
+
+use crate::demo_process::committed;
+
+/// Rows by key.
+pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The rows of every store of `plan`, by the name of its changelog and by task, as the stores' folders
+/// in `folder` hold them.
+pub fn stored(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
+    let directory = StateDirectory::new(&folder.join("state"), plan.name()).expect("the folder has a name");
+    let mut stores = BTreeMap::new();
+    for task in directory.tasks().expect("the state folder can be read") {
+        let sub = &plan.sub_topologies()[task.subtopology as usize];
+        let lock = directory.lock(task).expect("nobody has the store");
+        let contents = Contents::new(sub.contents()).expect("columns differ");
+        let options = RocksOptions::new(contents, MemoryBudget::new(16 << 20));
+        let base = RocksBase::open(&lock.path().join("store"), &options).expect("the store can be opened");
+        for column in sub.contents() {
+            let mut rows = Rows::new();
+            base.scan(column.id, KeyRange::ALL, &mut |key, value| {
+                rows.insert(key.to_vec(), value.to_vec());
+                ControlFlow::Continue(())
+            })
+            .expect("the store can be read");
+            stores.insert((changelog_of(plan, task, &column.name), task.partition), rows);
+        }
+    }
+    stores
+}
+
+fn changelog_of(plan: &Plan, task: TaskName, column: &str) -> String {
+    match column {
+        "meta" => format!("{}-{}-meta-changelog", plan.name(), task.subtopology),
+        store => format!("{}-{store}-changelog", plan.name()),
+    }
+}
+
+/// The same, as the changelogs in the log say when they are replayed from their beginning.
+pub fn replayed(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
+    let log = EmbeddedReaderProcess::open(&folder.join("log")).expect("the log can be read");
+    let own = format!("{}-", plan.name());
+    let topics = log.admin().topics().expect("topics can be read");
+    let mut stores = BTreeMap::new();
+    let changelogs = topics.iter().map(|topic| topic.name.as_str());
+    for topic in changelogs.filter(|name| name.starts_with(&own) && name.ends_with("-changelog")) {
+        for (partition, records) in (0..).zip(committed(folder, topic)) {
+            let mut rows = Rows::new();
+            for record in records {
+                match changelog::read(0, record.key.as_deref(), record.value.as_deref()) {
+                    Some(Logged::Row { key, value: Some(value) }) => drop(rows.insert(key.to_vec(), value.to_vec())),
+                    Some(Logged::Row { key, value: None }) => drop(rows.remove(key)),
+                    Some(Logged::Expiry { before }) => rows = rows.split_off(before),
+                    other => panic!("{topic} holds {other:?}"),
+                }
+            }
+            stores.insert((topic.to_owned(), partition), rows);
+        }
+    }
+    stores
+}
