@@ -263,7 +263,6 @@ mod tests {
     use crate::dsl::{Topic, Topology};
     use crate::log::memory::{MemoryLog, MemoryOptions};
     use crate::log::{Cleanup, Log, TopicSettings};
-    use crate::plan::contents;
     use crate::record::{EventTime, TopicName};
     use crate::window::Tumbling;
 
@@ -290,7 +289,7 @@ mod tests {
         let budget = MemoryBudget::new(64 << 20);
         let clock = Arc::new(ManualClock::at(crate::record::WallTime(1_767_225_600_000)));
         let mut home = RocksHome::new(folder, layout, budget, clock).unwrap();
-        home.open(TASK, &contents(&layout.plan.sub_topologies()[0])).unwrap()
+        home.open(TASK, &layout.plan.sub_topologies()[0].contents()).unwrap()
     }
 
     #[test]

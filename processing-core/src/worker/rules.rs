@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
-use state::KeyRange;
+use state::OwnedRange;
 
 use super::{InlineNursery, Worker, WorkerTerms};
 use crate::aggregate::count;
@@ -23,6 +23,7 @@ use crate::log::{
     Transaction, TransactionalId,
 };
 use crate::plan::Plan;
+use crate::query::Inquiry;
 use crate::record::{DurationMs, EventTime, Offset, TopicName, TopicPartition, WallTime};
 use crate::testing::{Disk, MemoryHome};
 use crate::window::Tumbling;
@@ -294,7 +295,9 @@ fn a_query_sees_committed_rows_only() {
             rows += 1;
             ControlFlow::Continue(())
         };
-        stage.worker().query("counts", KeyRange::ALL, visit).unwrap();
+        let all = OwnedRange { start: Vec::new(), end: None };
+        let inquiry = Inquiry { store: "counts".to_owned(), group: None, ranges: vec![all] };
+        stage.worker().query(&inquiry, visit).unwrap();
         rows
     };
     stage.append(0, "a", 0);
@@ -356,6 +359,14 @@ struct Spy {
     log: Arc<MemoryLog>,
     /// Transactions that carried no offset of a task that had written in them.
     found: Arc<Mutex<Vec<String>>>,
+    /// What was opened, in order.
+    opened: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Spy {
+    fn note(&self, side: &'static str) {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(side);
+    }
 }
 
 struct SpiedTransaction {
@@ -367,15 +378,18 @@ struct SpiedTransaction {
 
 impl Log for Spy {
     fn group_source(&self, membership: Membership) -> Result<Box<dyn GroupSource>, LogError> {
+        self.note("group");
         self.log.group_source(membership)
     }
 
     fn transaction(&self, id: &TransactionalId) -> Result<Box<dyn Transaction>, LogError> {
+        self.note("producer");
         let transaction = self.log.transaction(id)?;
         Ok(Box::new(SpiedTransaction { transaction, wrote: BTreeSet::new(), found: Arc::clone(&self.found) }))
     }
 
     fn reader(&self) -> Result<Box<dyn FreeReader>, LogError> {
+        self.note("reader");
         self.log.reader()
     }
 
@@ -414,7 +428,7 @@ fn every_transaction_attaches_an_offset_of_each_task_that_wrote() {
     let mut stage = Stage::new(local, 3);
     stage.worker = None;
     let found = Arc::default();
-    stage.front = Arc::new(Spy { log: Arc::clone(&stage.log), found: Arc::clone(&found) });
+    stage.front = Arc::new(Spy { log: Arc::clone(&stage.log), found: Arc::clone(&found), opened: Arc::default() });
     // One result for each commit: most commits close windows and advance no input.
     stage.bounds.close_slice_records = 1;
     stage.start();
@@ -428,4 +442,24 @@ fn every_transaction_attaches_an_offset_of_each_task_that_wrote() {
     let results = stage.results().len();
     assert!(results > 100, "{results} results");
     assert_eq!(*found.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_predecessor_is_fenced_before_anything_is_read() {
+    let mut stage = Stage::new(local, 1);
+    stage.worker = None;
+    let opened = Arc::default();
+    stage.front = Arc::new(Spy { log: Arc::clone(&stage.log), found: Arc::default(), opened: Arc::clone(&opened) });
+    stage.start();
+    assert_eq!(opened.lock().unwrap()[..], ["producer", "group", "reader"]);
+    // The same after an answer that is none: everything is made anew, in the same order.
+    opened.lock().unwrap().clear();
+    stage.rest().unwrap();
+    stage.log.set_faults(FaultPlan { ambiguous_committed: 1.0, ..FaultPlan::NONE });
+    stage.append(0, "a", 0);
+    stage.until_commit_fails();
+    stage.log.set_faults(FaultPlan::NONE);
+    opened.lock().unwrap().clear();
+    stage.rest().unwrap();
+    assert_eq!(opened.lock().unwrap()[..3], ["producer", "group", "reader"]);
 }
