@@ -254,3 +254,58 @@ fn note_origin(folder: &Path, wanted: &str) -> Result<(), CoreError> {
     std::fs::write(&path, wanted)
         .map_err(|error| CoreError::config(format!("cannot write {}: {error}", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::count;
+    use crate::clock::ManualClock;
+    use crate::dsl::{Topic, Topology};
+    use crate::log::memory::{MemoryLog, MemoryOptions};
+    use crate::log::{Cleanup, Log, TopicSettings};
+    use crate::record::{EventTime, TopicName};
+    use crate::window::Tumbling;
+
+    const TASK: TaskId = TaskId { sub_topology: 0, partition: 0 };
+    const ROWS: ColumnId = ColumnId(1);
+
+    fn layout(log: &MemoryLog) -> Layout {
+        let app = Topology::named("housed");
+        app.stream(Topic::json("in"))
+            .event_time(|at: &i64| EventTime(*at))
+            .already_keyed_by(|at| *at)
+            .window(Tumbling::seconds(1))
+            .fold("counts", count())
+            .on_close()
+            .end();
+        let mut admin = log.admin().unwrap();
+        let settings =
+            TopicSettings { partitions: 1, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
+        admin.create_topic(&"in".into(), settings).unwrap();
+        Layout::new(Arc::new(app.build().unwrap()), &mut *admin).unwrap()
+    }
+
+    fn open(folder: &Path, layout: &Layout) -> HousedBase {
+        let budget = MemoryBudget::new(64 << 20);
+        let clock = Arc::new(ManualClock::at(crate::record::WallTime(1_767_225_600_000)));
+        let mut home = RocksHome::new(folder, layout, budget, clock).unwrap();
+        home.open(TASK, &layout.plan.sub_topologies()[0].contents()).unwrap()
+    }
+
+    #[test]
+    fn a_store_follows_the_changelogs_that_it_was_made_for_or_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = MemoryLog::new(MemoryOptions::default());
+        let before = layout(&log);
+        let mut store = open(folder.path(), &before);
+        let mut batch = Batch::new();
+        batch.put(ROWS, b"key", b"value");
+        store.write(&batch).unwrap();
+        store.flush().unwrap();
+        drop(store);
+        assert_eq!(open(folder.path(), &before).get(ROWS, b"key").unwrap(), Some(b"value".to_vec()), "as it was left");
+        log.admin().unwrap().delete_topic(&TopicName::new("housed-counts-changelog")).unwrap();
+        let after = layout(&log);
+        assert_eq!(open(folder.path(), &after).get(ROWS, b"key").unwrap(), None, "the changelog is another topic now");
+    }
+}

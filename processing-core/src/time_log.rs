@@ -110,3 +110,23 @@ impl TimeLog {
         self.last.get(place).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_never_changes_and_other_epochs_are_passed() {
+        let place = TopicPartition::new("in", 3);
+        let raise = Raise { offset: Offset(7), time: EventTime(-2) };
+        assert_eq!(key(&place), [0, 0, 0, 3, b'i', b'n']);
+        let bytes = value(5, Entry::Raise(raise));
+        assert_eq!(bytes[..6], [0, 0, 0, 5, 2, 0]);
+        for entry in [Entry::Raise(raise), Entry::Progress(raise)] {
+            let bytes = value(5, entry);
+            assert_eq!(read(5, Some(&key(&place)), Some(&bytes)), Some((place.clone(), entry)));
+            assert_eq!(read(6, Some(&key(&place)), Some(&bytes)), None, "another epoch");
+            assert_eq!(read(5, Some(&key(&place)), Some(&bytes[1..])), None, "another form");
+        }
+    }
+}

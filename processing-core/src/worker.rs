@@ -9,6 +9,8 @@
 
 mod answers;
 mod assignment;
+#[cfg(test)]
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

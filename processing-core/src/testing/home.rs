@@ -54,7 +54,7 @@ impl MemoryHome {
     }
 
     /// From now on, this part of all writes fails and damages its store.
-    pub(super) fn fail_writes(&self, rate: f64, seed: u64) {
+    pub(crate) fn fail_writes(&self, rate: f64, seed: u64) {
         *lock(&self.faults) = DiskFaults { rate, dice: Dice::new(seed) };
     }
 
