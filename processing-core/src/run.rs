@@ -46,12 +46,12 @@ use crate::worker::{StateHome, WorkerTerms};
 pub enum StatePlace {
     /// Nowhere: they vanish with the process and are restored from their changelogs.
     Memory,
-    /// In a folder of this machine, with so much memory for all of them together.
+    /// In a folder of this machine.
     Folder {
         /// `state.dir`.
         dir: PathBuf,
-        /// Block cache and memtables, in bytes.
-        memory_bytes: usize,
+        /// Block cache and memtables of all of them together, and of whoever else shares it.
+        budget: MemoryBudget,
     },
 }
 
@@ -75,9 +75,8 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// As the settings of a service say.
-    pub fn of(settings: &Settings) -> Self {
-        let memory = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
+    /// As the settings of a service say; `budget` is [`memory_budget`].
+    pub fn of(settings: &Settings, budget: MemoryBudget) -> Self {
         Self {
             instance: settings.application.instance.clone(),
             threads: settings.application.threads,
@@ -85,10 +84,7 @@ impl RunOptions {
             idle_after: settings.event_time.idle_after,
             future_bound: settings.event_time.future_bound,
             epoch: 0,
-            state: StatePlace::Folder {
-                dir: settings.state.dir.clone(),
-                memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
-            },
+            state: StatePlace::Folder { dir: settings.state.dir.clone(), budget },
         }
     }
 }
@@ -259,8 +255,8 @@ impl Supervisor {
         let layout = Arc::new(layout);
         match &self.options.state {
             StatePlace::Memory => self.watch(&layout, MemoryHome, || Ok(())),
-            StatePlace::Folder { dir, memory_bytes } => {
-                let (budget, clock) = (MemoryBudget::new(*memory_bytes), Arc::clone(&self.around.clock));
+            StatePlace::Folder { dir, budget } => {
+                let (budget, clock) = (budget.clone(), Arc::clone(&self.around.clock));
                 let home = RocksHome::new(dir, &layout, budget, clock).inspect_err(|error| self.give_up(error))?;
                 self.watch(&layout, home.clone(), || home.remove_unused().map(drop))
             }
@@ -440,9 +436,10 @@ fn serve<R: FnOnce(Queries) -> Router>(
     }
     let (plan, routes) = build(&shell.settings)?;
     let plan = Arc::new(plan);
-    let log = open_log(&shell.settings, &shell.clock)?;
+    let budget = memory_budget(&shell.settings);
+    let log = open_log(&shell.settings, &shell.clock, &budget)?;
     let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&shell.clock)).map_err(no_thread)?;
-    let running = Running::start(plan, log, RunOptions::of(&shell.settings), Surroundings::of(&shell))?;
+    let running = Running::start(plan, log, RunOptions::of(&shell.settings, budget), Surroundings::of(&shell))?;
     // The port tells what is missing while it is missing.
     shell.serve(routes(running.queries()))?;
     let ended = running.wait();
@@ -450,9 +447,16 @@ fn serve<R: FnOnce(Queries) -> Router>(
     ended
 }
 
-fn open_log(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<EmbeddedLog>, CoreError> {
+/// What the settings leave to the block cache and the memtables of the process, the log's among them.
+pub fn memory_budget(settings: &Settings) -> MemoryBudget {
+    let bytes = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
+    MemoryBudget::new(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+fn open_log(settings: &Settings, clock: &Arc<dyn Clock>, budget: &MemoryBudget) -> Result<Arc<EmbeddedLog>, CoreError> {
     let clock = Arc::clone(clock);
     let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
+    options.store.budget = Some(budget.clone());
     options.durability = if settings.embedded.sync { Durability::Disk } else { Durability::Os };
     Ok(EmbeddedLog::open(&settings.embedded.dir, options)?)
 }

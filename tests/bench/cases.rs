@@ -63,14 +63,18 @@ impl Decoder for Searches {
 }
 
 pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
+    // As in a worker's process, one budget for the log and the stores.
+    let budget = MemoryBudget::default();
+    let on_disk = || OnDisk { folder: folder.join("state").join(case), budget: budget.clone() };
+    let drive_on = |plan: Plan| drive(case, input::open(folder, &budget), events, plan, on_disk());
     match case {
         "floor" => floor(events),
-        "tumbling_memory" => drive(case, folder, events, tumbling(case), InMemory),
-        "tumbling" | "tumbling_10x_events" => drive(case, folder, events, tumbling(case), on_disk(case, folder)),
-        "hopping" => drive(case, folder, events, hopping(case), on_disk(case, folder)),
-        "per_user" | "per_user_10x_keys" => drive(case, folder, events, per_user(case), on_disk(case, folder)),
-        "top20" => drive(case, folder, events, top20(case), on_disk(case, folder)),
-        "worker" => drive(case, folder, events, worker(case), on_disk(case, folder)),
+        "tumbling_memory" => drive(case, input::open(folder, &budget), events, tumbling(case), InMemory),
+        "tumbling" | "tumbling_10x_events" => drive_on(tumbling(case)),
+        "hopping" => drive_on(hopping(case)),
+        "per_user" | "per_user_10x_keys" => drive_on(per_user(case)),
+        "top20" => drive_on(top20(case)),
+        "worker" => drive_on(worker(case)),
         other => panic!("no case is called {other}"),
     }
 }
@@ -167,8 +171,7 @@ fn worker(app: &str) -> Plan {
     trending_cities::topology(&settings, &Arc::new(events::Gazetteer::shipped())).expect("a topology")
 }
 
-fn drive<H: StateHome>(case: &str, folder: &Path, events: u64, plan: Plan, home: H) -> Figure {
-    let log: Arc<dyn Log> = input::open(folder);
+fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, home: H) -> Figure {
     let clock = SystemClock::new();
     let begin = ProcessTime::now();
     let layout = Layout::new(Arc::new(plan), &mut *log.admin().expect("admin")).expect("a layout");
@@ -218,10 +221,6 @@ impl StateHome for InMemory {
 struct OnDisk {
     folder: PathBuf,
     budget: MemoryBudget,
-}
-
-fn on_disk(case: &str, folder: &Path) -> OnDisk {
-    OnDisk { folder: folder.join("state").join(case), budget: MemoryBudget::default() }
 }
 
 impl StateHome for OnDisk {

@@ -10,6 +10,7 @@ use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
 use processing_core::log::{Cleanup, Log as _, TopicSettings, partition_for_key};
 use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
+use state::MemoryBudget;
 
 pub(crate) const TOPIC: &str = "search.executed";
 const PARTITIONS: u32 = 4;
@@ -20,14 +21,16 @@ const CITIES: u64 = 5_000;
 const USERS: u64 = 100_000;
 
 /// A log in `folder/log` whose clock stands at the hour's end.
-pub(crate) fn open(folder: &Path) -> Arc<EmbeddedLog> {
+pub(crate) fn open(folder: &Path, budget: &MemoryBudget) -> Arc<EmbeddedLog> {
     let clock = Arc::new(|| LogTime(START_MS + HOUR_MS as i64));
-    EmbeddedLog::open(&folder.join("log"), EmbeddedOptions::new(clock)).expect("the log opens")
+    let mut options = EmbeddedOptions::new(clock);
+    options.store.budget = Some(budget.clone());
+    EmbeddedLog::open(&folder.join("log"), options).expect("the log opens")
 }
 
 /// Writes the events, keyed by user, in the order of event time.
 pub(crate) fn feed(folder: &Path, events: u64, many_users: bool) {
-    let log = open(folder);
+    let log = open(folder, &MemoryBudget::default());
     let topic = TopicName::new(TOPIC);
     let settings =
         TopicSettings { partitions: PARTITIONS, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };

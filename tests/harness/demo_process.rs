@@ -40,7 +40,20 @@ pub struct DemoProcess {
 impl DemoProcess {
     /// Starts `program demo` in `folder` with more `arguments`.
     pub fn start(program: &Path, folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
+        Self::of(Command::new(program), folder, arguments)
+    }
+
+    /// As [`Self::start`], on a machine on which no file can grow beyond `kib`: what a full disk looks like
+    /// to a process that may not have a disk of its own.
+    pub fn start_cramped(program: &Path, folder: &Path, arguments: &[&str], kib: u32) -> Self {
+        let mut shell = Command::new("bash");
+        // An ignored signal stays ignored in the program, so that a write answers with an error.
+        shell.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &kib.to_string()]).arg(program);
+        Self::of(shell, folder, arguments)
+    }
+
+    fn of(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .arg("demo")
             .arg("--data")
             .arg(folder)
@@ -79,6 +92,20 @@ impl DemoProcess {
         self.expect_good_end();
     }
 
+    /// Waits for its end by itself; answers what it has said on its standard error.
+    pub fn finish_with_words(mut self) -> String {
+        self.expect_good_end();
+        self.last_words()
+    }
+
+    /// Waits for its end by itself, which must be an error; answers what it has said on its standard error.
+    pub fn fail_with_words(mut self) -> String {
+        while self.line().is_some() {}
+        let ended = self.child.wait().expect("a process ends");
+        assert!(!ended.success() && ended.code().is_some(), "the demo ended with {ended}");
+        self.last_words()
+    }
+
     /// What it has said on its standard error; for a process that has ended.
     pub fn last_words(&mut self) -> String {
         let mut words = String::new();
@@ -94,6 +121,12 @@ impl DemoProcess {
             panic!("the demo ended with {ended}: {}", self.last_words());
         }
     }
+}
+
+/// The commits that a progress line tells of.
+pub fn commits_in(line: &str) -> u64 {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "commits");
+    words.nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// A record without what differs from run to run: its offset in the partition and its log timestamp.

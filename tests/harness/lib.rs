@@ -7,5 +7,7 @@
     reason = "the harness is the outside: it starts processes and threads, reads clocks, and fails a test by a panic"
 )]
 
+pub mod command;
+pub mod compare;
 pub mod demo_process;
 pub mod stores;

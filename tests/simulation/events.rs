@@ -75,11 +75,16 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64) -> Workload {
     let lopsided = rng.random_bool(0.2);
     // A topic that falls silent for good, here or at once.
     let silent_from = rng.random_range(0..4 * count);
+    // One key after the other speaks for a while: the partitions of the others fall idle and are raised.
+    let turns = rng.random_bool(0.4);
+    let mut speaker = 0;
+    // From a flood to a trickle, in which commits and silence come between two events.
+    let pace = [20, 40, 100][rng.random_range(0..3)];
     let mut time = START;
     let mut at_ms = 0;
     let mut events = Vec::new();
     for number in 0..count {
-        at_ms += rng.random_range(0..25);
+        at_ms += rng.random_range(0..pace);
         time += rng.random_range(0..=scale / 3);
         if gaps && rng.random_bool(0.02) {
             time += rng.random_range(0..scale * 20);
@@ -87,10 +92,17 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64) -> Workload {
         if gaps && rng.random_bool(0.01) {
             at_ms += rng.random_range(0..4_000);
         }
-        let key = rng.random_range(0..keys);
+        let mut back = if rng.random_bool(0.5) { rng.random_range(0..=disorder) } else { 0 };
+        if !turns || rng.random_bool(0.06) {
+            speaker = rng.random_range(0..keys);
+            // What it has to say first may be old news by then.
+            if turns && rng.random_bool(0.5) {
+                back += rng.random_range(0..6 * scale);
+            }
+        }
+        let key = speaker;
         let speaking = if number >= silent_from { 1 } else { inputs.len() };
         let (topic, partitions) = &inputs[rng.random_range(0..speaking)];
-        let back = if rng.random_bool(0.5) { rng.random_range(0..=disorder) } else { 0 };
         let event_time = match rng.random_range(0..200) {
             0 if poison => time + 100_000_000,
             _ => time - back,

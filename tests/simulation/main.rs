@@ -9,7 +9,9 @@
 #![expect(clippy::expect_used, clippy::disallowed_methods, reason = "a test is the outside, and may measure itself")]
 
 mod events;
+mod mutants;
 mod oracle;
+mod properties;
 mod run;
 mod topologies;
 
@@ -18,7 +20,7 @@ use std::time::Instant;
 use run::{Run, Totals};
 
 /// Seeds of `make test`, over all scenarios in turn.
-const SEEDS: u64 = 2_400;
+const SEEDS: u64 = 4_000;
 
 /// The runs of `seeds.txt`: scenario, seed, and why it is there.
 fn kept() -> Vec<Run> {

@@ -16,6 +16,12 @@ const FUTURE_BOUND_MS: i64 = 3_600_000;
 /// Results of one topic: all values of each key, in their order.
 pub(crate) type Results = BTreeMap<u16, Vec<String>>;
 
+/// The records of each window, by its start and key.
+type ByWindow<'r> = BTreeMap<(i64, u16), Vec<&'r Read>>;
+
+/// Topic and value of records that are late.
+type Late = BTreeSet<(&'static str, Vec<u8>)>;
+
 /// What an application has to say.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
@@ -115,11 +121,7 @@ impl Reading {
     }
 
     /// The records that `keep` lets through, by window start and key; and those late for all their windows.
-    fn by_window(
-        &self,
-        windows: Windows,
-        keep: impl Fn(&Read) -> bool,
-    ) -> (BTreeMap<(i64, u16), Vec<&Read>>, BTreeSet<(&'static str, Vec<u8>)>) {
+    fn by_window(&self, windows: Windows, keep: impl Fn(&Read) -> bool) -> (ByWindow<'_>, Late) {
         let (mut by_window, mut late) = (BTreeMap::<_, Vec<&Read>>::new(), BTreeSet::new());
         for record in self.records.iter().filter(|record| keep(record)) {
             let mut taken = false;

@@ -10,6 +10,7 @@ use crate::events;
 use crate::topologies::{self, Scenario};
 
 /// A scenario and a seed.
+#[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) scenario: &'static Scenario,
     pub(crate) seed: u64,

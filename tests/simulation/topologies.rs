@@ -17,6 +17,7 @@ use crate::oracle::{self, Expected};
 use processing_core::testing::Story;
 
 /// An application, what it reads, and what it has to say.
+#[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) inputs: &'static [&'static str],

@@ -7,24 +7,28 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::home::MemoryHome;
+use super::mutant::{MutantHome, MutantLog};
 use super::options::{Dice, SimOptions};
 use super::workload::Workload;
 use crate::commit::CommitStage;
 use crate::error::{CoreError, Remedy};
 use crate::layout::Layout;
-use crate::log::Log;
 use crate::log::memory::{FaultPlan, MemoryLog};
+use crate::log::{Log, LogError};
 use crate::record::WallTime;
-use crate::worker::{InlineNursery, Worker, WorkerTerms};
+use crate::worker::{InlineNursery, StateHome, Worker, WorkerTerms};
 
-type VirtualWorker = Worker<MemoryHome, InlineNursery<super::home::Disk>>;
+type VirtualWorker = Worker<MutantHome, InlineNursery<<MutantHome as StateHome>::Base>>;
 
 /// Rounds in a row without anything to do, after which a fleet is at rest.
 const QUIET_ROUNDS: usize = 12;
 /// Rounds after which a fleet without faults must have come to rest.
 const SETTLE_ROUNDS_MAX: usize = 20_000;
 /// Virtual time between two rounds of a fleet that comes to rest.
-const SETTLE_TICK_MS: u64 = 100;
+const SETTLE_TICK_MS: u64 = 10;
+/// The same once it seems to be at rest: over all quiet rounds longer than any timeout, since an open
+/// transaction of somebody who is gone hides what lies behind it until it times out.
+const QUIET_TICK_MS: u64 = 2_000;
 
 /// How often what happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,9 +48,11 @@ pub struct Tally {
 /// Which stage the next commit does not live to see.
 type Fate = Arc<Mutex<Option<CommitStage>>>;
 
-struct Process {
+/// One thread of a process.
+struct Seat {
     instance: String,
-    home: MemoryHome,
+    /// The number of its process.
+    pod: usize,
     worker: Option<VirtualWorker>,
     fate: Fate,
     /// Does nothing before this time.
@@ -64,26 +70,60 @@ pub(super) struct Fleet {
     pub(super) log: Arc<MemoryLog>,
     pub(super) layout: Arc<Layout>,
     options: SimOptions,
-    processes: Vec<Process>,
+    /// What the workers take for the log.
+    front: Arc<dyn Log>,
+    /// The volume of each process.
+    homes: Vec<MutantHome>,
+    seats: Vec<Seat>,
     ghosts: Vec<Ghost>,
     dice: Dice,
     elapsed_ms: u64,
+    /// No faults any more.
+    settles: bool,
     pub(super) tally: Tally,
 }
 
 impl Fleet {
     pub(super) fn new(log: Arc<MemoryLog>, layout: Arc<Layout>, options: SimOptions, seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let process = |number: usize| Process {
-            instance: format!("pod-{number}"),
-            home: MemoryHome::new(options.flush_after_bytes),
+        let front: Arc<dyn Log> = match options.mutation {
+            Some(mutation) => Arc::new(MutantLog::new(Arc::clone(&log), mutation)),
+            None => Arc::clone(&log) as Arc<dyn Log>,
+        };
+        // Some come up later: the fleet is scaled up while it works.
+        let begins: Vec<u64> =
+            (0..options.processes).map(|pod| if pod == 0 { 0 } else { dice.below(options.away_ms) }).collect();
+        let seat = |(pod, thread): (usize, usize)| Seat {
+            instance: format!("pod-{pod}-{thread}"),
+            pod,
             worker: None,
             fate: Fate::default(),
-            // Some come up later: the fleet is scaled up while it works.
-            away_until: if number == 0 { 0 } else { dice.below(options.away_ms) },
+            away_until: begins[pod],
         };
-        let processes = (0..options.processes).map(process).collect();
-        Self { log, layout, options, processes, ghosts: Vec::new(), dice, elapsed_ms: 0, tally: Tally::default() }
+        let threads = options.threads;
+        let seats = (0..options.processes).flat_map(|pod| (0..threads).map(move |thread| (pod, thread)));
+        let seats = seats.map(seat).collect();
+        let mut fleet = Self {
+            log,
+            layout,
+            front,
+            homes: Vec::new(),
+            seats,
+            ghosts: Vec::new(),
+            dice,
+            elapsed_ms: 0,
+            settles: false,
+            tally: Tally::default(),
+            options,
+        };
+        fleet.homes = (0..fleet.options.processes).map(|_| fleet.new_home()).collect();
+        fleet
+    }
+
+    fn new_home(&mut self) -> MutantHome {
+        let disks = MemoryHome::new(self.options.flush_after_bytes);
+        disks.fail_writes(self.options.disk, self.dice.below(u64::MAX));
+        MutantHome::new(disks, self.options.mutation)
     }
 
     fn now(&self) -> WallTime {
@@ -93,12 +133,13 @@ impl Fleet {
     /// Feeds the workload while everything goes wrong.
     pub(super) fn suffer(&mut self, workload: &Workload) -> Result<(), CoreError> {
         self.log.set_faults(self.options.faults);
+        let began = self.log.now();
         let mut events = workload.events.iter().peekable();
         while events.peek().is_some() {
             let tick = 1 + self.dice.below(self.options.tick_ms);
             self.pass(tick);
             while let Some(event) = events.next_if(|event| event.at_ms <= self.elapsed_ms) {
-                Workload::feed(&self.log, event)?;
+                Workload::feed(&self.log, event, began)?;
             }
             self.act()?;
         }
@@ -113,33 +154,34 @@ impl Fleet {
 
     /// Lets everything come to rest without faults. Answers `false` if it does not.
     pub(super) fn settle(&mut self) -> Result<bool, CoreError> {
+        self.settles = true;
         self.log.set_faults(FaultPlan::NONE);
+        self.homes.iter().for_each(|home| home.disks().fail_writes(0.0, 0));
         self.ghosts.clear();
-        for index in 0..self.processes.len() {
+        for pod in 0..self.homes.len() {
             // Some stay away for good: the fleet is scaled down.
-            let leaves = index > 0 && self.dice.chance(0.3);
-            let process = &mut self.processes[index];
-            process.away_until = 0;
-            *process.fate.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let leaves = pod > 0 && self.dice.chance(0.3);
+            let until = if leaves { u64::MAX } else { 0 };
             if leaves {
-                if process.worker.take().is_some() {
-                    process.home.crash();
+                self.kill(pod, until);
+            }
+            for seat in self.seats.iter_mut().filter(|seat| seat.pod == pod) {
+                seat.away_until = until;
+                *seat.fate.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                if leaves {
+                    self.log.expire_session(&seat.instance);
                 }
-                process.away_until = u64::MAX;
-                let instance = process.instance.clone();
-                self.log.expire_session(&instance);
             }
         }
         let tasks: usize = self.layout.parts.iter().map(|part| part.tasks as usize).sum();
         let mut quiet = 0;
         for _ in 0..SETTLE_ROUNDS_MAX {
-            self.pass(if quiet > 2 { SETTLE_TICK_MS * 5 } else { SETTLE_TICK_MS / 10 });
+            self.pass(if quiet > 2 { QUIET_TICK_MS } else { SETTLE_TICK_MS });
             let mut idle = true;
-            for index in 0..self.processes.len() {
+            for index in 0..self.seats.len() {
                 idle &= self.step(index)?;
             }
-            let running: usize =
-                self.processes.iter().flat_map(|process| &process.worker).map(|w| w.status().running.len()).sum();
+            let running: usize = self.workers().map(|worker| worker.running_tasks().count()).sum();
             quiet = if idle && running == tasks { quiet + 1 } else { 0 };
             if quiet == QUIET_ROUNDS {
                 return Ok(true);
@@ -160,7 +202,7 @@ impl Fleet {
 
     /// The workers that run.
     pub(super) fn workers(&self) -> impl Iterator<Item = &VirtualWorker> {
-        self.processes.iter().flat_map(|process| &process.worker)
+        self.seats.iter().flat_map(|seat| &seat.worker)
     }
 
     fn pass(&mut self, ms: u64) {
@@ -170,7 +212,7 @@ impl Fleet {
 
     /// One round: each process may take some steps, and something may happen to it.
     fn act(&mut self) -> Result<(), CoreError> {
-        let count = self.processes.len();
+        let count = self.seats.len();
         let first = self.dice.below(count as u64) as usize;
         for index in (0..count).map(|n| (first + n) % count) {
             self.befall(index)?;
@@ -183,7 +225,10 @@ impl Fleet {
             if self.ghosts[index].until <= self.elapsed_ms {
                 self.ghosts.swap_remove(index);
             } else if self.dice.chance(0.5) {
-                self.ghosts[index].worker.step(now)?;
+                match self.ghosts[index].worker.step(now) {
+                    Err(error) if self.may_stop(&error) => drop(self.ghosts.swap_remove(index)),
+                    stepped => drop(stepped?),
+                }
             }
         }
         if self.dice.chance(self.options.rebalance) {
@@ -192,58 +237,81 @@ impl Fleet {
         if self.dice.chance(self.options.compact) {
             self.log.run_compaction();
         }
+        if self.dice.chance(self.options.purge) {
+            self.purge();
+        }
         Ok(())
     }
 
-    /// What fate has for a process in this round.
+    /// What upkeep does: repartition records below the group's committed offsets are deleted.
+    fn purge(&self) {
+        // A log that does not answer now is asked another time.
+        let Ok(mut admin) = self.log.admin() else { return };
+        for (place, committed) in self.log.group_offsets(self.layout.plan.name()) {
+            if place.topic.as_str().ends_with("-repartition") && admin.purge(&place, committed).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What fate has for a thread, or for its process, in this round.
     fn befall(&mut self, index: usize) -> Result<(), CoreError> {
         let away = self.elapsed_ms + 1 + self.dice.below(self.options.away_ms);
-        if self.processes[index].worker.is_none() {
+        if self.seats[index].worker.is_none() {
             return Ok(());
         }
-        let options = &self.options;
+        let (options, pod) = (&self.options, self.seats[index].pod);
         if self.dice.chance(options.crash) {
-            self.crash(index, away);
+            self.crash(pod, away);
         } else if self.dice.chance(options.stage_crash) {
             let stage = CommitStage::ALL[self.dice.below(CommitStage::ALL.len() as u64) as usize];
-            *self.processes[index].fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
+            *self.seats[index].fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
         } else if self.dice.chance(options.pause) {
-            self.processes[index].away_until = away;
+            self.seats[index].away_until = away;
         } else if self.dice.chance(options.twin) {
             let until = self.elapsed_ms + self.dice.below(5_000);
-            let process = &mut self.processes[index];
             // The volume stays with the one that holds it.
-            process.home = MemoryHome::new(self.options.flush_after_bytes);
-            process.fate = Fate::default();
-            if let Some(worker) = process.worker.take() {
-                self.ghosts.push(Ghost { worker, until });
+            self.homes[pod] = self.new_home();
+            for seat in self.seats.iter_mut().filter(|seat| seat.pod == pod) {
+                seat.fate = Fate::default();
+                self.ghosts.extend(seat.worker.take().map(|worker| Ghost { worker, until }));
             }
         } else if self.dice.chance(options.leave) {
             let now = self.now();
-            if let Some(worker) = self.processes[index].worker.take() {
+            for index in (0..self.seats.len()).filter(|index| self.seats[*index].pod == pod).collect::<Vec<_>>() {
+                self.seats[index].away_until = away;
+                let Some(worker) = self.seats[index].worker.take() else { continue };
                 self.note(&worker);
                 match worker.close(now) {
                     Err(error) if error.remedy() == Remedy::Stop => return Err(error),
                     _ => {}
                 }
             }
-            self.processes[index].away_until = away;
         }
         Ok(())
     }
 
-    fn crash(&mut self, index: usize, away: u64) {
-        if let Some(worker) = self.processes[index].worker.take() {
-            self.note(&worker);
-        }
+    fn crash(&mut self, pod: usize, away: u64) {
         self.tally.crashes += 1;
-        let process = &mut self.processes[index];
-        process.away_until = away;
-        self.log.crash_member(&process.instance);
-        process.home.crash();
+        self.kill(pod, away);
         if self.dice.chance(self.options.wipe) {
-            process.home.wipe();
+            self.homes[pod].wipe();
         }
+    }
+
+    /// A process is dead from one moment to the next, with all its threads.
+    fn kill(&mut self, pod: usize, away: u64) {
+        for index in 0..self.seats.len() {
+            if self.seats[index].pod != pod {
+                continue;
+            }
+            self.seats[index].away_until = away;
+            if let Some(worker) = self.seats[index].worker.take() {
+                self.note(&worker);
+                self.log.crash_member(&self.seats[index].instance);
+            }
+        }
+        self.homes[pod].disks().crash();
     }
 
     fn note(&mut self, worker: &VirtualWorker) {
@@ -255,48 +323,55 @@ impl Fleet {
 
     /// The totals of those that still run are added.
     pub(super) fn count_all(&mut self) {
-        for process in std::mem::take(&mut self.processes) {
-            if let Some(worker) = &process.worker {
+        for seat in std::mem::take(&mut self.seats) {
+            if let Some(worker) = &seat.worker {
                 self.note(worker);
             }
-            self.processes.push(process);
+            self.seats.push(seat);
         }
     }
 
-    /// One step of a process; it is started if it is not there. Answers whether it had nothing to do.
+    /// One step of a thread; it is started if it is not there. Answers whether it had nothing to do.
     fn step(&mut self, index: usize) -> Result<bool, CoreError> {
         let now = self.now();
-        if self.processes[index].away_until > self.elapsed_ms {
+        if self.seats[index].away_until > self.elapsed_ms {
             return Ok(true);
         }
-        if self.processes[index].worker.is_none() {
+        if self.seats[index].worker.is_none() {
             return self.start(index).map(|()| false);
         }
         self.tally.steps += 1;
-        let Some(worker) = &mut self.processes[index].worker else { return Ok(true) };
-        let activity = worker.step(now)?;
-        if worker.has_crashed() {
+        let Some(worker) = &mut self.seats[index].worker else { return Ok(true) };
+        let stepped = worker.step(now);
+        if worker.has_crashed() || stepped.as_ref().is_err_and(|error| self.may_stop(error)) {
             let away = self.elapsed_ms + self.dice.below(self.options.away_ms);
-            self.crash(index, away);
+            self.crash(self.seats[index].pod, away);
+            return Ok(false);
         }
-        Ok(activity.idle)
+        Ok(stepped?.idle)
+    }
+
+    /// Whether an error may end a process that will be started again. One that was replaced without
+    /// knowing may find that what it wants to read has been purged behind its successor; in a fleet that
+    /// comes to rest nobody has been.
+    fn may_stop(&self, error: &CoreError) -> bool {
+        !self.settles && matches!(error, CoreError::Log(LogError::Fatal(_)))
     }
 
     fn start(&mut self, index: usize) -> Result<(), CoreError> {
-        let process = &mut self.processes[index];
+        let seat = &mut self.seats[index];
         let terms = WorkerTerms {
-            instance: process.instance.clone(),
+            instance: seat.instance.clone(),
             commit_interval: self.options.commit_interval,
             idle_after: self.options.idle_after,
             future_bound: self.options.future_bound,
             epoch: 1,
             bounds: self.options.bounds,
         };
-        let log: Arc<dyn Log> = Arc::clone(&self.log) as Arc<dyn Log>;
-        let nursery = InlineNursery::default();
-        match Worker::new(log, Arc::clone(&self.layout), terms, process.home.clone(), nursery) {
+        let (front, layout, home) = (Arc::clone(&self.front), Arc::clone(&self.layout), self.homes[seat.pod].clone());
+        match Worker::new(front, layout, terms, home, InlineNursery::default()) {
             Ok(mut worker) => {
-                let fate = Arc::clone(&process.fate);
+                let fate = Arc::clone(&seat.fate);
                 worker.set_probe(Some(Box::new(move |stage| {
                     let mut fate = fate.lock().unwrap_or_else(PoisonError::into_inner);
                     if *fate == Some(stage) {
@@ -305,7 +380,7 @@ impl Fleet {
                     }
                     ControlFlow::Continue(())
                 })));
-                process.worker = Some(worker);
+                seat.worker = Some(worker);
                 Ok(())
             }
             Err(error) if error.remedy() == Remedy::Retry => Ok(()),

@@ -6,6 +6,7 @@
 mod check;
 mod fleet;
 mod home;
+mod mutant;
 mod options;
 pub mod script;
 mod simulate;
@@ -14,6 +15,7 @@ mod workload;
 pub use check::Outcome;
 pub use fleet::Tally;
 pub use home::{Disk, MemoryHome};
+pub use mutant::Mutation;
 pub use options::SimOptions;
 pub use simulate::{Failure, Report, Story, simulate};
 pub use workload::{Event, Workload};

@@ -6,6 +6,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use super::mutant::Mutation;
 use crate::limits::Bounds;
 use crate::log::memory::FaultPlan;
 use crate::record::DurationMs;
@@ -15,8 +16,11 @@ use crate::record::DurationMs;
 pub struct SimOptions {
     /// What the log does.
     pub faults: FaultPlan,
-    /// How many processes there are at most; each has a static instance of its own.
+    /// How many processes there are at most.
     pub processes: usize,
+    /// How many threads each has: workers with a static instance of their own, which share the process's
+    /// volume and die with it.
+    pub threads: usize,
     /// A process dies between two steps.
     pub crash: f64,
     /// A process dies before some stage of its next commit.
@@ -33,6 +37,10 @@ pub struct SimOptions {
     pub rebalance: f64,
     /// The log compacts its topics.
     pub compact: f64,
+    /// Repartition records that the group has committed are deleted.
+    pub purge: f64,
+    /// A write to a disk fails, and the store is damaged by it. Drawn for each write.
+    pub disk: f64,
     /// The longest time that a process is away, in milliseconds.
     pub away_ms: u64,
     /// The longest time between two rounds, in milliseconds.
@@ -51,6 +59,8 @@ pub struct SimOptions {
     pub batch_records: usize,
     /// How many of the log's last steps a failure shows.
     pub trace_lines: usize,
+    /// A rule that is broken on purpose.
+    pub mutation: Option<Mutation>,
 }
 
 impl SimOptions {
@@ -59,6 +69,7 @@ impl SimOptions {
         Self {
             faults: FaultPlan::NONE,
             processes: 1,
+            threads: 1,
             crash: 0.0,
             stage_crash: 0.0,
             wipe: 0.0,
@@ -67,6 +78,8 @@ impl SimOptions {
             leave: 0.0,
             rebalance: 0.0,
             compact: 0.0,
+            purge: 0.0,
+            disk: 0.0,
             away_ms: 1,
             tick_ms: 20,
             commit_interval: DurationMs(100),
@@ -76,6 +89,7 @@ impl SimOptions {
             flush_after_bytes: None,
             batch_records: 500,
             trace_lines: 0,
+            mutation: None,
         }
     }
 
@@ -85,10 +99,17 @@ impl SimOptions {
         let mut rate = |max: f64| if dice.chance(0.4) { 0.0 } else { max * dice.fraction() };
         let (crash, stage_crash, pause, twin) = (rate(0.01), rate(0.03), rate(0.01), rate(0.005));
         let (leave, rebalance, compact, wipe) = (rate(0.005), rate(0.01), rate(0.02), rate(1.0));
+        let (purge, disk) = (rate(0.02), rate(0.03));
         let faults = match dice.below(8) {
             0 => FaultPlan::NONE,
-            1 | 2 => FaultPlan::SHUFFLED,
-            _ => FaultPlan { late_ms: 1 + dice.below(8_000), ..FaultPlan::HOSTILE },
+            1 => FaultPlan::SHUFFLED,
+            // Tasks that go back and on again in memory, without anything being read anew.
+            2 => FaultPlan { publish_aborted: 0.25, retry: 0.02, ..FaultPlan::SHUFFLED },
+            kind => {
+                // Members that are taken for dead while they work, and their successors at work beside them.
+                let expire = if kind < 5 { 0.03 } else { FaultPlan::HOSTILE.expire };
+                FaultPlan { late_ms: 1 + dice.below(8_000), expire, ..FaultPlan::HOSTILE }
+            }
         };
         let small = dice.chance(0.5);
         let bounds = Bounds {
@@ -102,6 +123,7 @@ impl SimOptions {
         Self {
             faults,
             processes: 1 + dice.below(4) as usize,
+            threads: 1 + dice.below(3) as usize,
             crash,
             stage_crash,
             wipe,
@@ -110,15 +132,18 @@ impl SimOptions {
             leave,
             rebalance,
             compact,
+            purge,
+            disk,
             away_ms: 10 + dice.below(12_000),
             tick_ms: 1 + dice.below(60),
             commit_interval: DurationMs(10 + dice.below(200) as i64),
-            idle_after: dice.chance(0.5).then(|| DurationMs(20 + dice.below(600) as i64)),
+            idle_after: dice.chance(0.7).then(|| DurationMs(20 + dice.below(300) as i64)),
             future_bound: Some(DurationMs::hours(1)),
             bounds,
             flush_after_bytes: dice.chance(0.7).then(|| 100 + dice.below(4_000) as usize),
             batch_records: 1 + dice.below(60) as usize,
             trace_lines: 0,
+            mutation: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::check::{Outcome, stores_equal_changelogs};
 use super::fleet::{Fleet, Tally};
+use super::mutant::{Mutation, forget_nothing};
 use super::options::SimOptions;
 use super::workload::Workload;
 use crate::error::CoreError;
@@ -96,12 +97,17 @@ pub fn simulate(
         rebalance_timeout_ms: 8_000,
         max_batch: options.batch_records,
         trace_lines: options.trace_lines,
+        checks_generation: options.mutation != Some(Mutation::ZombiesNotFenced),
         ..MemoryOptions::default()
     });
     let failed = |what: String| Box::new(Failure { seed, what, trace: log.trace().lines, said: None });
     let run = || -> Result<_, CoreError> {
         workload.create_inputs(&log)?;
-        let layout = Arc::new(Layout::new(Arc::new(topology()), &mut *log.admin()?)?);
+        let plan = Arc::new(topology());
+        if options.mutation == Some(Mutation::CachesSurviveAbort) {
+            forget_nothing(&plan);
+        }
+        let layout = Arc::new(Layout::new(plan, &mut *log.admin()?)?);
         let mut fleet = Fleet::new(Arc::clone(&log), layout, options.clone(), seed);
         fleet.suffer(workload)?;
         let rests = fleet.settle()?;

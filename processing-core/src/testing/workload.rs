@@ -47,10 +47,10 @@ impl Workload {
         Ok(())
     }
 
-    /// Appends one event, stamped with the log's present time.
-    pub(super) fn feed(log: &MemoryLog, event: &Event) -> Result<(), CoreError> {
-        let Event { place, key, value, .. } = event;
-        append(log, place, log.now(), key.as_deref(), value.as_deref())
+    /// Appends one event, stamped with its own time: the same in every run, whenever somebody came to feed it.
+    pub(super) fn feed(log: &MemoryLog, event: &Event, began: LogTime) -> Result<(), CoreError> {
+        let Event { at_ms, place, key, value } = event;
+        append(log, place, LogTime(began.0.saturating_add_unsigned(*at_ms)), key.as_deref(), value.as_deref())
     }
 
     /// Appends records as they stood in another log, which must have no holes.

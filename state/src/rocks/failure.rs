@@ -26,9 +26,10 @@ pub(super) fn store_error(path: &Path, error: Error) -> StoreError {
     }
 }
 
-/// RocksDB hands the operating system's words on, in English whatever the locale.
+/// RocksDB hands the operating system's words on, in English whatever the locale. A limit on the size of
+/// files is one more way of having no room.
 fn is_full(detail: &str) -> bool {
-    detail.contains("No space left on device") || detail.contains("Disk quota exceeded")
+    ["No space left on device", "Disk quota exceeded", "File too large"].iter().any(|words| detail.contains(words))
 }
 
 #[cfg(test)]

@@ -55,6 +55,11 @@ impl WriteSet {
         Self::default()
     }
 
+    /// No changes, with room for so many bytes of them: a set that grows copies what it holds.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { batch: WriteBatch::with_capacity_bytes(bytes) }
+    }
+
     /// Gives `key` a value.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.batch.put(key, value);
@@ -111,6 +116,8 @@ impl OrderedStore {
         let mut db_options = tuning::ordered(&options);
         db_options.create_if_missing(true);
         let db = Db::open(&db_options, path).map_err(|error| store_error(path, error))?;
+        // Files are right with or without.
+        drop(db.set_options(&[tuning::FIRST_KEYS]));
         Ok(Self { db, path: path.to_path_buf() })
     }
 

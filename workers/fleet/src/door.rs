@@ -15,6 +15,7 @@ use processing_core::error::CoreError;
 use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions, EmbeddedReaderProcess};
 use processing_core::log::{Cleanup, Log as _, LogError, TopicInfo, TopicSettings, partition_for_key};
 use processing_core::record::{LogTime, Partition, TopicName, TopicPartition};
+use state::MemoryBudget;
 
 use crate::folder::AddressNote;
 use crate::record_line::RecordLine;
@@ -28,10 +29,11 @@ pub(crate) const PARTITIONS: u32 = 2;
 /// Bytes of lines that are sent at once.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
-/// Opens the log for this process.
-pub(crate) fn open(folder: &Path) -> Result<Arc<EmbeddedLog>, CoreError> {
+/// Opens the log for this process, within the memory of `budget` where there are stores beside it.
+pub(crate) fn open(folder: &Path, budget: Option<&MemoryBudget>) -> Result<Arc<EmbeddedLog>, CoreError> {
     let clock = SystemClock::new();
-    let options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
+    let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
+    options.store.budget = budget.cloned();
     Ok(EmbeddedLog::open(folder, options)?)
 }
 
@@ -51,7 +53,7 @@ pub(crate) enum Door {
 impl Door {
     /// Holds the log in `folder`, or finds who does.
     pub(crate) fn find(folder: &Path) -> Result<Self, CoreError> {
-        match open(folder) {
+        match open(folder, None) {
             Ok(log) => Ok(Self::Own(log)),
             Err(held) => match AddressNote::find(folder)? {
                 Some(address) => Ok(Self::Through(address)),
@@ -135,6 +137,20 @@ fn post(address: SocketAddr, topic: &TopicName, lines: &[RecordLine]) -> Result<
     answer.read_to_string(&mut rest).map_err(broken)?;
     let words = rest.split_once("\r\n\r\n").map_or(rest.as_str(), |(_, body)| body);
     Err(CoreError::config(format!("{address} did not take the records: {} {}", status.trim(), words.trim())))
+}
+
+/// A topic's name, refused before anything is opened or sent where no log would take it.
+pub(crate) fn topic_name(text: &str) -> Result<TopicName, CoreError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=249).contains(&text.len()) && !matches!(text, "." | "..") && text.chars().all(legal) {
+        return Ok(TopicName::new(text));
+    }
+    Err(CoreError::Usage(format!("`{text}` cannot name a topic: it takes 1 to 249 of a-z A-Z 0-9 . _ -")))
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn records(count: u64) -> String {
+    format!("{count} record{}", if count == 1 { "" } else { "s" })
 }
 
 /// The log's folder, with a word where there is none.

@@ -39,6 +39,11 @@ impl DataFolder {
         })
     }
 
+    /// The words that name the same folder to another command; empty for this user's own.
+    pub(crate) fn as_arguments(&self) -> String {
+        self.given.as_ref().map_or_else(String::new, |given| format!(" --data {}", given.display()))
+    }
+
     pub(crate) fn log(&self) -> Result<PathBuf, CoreError> {
         Ok(self.path()?.join("log"))
     }

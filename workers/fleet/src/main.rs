@@ -52,5 +52,11 @@ fn main() -> std::process::ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Describe(describe) => describe.run(),
     };
+    if let Err(error) = &result
+        && tracing::dispatcher::has_been_set()
+    {
+        // The demo's log lines go to a file, and the terminal has a person in front of it.
+        eprintln!("streamfleet: {error}");
+    }
     service::end("streamfleet", result).into()
 }

@@ -12,7 +12,7 @@ use processing_core::error::CoreError;
 use processing_core::record::TopicName;
 use serde_json::Value;
 
-use crate::door::{CHUNK_BYTES, Door};
+use crate::door::{self, CHUNK_BYTES, Door};
 use crate::folder::{DataFolder, refused};
 use crate::record_line::{Bytes, RecordLine};
 
@@ -37,8 +37,7 @@ pub(crate) struct Publish {
 
 impl Publish {
     pub(crate) fn run(self) -> Result<(), CoreError> {
-        let door = Door::find(&self.data.log()?)?;
-        let topic = TopicName::new(&self.topic);
+        let topic = door::topic_name(&self.topic)?;
         let input: Box<dyn BufRead> = match &self.file {
             Some(path) => Box::new(BufReader::new(File::open(path).map_err(|error| refused("open", path, &error))?)),
             None => {
@@ -48,29 +47,15 @@ impl Publish {
                 Box::new(BufReader::new(std::io::stdin()))
             }
         };
-        let (mut chunk, mut bytes, mut sent) = (Vec::new(), 0, 0_u64);
-        let mut send = |chunk: &mut Vec<RecordLine>| {
-            door.send(&topic, chunk).inspect_err(|_| eprintln!("{sent} records are in {topic}"))?;
-            sent += chunk.len() as u64;
-            chunk.clear();
-            Ok::<(), CoreError>(())
-        };
-        for (number, line) in (1_u64..).zip(input.lines()) {
-            let line = line.map_err(|error| CoreError::Usage(format!("line {number} cannot be read: {error}")))?;
-            if line.is_empty() {
-                continue;
-            }
-            let record = self.record(&line).map_err(|why| CoreError::Usage(format!("line {number}: {why}")))?;
-            bytes += record.size();
-            chunk.push(record);
-            if bytes >= CHUNK_BYTES {
-                send(&mut chunk)?;
-                bytes = 0;
-            }
-        }
-        send(&mut chunk)?;
-        eprintln!("{sent} records published to {topic}");
-        Ok(())
+        let door = Door::find(&self.data.log()?)?;
+        let name = self.file.as_ref().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+        let wrong = |number: u64, why: String| CoreError::Usage(format!("{name} line {number}: {why}"));
+        let records = (1_u64..).zip(input.lines()).filter_map(|(number, line)| match line {
+            Ok(line) if line.is_empty() => None,
+            Ok(line) => Some(self.record(&line).map_err(|why| wrong(number, why))),
+            Err(error) => Some(Err(wrong(number, error.to_string()))),
+        });
+        Sending::new(door, topic).all(records, |_| {})
     }
 
     fn record(&self, line: &str) -> Result<RecordLine, String> {
@@ -90,5 +75,62 @@ impl Publish {
             }
         };
         Ok(RecordLine { key, value: Some(Bytes::new(line)), ..RecordLine::default() })
+    }
+}
+
+/// Records on their way, a chunk at a time.
+pub(crate) struct Sending {
+    door: Door,
+    topic: TopicName,
+    chunk: Vec<RecordLine>,
+    bytes: usize,
+    /// Records that are in the log.
+    sent: u64,
+}
+
+impl Sending {
+    pub(crate) fn new(door: Door, topic: TopicName) -> Self {
+        Self { door, topic, chunk: Vec::new(), bytes: 0, sent: 0 }
+    }
+
+    /// Sends records up to the first bad one, which is then the error, and says how many are in the log.
+    /// `passed` is told whenever that number has grown.
+    pub(crate) fn all(
+        mut self,
+        records: impl Iterator<Item = Result<RecordLine, CoreError>>,
+        mut passed: impl FnMut(u64),
+    ) -> Result<(), CoreError> {
+        let mut sent = Ok(());
+        for record in records {
+            let before = self.sent;
+            sent = record.and_then(|record| self.push(record));
+            if sent.is_err() {
+                break;
+            }
+            if self.sent > before {
+                passed(self.sent);
+            }
+        }
+        // What stands before a bad line is good.
+        let flushed = self.flush();
+        eprintln!("{} published to {}", door::records(self.sent), self.topic);
+        sent.and(flushed)
+    }
+
+    fn push(&mut self, record: RecordLine) -> Result<(), CoreError> {
+        self.bytes += record.size();
+        self.chunk.push(record);
+        if self.bytes >= CHUNK_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// A chunk is never sent twice, also when nobody knows what became of it.
+    fn flush(&mut self) -> Result<(), CoreError> {
+        let chunk = std::mem::take(&mut self.chunk);
+        self.bytes = 0;
+        if !chunk.is_empty() {
+            self.door.send(&self.topic, &chunk)?;
+            self.sent += chunk.len() as u64;
+        }
+        Ok(())
     }
 }

@@ -136,7 +136,12 @@ impl From {
         Ok(match self {
             Self::Beginning => marks.start,
             Self::End => marks.last_stable,
-            Self::Offset(offset) => offset.clamp(marks.start, marks.last_stable),
+            Self::Offset(offset) => {
+                if offset < marks.start {
+                    eprintln!("{place}: what lay between {offset} and {} has been deleted", marks.start);
+                }
+                offset.clamp(marks.start, marks.last_stable)
+            }
             Self::Time(time) => reader.offset_for_time(place, time)?.unwrap_or(marks.last_stable),
         })
     }

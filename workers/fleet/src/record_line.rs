@@ -38,7 +38,9 @@ pub(crate) struct RecordLine {
     pub(crate) headers: HeaderBuffer,
 }
 
+/// Strict, so that a plain value is not taken for a record without one.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     partition: Option<u32>,
@@ -68,6 +70,10 @@ impl RecordLine {
 
     /// Reads a line that [`Self::write`] wrote, or that a person wrote alike.
     pub(crate) fn parse(line: &str) -> Result<Self, serde_json::Error> {
+        if !line.trim_start().starts_with('{') {
+            // A list would be read as the fields in their order.
+            return Err(serde::de::Error::custom("expected an object"));
+        }
         let wire: Wire<'_> = serde_json::from_str(line)?;
         let mut headers = HeaderBuffer::default();
         for (name, value) in &wire.headers {
@@ -210,6 +216,9 @@ mod tests {
             let read = RecordLine::parse(&text).unwrap();
             assert_eq!(read.value, line.value, "{text}");
             assert_eq!(read.key, line.key);
+        }
+        for other in ["[1]", "1", "{\"user\":7}"] {
+            assert!(RecordLine::parse(other).is_err(), "{other}");
         }
         let none = RecordLine::parse("{\"key\":null,\"value\":null}").unwrap();
         assert_eq!((none.key, none.value), (None, None));

@@ -13,11 +13,12 @@ use events::timestamp::Timestamp;
 use events::wire::{Field, Scalar as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use processing_core::error::CoreError;
-use processing_core::record::{LogTime, TopicName};
+use processing_core::record::LogTime;
 use serde_json::{Map, Value};
 
-use crate::door::{CHUNK_BYTES, Door};
+use crate::door::{self, Door};
 use crate::folder::{DataFolder, refused};
+use crate::publish::Sending;
 use crate::record_line::{Bytes, RecordLine};
 
 /// Publish a CSV or JSON lines file as events of a topic
@@ -53,45 +54,24 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 impl Replay {
     pub(crate) fn run(self) -> Result<(), CoreError> {
-        let door = Door::find(&self.data.log()?)?;
-        let topic = TopicName::new(&self.topic);
+        let topic = door::topic_name(&self.topic)?;
         let file = File::open(&self.file).map_err(|error| refused("open", &self.file, &error))?;
         let length = file.metadata().map_err(|error| refused("look at", &self.file, &error))?.len();
         let bar = ProgressBar::new(length);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {msg}  {eta} left")
+        {
             bar.set_style(style);
         }
+        let door = Door::find(&self.data.log()?)?;
         let file = BufReader::new(bar.wrap_read(file));
-        let (mut chunk, mut bytes, mut sent) = (Vec::new(), 0, 0_u64);
+        let rows: Box<dyn Iterator<Item = Result<Value, CoreError>>> =
+            if is_csv(&self.file) { Box::new(rows(file, &self.file)) } else { Box::new(lines(file, &self.file)) };
         let mut clock = None;
-        let mut take = |row: Value, last: bool| -> Result<(), CoreError> {
-            if !row.is_null() {
-                let record = self.record(row, &mut clock);
-                bytes += record.size();
-                chunk.push(record);
-            }
-            if bytes >= CHUNK_BYTES || (last && !chunk.is_empty()) {
-                door.send(&topic, &chunk).inspect_err(|_| eprintln!("{sent} records are in {topic}"))?;
-                sent += chunk.len() as u64;
-                bar.set_message(format!("{sent} records"));
-                chunk.clear();
-                bytes = 0;
-            }
-            Ok(())
-        };
-        if is_csv(&self.file) {
-            for row in rows(file, &self.file) {
-                take(row?, false)?;
-            }
-        } else {
-            for row in lines(file, &self.file) {
-                take(row?, false)?;
-            }
-        }
-        take(Value::Null, true)?;
+        let records = rows.map(|row| Ok(self.record(row?, &mut clock)));
+        let sent = Sending::new(door, topic).all(records, |sent| bar.set_message(door::records(sent)));
         bar.finish_and_clear();
-        eprintln!("{sent} records published to {topic}");
-        Ok(())
+        sent
     }
 
     /// A row's record; `clock` is the greatest timestamp so far.

@@ -16,6 +16,7 @@ use processing_core::log::Read as Found;
 use processing_core::record::TopicPartition;
 use serde_json::json;
 
+use crate::describe::WORKERS;
 use crate::door;
 use crate::folder::DataFolder;
 use crate::record_line::base16;
@@ -42,10 +43,13 @@ impl State {
         let ending = format!("-{}-changelog", self.store);
         let topics = admin.topics()?;
         let Some(topic) = topics.iter().find(|topic| topic.name.as_str().ends_with(&ending)) else {
-            let stores = topics.iter().filter(|topic| topic.name.as_str().ends_with("-changelog"));
-            let names: Vec<&str> = stores.map(|topic| topic.name.as_str()).collect();
+            let stores = topics.iter().filter_map(|topic| topic.name.as_str().strip_suffix("-changelog"));
+            // The store's name comes behind its application's, which may have hyphens of its own.
+            let own = |name: &str| WORKERS.iter().find_map(|worker| name.strip_prefix(worker)).map(str::to_owned);
+            let names = stores.map(|name| own(name).map_or_else(|| name.to_owned(), |name| after_version(&name)));
+            let names: Vec<String> = names.filter(|name| !name.ends_with("-meta")).collect();
             return Err(CoreError::Usage(format!(
-                "there is no store {}; the log has the changelogs {}",
+                "there is no store {}; the log has {}",
                 self.store,
                 names.join(", ")
             )));
@@ -96,6 +100,11 @@ impl State {
         drop(out.flush());
         Ok(())
     }
+}
+
+/// What stands behind `.v1-`.
+fn after_version(name: &str) -> String {
+    name.split_once('-').map_or(name, |(_, store)| store).to_owned()
 }
 
 fn show(partition: u32, key: &[u8], value: &[u8]) -> serde_json::Value {

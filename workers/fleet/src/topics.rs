@@ -44,7 +44,7 @@ impl Topics {
                 records += marks.last_stable.0.saturating_sub(marks.start.0);
             }
             let kept = match (topic.settings.cleanup, topic.settings.retention_ms) {
-                (Cleanup::Delete, None) => "for ever".to_owned(),
+                (Cleanup::Delete, None) => "until it is deleted".to_owned(),
                 (Cleanup::Delete, Some(ms)) => format!("for {}", hours(ms)),
                 (Cleanup::Compact, _) => "the last of each key".to_owned(),
                 (Cleanup::CompactDelete, None) => "the last of each key".to_owned(),

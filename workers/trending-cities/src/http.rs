@@ -183,7 +183,7 @@ async fn activity(
 }
 
 /// Runs what waits for the worker threads where it holds up nobody.
-#[expect(clippy::disallowed_methods, reason = "a query waits for a worker thread, and the probes must not wait for it")]
+#[expect(clippy::disallowed_methods, reason = "HTTP is what tokio is here for; no record comes this way")]
 async fn blocking<A: Serialize + Send + 'static>(
     work: impl FnOnce() -> Result<A, Problem> + Send + 'static,
 ) -> Response {

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::log::LogError;
 
@@ -16,8 +16,12 @@ pub(super) struct FolderLock {
 }
 
 impl FolderLock {
+    pub(super) fn file(folder: &Path) -> PathBuf {
+        folder.join("log.lock")
+    }
+
     pub(super) fn take(folder: &Path) -> Result<Self, LogError> {
-        let path = folder.join("log.lock");
+        let path = Self::file(folder);
         let failed =
             |doing: &str, error: std::io::Error| LogError::Fatal(format!("cannot {doing} {}: {error}", path.display()));
         let mut file = OpenOptions::new()

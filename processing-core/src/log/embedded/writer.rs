@@ -26,6 +26,9 @@ use super::upkeep::Upkeep;
 use crate::log::{GroupMetadata, LogError, Membership, TopicInfo, TopicSettings, TransactionalId};
 use crate::record::{Offset, TopicId, TopicName, TopicPartition};
 
+/// Bytes of a write beside a row's own, near enough: its key, and the lengths before both.
+const WRITE_OVERHEAD: usize = 64;
+
 /// The state of a log's folder, shared by all that was opened from it.
 pub(super) struct Writer {
     pub(super) store: OrderedStore,
@@ -92,6 +95,7 @@ impl Writer {
     pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Self, LogError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| LogError::Fatal(format!("cannot make the log's folder {}: {error}", folder.display())))?;
+        refuse_foreign(folder)?;
         let lock = FolderLock::take(folder)?;
         let store = OrderedStore::open(&super::store_folder(folder), options.store.clone());
         let store = store.map_err(store_error)?;
@@ -168,7 +172,10 @@ impl Writer {
         claim: Claim<'_>,
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, Refusal> {
         let _commits = self.commits();
-        let mut write = WriteSet::new();
+        let rows = pending.values().flat_map(|pending| &pending.rows);
+        let bytes: usize = rows.map(|row| row.bytes().len() + WRITE_OVERHEAD).sum();
+        let entries = pending.len() + claim.positions.len();
+        let mut write = WriteSet::with_capacity((1 + entries) * WRITE_OVERHEAD + bytes);
         let mut new_ends = Vec::with_capacity(pending.len());
         {
             let present = self.present();
@@ -370,6 +377,21 @@ impl Present {
             known.and_then(|group| group.check(metadata)).map_err(Refusal::Fenced)?;
         }
         Ok(())
+    }
+}
+
+/// A folder with files and without a log is somebody else's.
+fn refuse_foreign(folder: &Path) -> Result<(), LogError> {
+    if super::store_folder(folder).is_dir() || FolderLock::file(folder).exists() {
+        return Ok(());
+    }
+    match std::fs::read_dir(folder).map(|mut entries| entries.next()) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(LogError::Fatal(format!(
+            "the folder {} holds files and no log; name an empty or a new one, or the folder of a log",
+            folder.display()
+        ))),
+        Err(error) => Err(LogError::Fatal(format!("cannot read the log's folder {}: {error}", folder.display()))),
     }
 }
 

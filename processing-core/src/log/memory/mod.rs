@@ -54,6 +54,9 @@ pub struct MemoryOptions {
     pub delete_retention_ms: u64,
     /// The most records of one poll or read; 1 or more.
     pub max_batch: usize,
+    /// Whether a publish is checked against the group's generation. Without it, members that were replaced
+    /// commit as if nothing had happened; no broker is so, but a transaction without offsets is not checked.
+    pub checks_generation: bool,
     /// How many lines of the trace to keep; its hash covers all steps in any case.
     pub trace_lines: usize,
 }
@@ -70,6 +73,7 @@ impl Default for MemoryOptions {
             rebalance_timeout_ms: 60_000,
             delete_retention_ms: 86_400_000,
             max_batch: 500,
+            checks_generation: true,
             trace_lines: 0,
         }
     }

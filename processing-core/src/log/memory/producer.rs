@@ -157,7 +157,9 @@ impl Broker {
         positions: &[(TopicPartition, Offset)],
         metadata: &GroupMetadata,
     ) -> Result<(), String> {
-        let Some(group) = self.groups.get_mut(&metadata.group).filter(|group| group.is_current(metadata)) else {
+        let checks = self.options.checks_generation;
+        let group = self.groups.get_mut(&metadata.group);
+        let Some(group) = group.filter(|group| !checks || group.is_current(metadata)) else {
             return Err(format!(
                 "member {} of generation {} is not a present member of group {}; rejoin",
                 metadata.member, metadata.generation, metadata.group

@@ -56,6 +56,12 @@ impl FeedPosition {
         }
     }
 
+    /// How much of the history's time lies before `until_ms`, from 0 to 1.
+    pub(crate) fn history_counted(&self, until_ms: i64) -> f64 {
+        let left = self.start_ms.saturating_sub(until_ms).max(0);
+        if self.history_ms > 0 { (1.0 - left as f64 / self.history_ms as f64).max(0.0) } else { 1.0 }
+    }
+
     /// What the log says; `None` in a new one.
     pub(crate) fn read(log: &dyn Log) -> Result<Option<Self>, CoreError> {
         let place = TopicPartition::new(POSITIONS, 0);
@@ -84,8 +90,6 @@ impl FeedPosition {
 pub(crate) struct FeedProgress {
     /// Records in the log.
     pub(crate) position: AtomicU64,
-    /// Records of the history.
-    pub(crate) history: AtomicU64,
     /// The feed's clock.
     pub(crate) time_ms: AtomicI64,
     /// Everything that was wanted is in the log.
@@ -165,7 +169,6 @@ struct Feeding {
 impl Feeding {
     fn new(order: FeedOrder, progress: Arc<FeedProgress>) -> Result<Self, CoreError> {
         let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        progress.history.store(feed.history_records(), Ordering::Relaxed);
         progress.time_ms.store(feed.next_sent().0, Ordering::Relaxed);
         let producer = order.log.transaction(&TransactionalId("streamfleet-demo-feed".to_owned()))?;
         let batches = SignalContract::ALL.iter().flat_map(|contract| {

@@ -3,6 +3,7 @@
 //! Not here: each of them. Invariant: everything that a later run needs is in the data folder, so that a
 //! demo that was ended in any way goes on where it was.
 
+mod broom;
 mod feeder;
 mod port;
 mod results;
@@ -12,6 +13,7 @@ mod view;
 
 use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -27,14 +29,18 @@ use processing_core::metrics::Telemetry;
 use processing_core::plan::{OutputKind, Plan};
 use processing_core::record::{DurationMs, TopicPartition};
 use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
+use processing_core::service::http::HttpServer;
 use processing_core::service::logging;
 use processing_core::service::settings::{LogFormat, LoggingSettings};
 use processing_core::service::signals;
+use processing_core::service::status::Snapshot;
 use serde::Serialize;
+use state::MemoryBudget;
 
-use self::feeder::{FeedOrder, FeedPosition, Feeder};
+use self::broom::Broom;
+use self::feeder::{FeedOrder, FeedPosition, FeedProgress, Feeder};
 use self::results::Results;
-use self::screen::Screen;
+use self::screen::{Frame, Paint, Screen};
 use self::speed::Speed;
 use self::view::{Rates, View};
 use crate::describe::plan_of;
@@ -45,7 +51,7 @@ use crate::folder::{AddressNote, DataFolder, refused};
 const DRAW_EVERY: Duration = Duration::from_millis(500);
 /// How often a demo looks whether it is at its end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Memory of the worker's stores.
+/// Memory of the log and the worker's stores.
 const MEMORY_BYTES: usize = 48 << 20;
 /// The longest wait for the worker to follow a feed that has ended.
 const SETTLE_MAX: Duration = Duration::from_secs(3_600);
@@ -88,6 +94,9 @@ pub(crate) struct Demo {
     /// Events per minute of the feed's clock; fixed by the first start
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
+    /// How long the topics keep their records, by the feed's clock
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = span)]
+    keep: Duration,
     /// Threads of the worker
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: u32,
@@ -147,7 +156,8 @@ impl Demo {
         std::fs::create_dir_all(&data).map_err(|error| refused("make", &data, &error))?;
         let around = self.surroundings(&data)?;
         let log_folder = data.join("log");
-        let log = door::open(&log_folder)?;
+        let budget = MemoryBudget::new(MEMORY_BYTES);
+        let log = door::open(&log_folder, Some(&budget))?;
         let shared: Arc<dyn Log> = Arc::clone(&log) as Arc<dyn Log>;
 
         let from = self.position(&*shared, &around)?;
@@ -157,12 +167,15 @@ impl Demo {
         let gazetteer = Arc::new(Gazetteer::shipped());
         let plan = Arc::new(plan_of("trending-cities", Arc::clone(&gazetteer))?);
         let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&around.clock)).map_err(thread)?;
-        let running = Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data), around.clone())?;
+        let running =
+            Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
         let server = port::open(&log, &around)?;
         let note = server.as_ref().map(|server| AddressNote::write(&log_folder, server.address())).transpose()?;
-        if let Some(server) = &server {
-            eprintln!("metrics and status on http://{}/status", server.address());
+        let hints = self.hints(server.as_ref().map(HttpServer::address));
+        if self.headless {
+            hints.iter().for_each(|hint| eprintln!("{hint}"));
         }
+        let frame = Frame { speed: self.speed, resumed_at, hints };
         let feeder = Feeder::start(FeedOrder {
             log: Arc::clone(&shared),
             from,
@@ -174,8 +187,14 @@ impl Demo {
             gazetteer,
         })?;
 
-        let mut results = Results::new(Arc::clone(&shared))?;
-        let (last, complete) = self.watch(&around, &running, &feeder, &mut results, resumed_at)?;
+        let mut shown =
+            Shown { results: Results::new(Arc::clone(&shared))?, rates: Rates::default(), origin: from, frame };
+        let mut broom = Broom::new(&plan, i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
+        let (last, complete) = self.watch(&around, &running, &feeder, &mut shown, || {
+            let feed_time = feeder.progress.time_ms.load(Ordering::Relaxed);
+            broom.sweep(&*shared, around.clock.elapsed(), feed_time)
+        })?;
+        eprintln!("stopping: what is under way is committed");
         // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
         drop((note, server));
         around.shutdown.request("the demo has ended");
@@ -183,11 +202,10 @@ impl Demo {
         let fed = feeder.join();
         let ran = running.stop();
         drop(keeper);
-        results.look()?;
-        let mut rates = Rates::default();
-        let newest = results.newest.as_ref();
-        let mut view = View::new(around.clock.elapsed(), &around.board.snapshot(), &progress, newest, &mut rates);
-        view.events_per_second = last.events_per_second;
+        let mut view = shown.view(around.clock.elapsed(), &around.board.snapshot(), &progress)?;
+        // Stopping is no work; and the page of a worker that has ended lists no inputs.
+        (view.events, view.events_here) = (last.events.max(view.events), last.events_here.max(view.events_here));
+        view.events_per_second = last.events_here as f64 / last.seconds.max(f64::MIN_POSITIVE);
         let feed = FeedPosition { position: view.feed_position, ..from };
         let outputs = outputs(&plan, &*shared)?;
         self.sum_up(Summary { data, feed, resumed_at, complete, outputs, view })?;
@@ -245,7 +263,10 @@ impl Demo {
     fn greet(&self, data: &Path, from: &FeedPosition) {
         eprintln!("data in {} (log lines in demo.log there)", data.display());
         if from.position == 0 {
-            eprintln!("a new feed with seed {}, speed {}", from.seed, self.speed);
+            eprintln!(
+                "a new feed with seed {}: first its history, then the present at speed {}",
+                from.seed, self.speed
+            );
         } else {
             eprintln!(
                 "going on after {} events of the feed with seed {}: nothing is lost, nothing is doubled",
@@ -255,7 +276,7 @@ impl Demo {
         }
     }
 
-    fn options(&self, data: &Path) -> RunOptions {
+    fn options(&self, data: &Path, budget: &MemoryBudget) -> RunOptions {
         RunOptions {
             instance: "demo".to_owned(),
             threads: self.threads.clamp(1, 64),
@@ -263,8 +284,20 @@ impl Demo {
             idle_after: self.idle_after.0,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
-            state: StatePlace::Folder { dir: data.join("state"), memory_bytes: MEMORY_BYTES },
+            state: StatePlace::Folder { dir: data.join("state"), budget: budget.clone() },
         }
+    }
+
+    /// What can be done beside a running demo, as commands that work as they stand.
+    fn hints(&self, address: Option<SocketAddr>) -> Vec<String> {
+        let program =
+            std::env::args_os().next().map_or("streamfleet".into(), |name| name.to_string_lossy().into_owned());
+        let data = self.data.as_arguments();
+        let page = address.map_or_else(String::new, |address| format!("http://{address}/status   "));
+        vec![
+            format!("look in: {program} topics{data}"),
+            format!("also read, state, publish, replay   {page}Ctrl-C ends"),
+        ]
     }
 
     /// Shows how it goes until the end; answers the last picture, and whether the feed was followed to
@@ -274,25 +307,19 @@ impl Demo {
         around: &Surroundings,
         running: &Running,
         feeder: &Feeder,
-        results: &mut Results,
-        resumed_at: u64,
+        shown: &mut Shown,
+        mut look_after: impl FnMut() -> Result<(), CoreError>,
     ) -> Result<(View, bool), CoreError> {
         let drawn = !self.headless && std::io::stdout().is_terminal();
-        let again = if resumed_at > 0 {
-            format!(", going on after {} events", screen::grouped(resumed_at))
-        } else {
-            String::new()
-        };
-        let screen = drawn.then(|| Screen::open(format!("streamfleet demo, speed {}{again}", self.speed)));
+        let screen = drawn.then(|| Screen::open(shown.frame.clone()));
         let every = if drawn { DRAW_EVERY } else { self.every };
-        let (mut rates, mut shown) = (Rates::default(), None);
+        let mut last_shown = None;
         loop {
             let now = around.clock.elapsed();
             let page = running.status();
-            results.look()?;
-            let view = View::new(now, &page, &feeder.progress, results.newest.as_ref(), &mut rates);
-            if shown.is_none_or(|last| now.saturating_sub(last) >= every) {
-                shown = Some(now);
+            let view = shown.view(now, &page, &feeder.progress)?;
+            if last_shown.is_none_or(|last| now.saturating_sub(last) >= every) {
+                last_shown = Some(now);
                 match &screen {
                     Some(screen) => screen.draw(&view),
                     None => println!("{}", screen::progress_line(&view)),
@@ -307,6 +334,7 @@ impl Demo {
             if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
                 return Ok((view, false));
             }
+            look_after()?;
             around.shutdown.wait(every.min(LOOK_EVERY));
         }
     }
@@ -315,26 +343,47 @@ impl Demo {
         let view = &summary.view;
         if self.headless {
             println!("{}", screen::progress_line(view));
+            let table = view.trending.as_ref().map(|list| screen::table(list, Paint::PLAIN));
+            table.iter().flatten().for_each(|line| println!("{line}"));
         }
+        println!();
         println!(
-            "{} events of the feed are in the log; this run took in {} records in {:.1} s with {} commits; \
-             {} late, {} in the dead letters",
-            screen::grouped(view.feed_position),
-            screen::grouped(view.events),
+            "{} events in {:.1} s, {} a second, in {} commits; {} late, {} poison",
+            screen::grouped(view.events_here),
             view.seconds,
+            screen::grouped(view.events_per_second as u64),
             screen::grouped(view.commits),
-            view.late,
-            view.dead_letters
+            screen::grouped(view.late),
+            screen::grouped(view.poison),
         );
         for (topic, records) in &summary.outputs {
-            println!("  {topic:<32} {:>12} records", screen::grouped(*records));
+            println!("  {topic:<32} {:>12} records so far", screen::grouped(*records));
         }
-        println!("the same command goes on from here");
+        println!(
+            "the same command goes on after event {} in {}",
+            screen::grouped(view.feed_position),
+            summary.data.display()
+        );
         if let Some(path) = &self.report {
             let text = serde_json::to_vec_pretty(&summary).map_err(|error| CoreError::config(error.to_string()))?;
             std::fs::write(path, text).map_err(|error| refused("write", path, &error))?;
         }
         Ok(())
+    }
+}
+
+/// What pictures are made of from moment to moment.
+struct Shown {
+    results: Results,
+    rates: Rates,
+    origin: FeedPosition,
+    frame: Frame,
+}
+
+impl Shown {
+    fn view(&mut self, now: Duration, page: &Snapshot, feed: &FeedProgress) -> Result<View, CoreError> {
+        self.results.look()?;
+        Ok(View::new(now, page, &self.origin, feed, self.results.newest.as_ref(), &mut self.rates))
     }
 }
 

@@ -6,28 +6,61 @@
 use std::io::Write as _;
 
 use chrono::DateTime;
-use trending_cities::results::Ranked;
+use trending_cities::results::{Ranked, Trending};
 
+use super::speed::Speed;
 use super::view::View;
 
-/// Rows of the table.
-const ROWS: usize = 15;
+/// Rows of the table; with the lines around it they fit into 24, the height that every terminal has.
+const ROWS: usize = 12;
+
+/// Colours, or none where somebody asked for none (<https://no-color.org>).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    pub(crate) const PLAIN: Self = Self(false);
+    const BOLD: &str = "1";
+    const DIM: &str = "2";
+    const GREEN: &str = "32";
+    const YELLOW: &str = "33";
+    const CYAN: &str = "36";
+
+    fn as_asked() -> Self {
+        Self(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+    }
+
+    fn on(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// What does not change while a demo runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub(crate) speed: Speed,
+    /// Events of the feed in the log when this process began.
+    pub(crate) resumed_at: u64,
+    /// What can be done beside it, below the table.
+    pub(crate) hints: Vec<String>,
+}
 
 /// The terminal, drawn in place.
 pub(crate) struct Screen {
-    title: String,
+    frame: Frame,
+    paint: Paint,
 }
 
 impl Screen {
-    pub(crate) fn open(title: String) -> Self {
-        // Clears the screen and hides the cursor.
-        print!("\x1b[2J\x1b[?25l");
-        Self { title }
+    pub(crate) fn open(frame: Frame) -> Self {
+        // Clears the screen, hides the cursor, and cuts long lines instead of wrapping them.
+        print!("\x1b[2J\x1b[?25l\x1b[?7l");
+        Self { frame, paint: Paint::as_asked() }
     }
 
     pub(crate) fn draw(&self, view: &View) {
         let mut text = String::from("\x1b[H");
-        for line in lines(&self.title, view) {
+        for line in picture(&self.frame, view, self.paint) {
             text.push_str(&line);
             text.push_str("\x1b[K\n");
         }
@@ -40,85 +73,90 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        println!("\x1b[?25h");
+        println!("\x1b[?7h\x1b[?25h");
     }
 }
 
 /// What a demo without a terminal prints now and then.
 pub(crate) fn progress_line(view: &View) -> String {
-    let top = view.trending.as_ref().and_then(|list| list.trending.first().or(list.volume.first()));
+    let first = view.trending.as_ref().and_then(|list| list.trending.first().or(list.volume.first()));
     format!(
-        "{:>6.1} s  {}  fed {}  in {}  {:.0} events/s  lag {}  commits {}  late {}  poison {}  results {}  first: {}{}",
+        "{:>6.1} s  {}  feed {}  events {}  {:.0} events/s  lag {}  commits {}  late {}  poison {}  results {}  first {}",
         view.seconds,
-        time(view.feed_time_ms),
-        view.feed_position,
+        if view.warming { format!("warming {:>3.0} %", share(view) * 100.0) } else { "live         ".to_owned() },
+        minute(view.feed_time_ms),
         view.events,
         view.events_per_second,
         view.lag,
         view.commits,
         view.late,
-        view.dead_letters,
+        view.poison,
         view.results,
-        top.map_or("-", |first| first.city.as_str()),
-        if view.warming { "  (warming)" } else { "" },
+        first.map_or("-", |first| first.city.as_str()),
     )
 }
 
-/// The whole picture, line by line, without escape codes but for colours.
-pub(crate) fn lines(title: &str, view: &View) -> Vec<String> {
-    let mut lines = vec![format!("\x1b[1m{title}\x1b[0m"), String::new()];
+/// The whole picture, line by line.
+fn picture(frame: &Frame, view: &View, paint: Paint) -> Vec<String> {
+    let mut lines = vec![paint.on(Paint::BOLD, &format!("streamfleet demo   trending cities, speed {}", frame.speed))];
+    if frame.resumed_at > 0 {
+        lines.push(format!("going on after {} events: nothing is lost, nothing is doubled", grouped(frame.resumed_at)));
+    }
+    lines.push(String::new());
+    if view.warming {
+        lines.push(format!(
+            "  {} {} {:>3.0} %   the history is being counted",
+            paint.on(Paint::YELLOW, "warming"),
+            bar(share(view)),
+            share(view) * 100.0,
+        ));
+    } else {
+        lines.push(format!("  {}    the feed is at {} UTC", paint.on(Paint::GREEN, "live"), minute(view.feed_time_ms)));
+    }
     lines.push(format!(
-        "  feed {}   {} events/s   lag {}   commits {}   late {}   poison {}   results {}",
-        time(view.feed_time_ms),
+        "  {} events, {}/s   lag {}   commits {}   late {}   poison {}",
+        grouped(view.events),
         grouped(view.events_per_second as u64),
         grouped(view.lag),
         grouped(view.commits),
         grouped(view.late),
-        grouped(view.dead_letters),
-        grouped(view.results),
+        grouped(view.poison),
     ));
-    if view.feed_history > 0 && (view.feed_position < view.feed_history || view.warming) {
-        let share = view.feed_position.min(view.feed_history) as f64 / view.feed_history as f64;
-        lines.push(format!(
-            "  \x1b[33mwarming\x1b[0m {} {:>3.0} % of the history is in the log",
-            bar(share),
-            share * 100.0
-        ));
-    } else {
-        lines.push(format!("  {} events in the log, live", grouped(view.feed_position)));
-    }
-    for reason in view.reasons.iter().take(2) {
-        lines.push(format!("  {}: {reason}", view.state));
+    lines.extend(view.reasons.iter().take(2).map(|reason| format!("  {}: {reason}", view.state)));
+    lines.push(String::new());
+    match &view.trending {
+        Some(list) => lines.extend(table(list, paint)),
+        None => lines.push("  the first minute is being counted".to_owned()),
     }
     lines.push(String::new());
-    let Some(list) = &view.trending else {
-        lines.push("  no window has closed yet".to_owned());
-        return lines;
-    };
-    let (rows, by) = if list.trending.is_empty() { (&list.volume, "volume") } else { (&list.trending, "trend") };
-    lines.push(format!(
-        "  the world by {by}, {} to {}{}",
-        time(list.stamp.window_start_ms),
-        time(list.stamp.window_end_ms),
-        if list.warming { "   \x1b[33mwarming: less than a day of history\x1b[0m" } else { "" },
-    ));
-    lines.push(format!(
-        "  \x1b[2m{:>4} {:>5}  {:<24} {:<7} {:>7} {:>7} {:>9} {:>8}\x1b[0m",
-        "rank", "was", "city", "country", "volume", "users", "expected", "score"
-    ));
-    lines.extend(rows.iter().take(ROWS).map(row));
+    lines.extend(frame.hints.iter().map(|hint| paint.on(Paint::DIM, &format!("  {hint}"))));
     lines
 }
 
-fn row(row: &Ranked) -> String {
+/// A list as a table.
+pub(crate) fn table(list: &Trending, paint: Paint) -> Vec<String> {
+    let (rows, by) =
+        if list.trending.is_empty() { (&list.volume, "searched most") } else { (&list.trending, "trending") };
+    let mut lines = vec![format!(
+        "  {by} in the world, {} to {} UTC{}",
+        minute(list.stamp.window_start_ms),
+        clock(list.stamp.window_end_ms),
+        if list.warming { paint.on(Paint::YELLOW, "   warming: under a day") } else { String::new() },
+    )];
+    let heads = ("rank", "was", "city", "country", "volume", "users", "expected", "score");
+    let (rank, was, city, country, volume, users, expected, score) = heads;
+    lines.push(paint.on(
+        Paint::DIM,
+        &format!("  {rank:>4} {was:>4}  {city:<24} {country:<7} {volume:>7} {users:>6} {expected:>9} {score:>7}"),
+    ));
+    lines.extend(rows.iter().take(ROWS).map(|ranked| row(ranked, paint)));
+    lines
+}
+
+fn row(row: &Ranked, paint: Paint) -> String {
     let was = row.previous_rank.map_or("new".to_owned(), |rank| rank.to_string());
-    let (colour, end) = match row.previous_rank {
-        Some(before) if before > row.rank => ("\x1b[32m", "\x1b[0m"),
-        None => ("\x1b[36m", "\x1b[0m"),
-        _ => ("", ""),
-    };
-    format!(
-        "  {colour}{:>4} {:>5}  {:<24} {:<7} {:>7} {:>7} {:>9.1} {:>8.2}{end}",
+    let text = format!(
+        "  {:>4} {:>4}  {:<24} {:<7} {:>7} {:>6} {:>9.1} {:>7.2}",
         row.rank,
         was,
         cut(&row.city, 24),
@@ -127,17 +165,27 @@ fn row(row: &Ranked) -> String {
         row.distinct_users,
         row.baseline,
         row.score
-    )
+    );
+    match row.previous_rank {
+        Some(before) if before > row.rank => paint.on(Paint::GREEN, &text),
+        Some(_) => text,
+        None => paint.on(Paint::CYAN, &text),
+    }
 }
 
 fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
 }
 
+/// Never 100 % before it is whole.
+fn share(view: &View) -> f64 {
+    if view.warming { view.history_counted.min(0.99) } else { 1.0 }
+}
+
 fn bar(share: f64) -> String {
     const WIDTH: usize = 30;
-    let full = (share * WIDTH as f64) as usize;
-    format!("[{}{}]", "#".repeat(full.min(WIDTH)), ".".repeat(WIDTH - full.min(WIDTH)))
+    let full = ((share * WIDTH as f64) as usize).min(WIDTH);
+    format!("[{}{}]", "#".repeat(full), ".".repeat(WIDTH - full))
 }
 
 /// `1 234 567`.
@@ -154,8 +202,18 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// Minutes are enough for windows of a minute.
-pub(crate) fn time(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).map_or_else(|| "-".to_owned(), |time| time.format("%Y-%m-%d %H:%M").to_string())
+fn minute(ms: i64) -> String {
+    shown(ms, "%Y-%m-%d %H:%M")
+}
+
+fn clock(ms: i64) -> String {
+    shown(ms, "%H:%M")
+}
+
+/// Nothing here is as old as 1970: 0 is a clock that has not been set yet.
+fn shown(ms: i64, form: &str) -> String {
+    let known = DateTime::from_timestamp_millis(ms).filter(|_| ms != 0);
+    known.map_or_else(|| "-".to_owned(), |time| time.format(form).to_string())
 }
 
 #[cfg(test)]
@@ -173,5 +231,11 @@ mod tests {
     fn long_names_are_cut_at_a_character() {
         assert_eq!(cut("Łódź", 24), "Łódź");
         assert_eq!(cut("ąąąą", 3), "ąą…");
+    }
+
+    #[test]
+    fn a_bar_is_as_wide_when_it_is_full() {
+        assert_eq!(bar(0.0).len(), bar(1.0).len());
+        assert_eq!(bar(2.0), bar(1.0));
     }
 }

@@ -3,15 +3,16 @@
 //! Not here: how it looks ([`super::screen`]). Invariant: a view is made of committed results and the
 //! worker's own page alone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use events::SignalContract;
 use processing_core::service::status::{ProcessState, Snapshot};
 use serde::Serialize;
 use trending_cities::results::Trending;
 
-use super::feeder::FeedProgress;
+use super::feeder::{FeedPosition, FeedProgress};
 
 /// How far back the rate of events looks.
 const RATE_SPAN: Duration = Duration::from_secs(5);
@@ -23,25 +24,27 @@ pub(crate) struct View {
     pub(crate) seconds: f64,
     /// Records of the feed in the log, of this and of earlier processes.
     pub(crate) feed_position: u64,
-    /// How many of them are history.
-    pub(crate) feed_history: u64,
     /// The feed's clock, in milliseconds since 1970.
     pub(crate) feed_time_ms: i64,
-    /// Whether the history is still being loaded.
-    pub(crate) warming: bool,
-    /// Records taken in by this process.
+    /// Events that the worker has taken in and committed, of this and of earlier processes.
     pub(crate) events: u64,
+    /// Of those, the ones of this process.
+    pub(crate) events_here: u64,
     /// Of the last seconds.
     pub(crate) events_per_second: f64,
-    /// Unread records of all sources.
+    /// Whether the history is still being counted.
+    pub(crate) warming: bool,
+    /// How much of the history's time has been counted, from 0 to 1.
+    pub(crate) history_counted: f64,
+    /// Unread records of all sources, the worker's own in between included.
     pub(crate) lag: u64,
     /// Commits of this process.
     pub(crate) commits: u64,
-    /// Records too late for every window.
+    /// Records too late for every window, met by this process.
     pub(crate) late: u64,
-    /// Records in the dead letters.
-    pub(crate) dead_letters: u64,
-    /// Results committed.
+    /// Records put into the dead letters by this process.
+    pub(crate) poison: u64,
+    /// Results committed by this process.
     pub(crate) results: u64,
     /// The worker's state in one word.
     pub(crate) state: &'static str,
@@ -51,50 +54,97 @@ pub(crate) struct View {
     pub(crate) trending: Option<Trending>,
 }
 
-/// Remembers what rates are made of.
+/// Remembers what differences between moments are made of.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(VecDeque<(Duration, u64)>);
+pub(crate) struct Rates {
+    /// Where this process began to read each input partition.
+    begun: BTreeMap<String, u64>,
+    recent: VecDeque<(Duration, u64)>,
+}
 
 impl Rates {
+    /// Events of the inputs: all, and those since this process began.
+    fn events(&mut self, page: &Snapshot) -> (u64, u64) {
+        let (mut all, mut here) = (0, 0);
+        let partitions = page.tasks.values().flat_map(|task| &task.partitions);
+        for (name, status) in partitions.filter(|(name, _)| is_input(name)) {
+            let begun = self.begun.entry(name.clone()).or_insert(status.position);
+            all += status.position;
+            here += status.position.saturating_sub(*begun);
+        }
+        (all, here)
+    }
+
     /// Events per second over the last seconds.
     fn of(&mut self, now: Duration, events: u64) -> f64 {
-        self.0.push_back((now, events));
-        while self.0.len() > 2 && self.0.front().is_some_and(|(then, _)| now.saturating_sub(*then) > RATE_SPAN) {
-            self.0.pop_front();
+        self.recent.push_back((now, events));
+        while self.recent.len() > 2
+            && self.recent.front().is_some_and(|(then, _)| now.saturating_sub(*then) > RATE_SPAN)
+        {
+            self.recent.pop_front();
         }
-        let (then, before) = self.0.front().copied().unwrap_or((now, events));
+        let (then, before) = self.recent.front().copied().unwrap_or((now, events));
         let span = now.saturating_sub(then).as_secs_f64();
-        if span > 0.0 { (events - before) as f64 / span } else { 0.0 }
+        if span > 0.0 { events.saturating_sub(before) as f64 / span } else { 0.0 }
     }
+}
+
+/// The page names a partition by its topic and number, with a hyphen between.
+fn is_input(partition: &str) -> bool {
+    let topic = partition.rsplit_once('-').map_or(partition, |(topic, _)| topic);
+    SignalContract::ALL.iter().any(|contract| contract.event_type() == topic)
 }
 
 impl View {
     pub(crate) fn new(
         now: Duration,
         page: &Snapshot,
+        origin: &FeedPosition,
         feed: &FeedProgress,
         trending: Option<&Trending>,
         rates: &mut Rates,
     ) -> Self {
-        let (feed_position, feed_history) =
-            (feed.position.load(Ordering::Relaxed), feed.history.load(Ordering::Relaxed));
-        let warming_still = trending.is_none_or(|list| list.warming);
+        let (events, events_here) = rates.events(page);
+        let counted = trending.map_or(0.0, |list| origin.history_counted(list.stamp.window_end_ms));
         Self {
             seconds: now.as_secs_f64(),
-            feed_position,
-            feed_history,
+            feed_position: feed.position.load(Ordering::Relaxed),
             feed_time_ms: feed.time_ms.load(Ordering::Relaxed),
-            warming: feed_position < feed_history || (warming_still && feed_history > 0 && page.lag > 0),
-            events: page.counts.records_in,
-            events_per_second: rates.of(now, page.counts.records_in),
+            events,
+            events_here,
+            events_per_second: rates.of(now, events_here),
+            warming: counted < 1.0,
+            history_counted: counted,
             lag: page.lag,
             commits: page.counts.commits,
             late: page.counts.dropped.get("late").copied().unwrap_or(0),
-            dead_letters: page.counts.dead_letters.values().sum(),
+            poison: page.counts.dead_letters.values().sum(),
             results: page.counts.records_out,
             state: page.state.as_str(),
             reasons: if page.state == ProcessState::Running { Vec::new() } else { page.reasons.clone() },
             trending: trending.cloned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_partitions_of_the_inputs_are_events() {
+        assert!(is_input("search.executed-1"));
+        assert!(!is_input("trending-cities.v1-lists-repartition-0"));
+    }
+
+    #[test]
+    fn a_rate_forgets_what_is_long_ago() {
+        let mut rates = Rates::default();
+        assert_eq!(rates.of(Duration::ZERO, 0), 0.0);
+        assert_eq!(rates.of(Duration::from_secs(2), 200), 100.0);
+        for second in 3..=20 {
+            rates.of(Duration::from_secs(second), 200);
+        }
+        assert_eq!(rates.of(Duration::from_secs(21), 200), 0.0);
     }
 }

@@ -1,0 +1,42 @@
+//! A demo whose disk fills up stops with a clear error, and goes on when there is room as if nothing had been.
+//!
+//! Not here: a kill ([`kill`](../kill.rs)). Invariant: where it stops depends on bytes written, never on time.
+
+use tests::compare::assert_same;
+use tests::demo_process::{DemoProcess, streamfleet};
+
+const FEED: &[&str] = &[
+    "--headless",
+    "--speed",
+    "max",
+    "--seed",
+    "12",
+    "--start",
+    "2026-11-01T08:00:00Z",
+    "--history",
+    "1h",
+    "--rate",
+    "1000",
+    "--idle-after",
+    "off",
+    "--events",
+    "60000",
+];
+
+#[test]
+fn a_demo_whose_disk_fills_up_loses_nothing() {
+    let program = streamfleet();
+    let folder = tempfile::tempdir().unwrap();
+    let (cramped, whole) = (folder.path().join("cramped"), folder.path().join("whole"));
+    for kib in [1_000, 3_000, 6_000, 9_000] {
+        let told = DemoProcess::start_cramped(&program, &cramped, FEED, kib).fail_with_words();
+        println!("{kib} KiB: {told}");
+        assert!(!told.contains("panicked"), "{told}");
+        let last = told.trim_end().lines().last().unwrap_or_default();
+        assert!(last.contains("the disk is full") && last.contains("cramped/log"), "what and where: {last}");
+        assert!(last.contains("free room") && last.contains("start again"), "what to do: {last}");
+    }
+    DemoProcess::start(&program, &cramped, FEED).finish();
+    DemoProcess::start(&program, &whole, FEED).finish();
+    assert_same(&cramped, &whole);
+}

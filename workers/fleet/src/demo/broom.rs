@@ -1,0 +1,63 @@
+//! Deletes what the demo's topics keep for too long by the feed's own clock.
+//!
+//! A feed at sixty times the speed leaves days of events behind in an hour, with timestamps ahead of the
+//! machine's clock, so that retention by age would keep them all. Invariant: an input record goes only
+//! after the worker has committed it, and the worker's own topics are left alone.
+
+use std::time::Duration;
+
+use processing_core::error::CoreError;
+use processing_core::log::{Cleanup, Log};
+use processing_core::plan::{OutputKind, Plan};
+use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
+
+/// How often it sweeps.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// What is swept, and when last.
+pub(crate) struct Broom {
+    inputs: Vec<TopicName>,
+    outputs: Vec<TopicName>,
+    group: String,
+    keep_ms: i64,
+    swept: Duration,
+}
+
+impl Broom {
+    /// For the inputs and outputs of `plan`, which keep so many milliseconds of the feed's time.
+    pub(crate) fn new(plan: &Plan, keep_ms: i64) -> Self {
+        let outputs = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Topic(_)));
+        Self {
+            inputs: plan.inputs().cloned().collect(),
+            outputs: outputs.map(|output| output.topic.clone()).collect(),
+            group: plan.name().to_owned(),
+            keep_ms,
+            swept: Duration::ZERO,
+        }
+    }
+
+    /// Sweeps now and then.
+    pub(crate) fn sweep(&mut self, log: &dyn Log, now: Duration, feed_time_ms: i64) -> Result<(), CoreError> {
+        if now.saturating_sub(self.swept) < EVERY {
+            return Ok(());
+        }
+        self.swept = now;
+        let before = LogTime(feed_time_ms.saturating_sub(self.keep_ms));
+        let (mut admin, mut reader) = (log.admin()?, log.reader()?);
+        let committed = admin.group_offsets(&self.group)?;
+        let inputs = self.inputs.iter().map(|topic| (topic, true));
+        for (topic, is_input) in inputs.chain(self.outputs.iter().map(|topic| (topic, false))) {
+            let Some(info) = admin.topic(topic)?.filter(|info| info.settings.cleanup == Cleanup::Delete) else {
+                continue;
+            };
+            for partition in 0..info.settings.partitions {
+                let place = TopicPartition::new(topic.clone(), partition);
+                // The first record that is young enough; late ones behind it stay until it goes.
+                let Some(young) = reader.offset_for_time(&place, before)? else { continue };
+                let read = committed.iter().find(|(at, _)| *at == place).map_or(Offset::ZERO, |(_, offset)| *offset);
+                admin.purge(&place, if is_input { young.min(read) } else { young })?;
+            }
+        }
+        Ok(())
+    }
+}
