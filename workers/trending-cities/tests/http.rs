@@ -1,6 +1,11 @@
 //! What one may ask the worker, asked over TCP, against what it has published.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test stops where its helper finds nothing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test is the outside: it asks over TCP, and stops where its helper finds nothing"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

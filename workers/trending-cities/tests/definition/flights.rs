@@ -4,7 +4,7 @@
 //! day, with each day's cancelled flights at its end: real disorder, and real lateness. `.ci/flights`
 //! fetches the file.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn columns<const N: usize>(names: &csv::StringRecord, wanted: [&str; N]) -> [usi
 fn records(days: usize) -> Vec<Published> {
     let (names, airports) = rows("airports.csv");
     let [iata, city, country, latitude, longitude] = columns(&names, ["iata", "city", "country", "lat", "lon"]);
-    let airports: HashMap<&str, String> = airports
+    let airports: BTreeMap<&str, String> = airports
         .iter()
         .map(|airport| {
             let place = format!(
