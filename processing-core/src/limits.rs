@@ -34,6 +34,9 @@ pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 pub const OUTBOX_RECORDS_MAX: usize = 200_000;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
+/// How often a store is made anew without a commit in between before its changelog is held to be what cannot
+/// be read.
+pub const STORE_REBUILDS_MAX: u32 = 3;
 /// The longest a transaction may take before the log gives it up; `transaction.timeout.ms` of Kafka
 /// Streams under exactly-once.
 pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);

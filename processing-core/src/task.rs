@@ -12,7 +12,7 @@ use crate::batch::RecordBatch;
 use crate::changelog::{self, META};
 use crate::commit_record::{CommitRecord, SourceMark, TimeMark};
 use crate::counts::Counts;
-use crate::error::CoreError;
+use crate::error::{CoreError, Remedy};
 use crate::log::Published;
 use crate::process::Chain;
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition, WallTime};
@@ -80,6 +80,8 @@ pub(crate) struct Task<B> {
     pub(crate) moved: bool,
     full: bool,
     held_bytes: usize,
+    /// Its store holds what cannot be read.
+    pub(crate) broken: bool,
 }
 
 /// What a task is made of.
@@ -116,6 +118,7 @@ impl<B: Base> Task<B> {
             moved: true,
             full: false,
             held_bytes: 0,
+            broken: false,
         }
     }
 
@@ -280,7 +283,10 @@ impl<B: Base> Task<B> {
         self.held_bytes = step.held_bytes;
         self.full = step.is_full();
         match step.failure {
-            Some(failure) => Err(failure),
+            Some(failure) => {
+                self.broken |= matches!(&failure, CoreError::Store { remedy: Remedy::Rebuild, .. });
+                Err(failure)
+            }
             None => Ok(answer),
         }
     }

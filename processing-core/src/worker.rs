@@ -176,6 +176,8 @@ pub struct Worker<H: StateHome, N> {
     /// Assigned, and not yet with the nursery: their committed offsets are still being asked for.
     waiting: BTreeMap<TaskId, ()>,
     restoring: BTreeMap<TaskId, Upbringing<H::Base>>,
+    /// How often each store was made anew since this worker last committed.
+    remade: BTreeMap<TaskId, u32>,
     hand_back: Option<HandBack>,
     /// Membership and producer are gone and must be made anew.
     disconnected: bool,
@@ -221,6 +223,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             tasks: BTreeMap::new(),
             waiting: BTreeMap::new(),
             restoring: BTreeMap::new(),
+            remade: BTreeMap::new(),
             hand_back: None,
             disconnected: false,
             routes: BTreeMap::new(),
@@ -255,7 +258,10 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 Remedy::Retry => Ok(Activity { idle: true, ..Activity::default() }),
                 Remedy::Rejoin | Remedy::Rebuild => {
                     tracing::warn!(error = %error, "going back to what is committed");
+                    let broken: Vec<TaskId> =
+                        self.tasks.values().filter(|task| task.broken).map(|task| task.id).collect();
                     self.drop_everything();
+                    self.make_anew(&broken, &error)?;
                     Ok(Activity::default())
                 }
                 Remedy::DropRecord | Remedy::Stop => Err(error),
@@ -438,6 +444,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 self.shuffled = false;
                 self.status.counts.add(&counts);
                 self.status.commits += 1;
+                self.remade.clear();
                 Ok(true)
             }
             Outcome::Aborted(why) => {

@@ -17,6 +17,7 @@ use super::{Nursery, Route, StateHome, Worker};
 use crate::commit_record::{CommitRecord, SourceMark};
 use crate::error::{CoreError, Remedy};
 use crate::layout::{Layout, SourceTopic};
+use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
 use crate::restore::{RestoreJob, Restored, Restoring};
@@ -84,6 +85,25 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     fn committed(&mut self, id: TaskId) -> Result<Vec<Option<Offset>>, CoreError> {
         let places: Vec<_> = sources(&self.layout, id).map(|(_, _, place)| place).collect();
         places.iter().map(|place| self.source.committed(place).map_err(CoreError::from)).collect()
+    }
+
+    /// Throws away stores that hold what cannot be read, so that they are restored from their changelogs.
+    /// A store that cannot be read straight after that has a changelog that cannot be read.
+    pub(super) fn make_anew(&mut self, broken: &[TaskId], error: &CoreError) -> Result<(), CoreError> {
+        for id in broken {
+            let times = self.remade.entry(*id).or_insert(0);
+            *times += 1;
+            if *times > STORE_REBUILDS_MAX {
+                return Err(CoreError::store_refused(format!(
+                    "task {id}: its state was restored from its changelog and still cannot be read: {error}. The \
+                     changelog was written by another version of this application: go back to that one, or start \
+                     under another application id, which computes everything again"
+                )));
+            }
+            tracing::warn!(task = %id, "the store is made anew from its changelog");
+            self.home.destroy(*id)?;
+        }
+        Ok(())
     }
 
     /// Takes back from the nursery what has come of the restores.

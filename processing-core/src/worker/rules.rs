@@ -11,7 +11,7 @@ use serde::Deserialize;
 use state::OwnedRange;
 
 use super::{InlineNursery, Worker, WorkerTerms};
-use crate::aggregate::count;
+use crate::aggregate::{Aggregate, Exactness, Mergeable, count};
 use crate::batch::{Headers, RecordBatch, RecordRef};
 use crate::dsl::{Topic, Topology};
 use crate::error::{CoreError, Remedy};
@@ -60,6 +60,55 @@ fn shuffled() -> Plan {
         .map(|closed| closed.value.get())
         .to(Topic::json("out"));
     app.build().unwrap()
+}
+
+/// A number that can be written and never be read again, as after a change of its encoding.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+struct Foreign(u64);
+
+impl<'de> Deserialize<'de> for Foreign {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("another encoding"))
+    }
+}
+
+impl Mergeable for Foreign {
+    const EXACTNESS: Exactness = Exactness::Exact;
+    fn merge(&mut self, other: &Self) {
+        self.0 += other.0;
+    }
+}
+
+impl Aggregate<Seen> for Foreign {
+    fn add(&mut self, _: &Seen) {
+        self.0 += 1;
+    }
+}
+
+fn unreadable() -> Plan {
+    let app = Topology::named("rules");
+    app.stream(Topic::json("in"))
+        .event_time(|seen: &Seen| EventTime(seen.at))
+        .already_keyed_by(|seen| seen.key.clone())
+        .window(Tumbling::seconds(1))
+        .aggregate::<Foreign>("counts")
+        .on_close()
+        .map(|closed| closed.value.0)
+        .to(Topic::json("out"));
+    app.build().unwrap()
+}
+
+#[test]
+fn a_state_that_its_changelog_cannot_mend_stops_the_worker() {
+    let mut stage = Stage::new(unreadable, 1);
+    stage.append(0, "a", 100);
+    stage.rest().unwrap();
+    assert!(stage.commits() > 0);
+    stage.start();
+    stage.append(0, "a", 200);
+    let stopped = (0..100).find_map(|_| stage.rest().err()).unwrap();
+    assert_eq!(stopped.remedy(), Remedy::Stop);
+    assert!(stopped.to_string().contains("task 0_0: its state was restored"), "{stopped}");
 }
 
 /// One worker on one log.
