@@ -36,6 +36,7 @@ use processing_core::service::signals;
 use processing_core::service::status::Snapshot;
 use serde::Serialize;
 use state::MemoryBudget;
+use trending_cities::{TrendingSettings, http};
 
 use self::broom::Broom;
 use self::feeder::{FeedOrder, FeedPosition, FeedProgress, Feeder};
@@ -169,7 +170,8 @@ impl Demo {
         let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&around.clock)).map_err(thread)?;
         let running =
             Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
-        let server = port::open(&log, &around)?;
+        let answers = http::routes(&TrendingSettings::default(), &gazetteer, running.queries());
+        let server = port::open(&log, &around, answers)?;
         let note = server.as_ref().map(|server| AddressNote::write(&log_folder, server.address())).transpose()?;
         let hints = self.hints(server.as_ref().map(HttpServer::address));
         if self.headless {

@@ -29,15 +29,19 @@ const PORT: u16 = 9464;
 /// A chunk of lines is larger as JSON than its records are.
 const BODY_BYTES_MAX: usize = 8 * CHUNK_BYTES + (64 << 20);
 
-/// Opens the port.
-pub(crate) fn open(log: &Arc<EmbeddedLog>, around: &Surroundings) -> Result<Option<HttpServer>, CoreError> {
+/// Opens the port; `answers` are the worker's own routes.
+pub(crate) fn open(
+    log: &Arc<EmbeddedLog>,
+    around: &Surroundings,
+    answers: Router,
+) -> Result<Option<HttpServer>, CoreError> {
     let process = Arc::new(ProcessMetrics::new(&around.telemetry, env!("CARGO_PKG_VERSION"), ""));
     let publish = Router::new()
         .route(&format!("{ROUTE}{{topic}}"), post(publish))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::clone(log));
     let settings = HttpSettings { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))), next_free: true };
-    let routes = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, publish);
+    let routes = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, publish.merge(answers));
     HttpServer::start(&settings, routes)
 }
 
