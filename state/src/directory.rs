@@ -197,6 +197,9 @@ impl Drop for TaskDirectory {
         if let Err(error) = self.touch() {
             tracing::warn!(task = %self.task, %error, "cannot note when the task was last used");
         }
+        // Said, and not left to closing: a process that another thread is just starting holds a copy of the
+        // file until it becomes its own program, and with it the lock.
+        drop(self.lock.unlock());
     }
 }
 

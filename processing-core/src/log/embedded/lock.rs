@@ -12,7 +12,15 @@ use crate::log::LogError;
 /// Held as long as the log is open.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Said, and not left to closing: a process that another thread is just starting holds a copy of the
+        // file until it becomes its own program, and with it the lock.
+        drop(self.file.unlock());
+    }
 }
 
 impl FolderLock {
@@ -50,7 +58,7 @@ impl FolderLock {
         file.set_len(0).map_err(|error| failed("write", error))?;
         file.rewind().map_err(|error| failed("write", error))?;
         write!(file, "{}", std::process::id()).map_err(|error| failed("write", error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
