@@ -193,33 +193,31 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
     where
         F: FnMut(&mut Step<'_>, Timed<K, Successive<A>>),
     {
-        for (key, value) in self.silence(step, reached) {
+        let Some(silent) = self.silence(step, reached) else { return };
+        for (key, value) in silent {
             let record = said(key, value);
             self.listener.hear(step, &record);
             emit(step, record);
         }
+        // ORDER: only now it is known which words wait, and so which rows they may be made of again.
+        self.expire(step);
     }
 
     /// All windows that end at or before `reached` have been emitted: keys that were not among them have
     /// fallen silent.
-    fn silence(&mut self, step: &mut Step<'_>, reached: i64) -> Vec<(K, Successive<A>)> {
-        let (advance, size, keep) = (self.windows.advance().0, self.windows.size().0, self.keep.0);
+    /// `None` where time has not moved.
+    fn silence(&mut self, step: &mut Step<'_>, reached: i64) -> Option<Vec<(K, Successive<A>)>> {
+        let (advance, size) = (self.windows.advance().0, self.windows.size().0);
         let windows = *self.windows;
-        let column = self.column;
-        let mut needed = self.listener.needs_from();
-        let Some(held) = self.held(step) else { return Vec::new() };
+        let held = self.held(step)?;
         if reached <= held.progress.through {
-            return Vec::new();
+            return None;
         }
         let mut silent = Vec::new();
         held.last.retain(|key, (start, value)| {
             let next = *start + advance;
             let follows = next + size > reached;
             if !follows {
-                // The empty window may have to wait for its turn to be told, and is made of this row until then.
-                if L::LISTENS {
-                    needed = needed.min(*start);
-                }
                 let previous = Some(std::mem::take(value));
                 let window = windows.starting(next);
                 silent.push((key.clone(), Successive { window, value: A::default(), previous }));
@@ -227,7 +225,15 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
             follows
         });
         held.progress.through = reached;
-        let expired = reached.saturating_sub(size + advance + keep).min(needed);
+        Some(silent)
+    }
+
+    /// Drops the rows that nobody needs any more, and writes down how far everything is.
+    fn expire(&mut self, step: &mut Step<'_>) {
+        let needless = self.windows.size().0 + self.windows.advance().0 + self.keep.0;
+        let (column, needed) = (self.column, self.listener.needs_from());
+        let Some(held) = self.held(step) else { return };
+        let expired = held.progress.through.saturating_sub(needless).min(needed);
         let expires = expired > held.progress.expired;
         held.progress.expired = expired.max(held.progress.expired);
         let progress = held.progress;
@@ -239,7 +245,6 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
         if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
             changelog::put(step, META, &MetaKey::ClosingCursor(column).to_bytes(), &value);
         }
-        silent
     }
 }
 

@@ -113,16 +113,15 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
 fn asked(signal: Signal) -> impl Iterator<Item = Asked> {
     let event = signal.event_id.get();
     let user = signal.user.map_or(event, |user| user.get());
-    let country = signal.city.as_ref().map(|city| CompactString::from(city.country.as_str()));
-    let (query, without_result) = match signal.kind {
-        SignalKind::Search { query, results, .. } => (query, results == Some(0)),
-        _ => (None, false),
+    let country = signal.city.map(|city| CompactString::from(city.country.as_str()));
+    let world = match signal.kind {
+        SignalKind::Search { query: Some(query), results, .. } => {
+            Some(Asked { scope: WORLD.into(), query, user, event, without_result: results == Some(0) })
+        }
+        _ => None,
     };
-    let scopes = [Some(CompactString::from(WORLD)), country].into_iter().flatten();
-    query
-        .into_iter()
-        .flat_map(move |query| scopes.clone().map(move |scope| (scope, query.clone())))
-        .map(move |(scope, query)| Asked { scope, query, user, event, without_result })
+    let country = world.clone().zip(country).map(|(asked, scope)| Asked { scope, ..asked });
+    [world, country].into_iter().flatten()
 }
 
 fn query_hour(
