@@ -8,11 +8,14 @@ use std::sync::Arc;
 use crate::error::CoreError;
 use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
 use crate::plan::{OutputKind, Plan, Source};
-use crate::record::{TopicId, TopicName};
+use crate::record::{DurationMs, TopicId, TopicName};
 use crate::sink::OutboxTopics;
 
-/// A day, which windowed changelogs keep rows beyond what their windows need.
-const CHANGELOG_SLACK_MS: u64 = 86_400_000;
+/// What windowed changelogs keep beyond what their windows need.
+const CHANGELOG_SLACK: DurationMs = DurationMs::hours(24);
+/// What they keep at least: Kafka's `offsets.retention.minutes`. A group that comes back after a standstill finds
+/// the state that belongs to its offsets.
+const CHANGELOG_RETENTION_MIN: DurationMs = DurationMs::hours(7 * 24);
 
 /// The topics of a plan as they stand in a log.
 pub struct Layout {
@@ -34,6 +37,8 @@ pub(crate) struct PartLayout {
     pub(crate) outbox: OutboxTopics,
     /// By column; `None` for columns of other sub-topologies.
     pub(crate) changelog_ids: Vec<Option<TopicId>>,
+    /// By column: how long the changelog keeps a record; `None` where it keeps the last of each key for ever.
+    pub(crate) retentions: Vec<Option<DurationMs>>,
 }
 
 /// A topic that a sub-topology reads.
@@ -81,6 +86,7 @@ impl Layout {
 
             let mut changelogs = Vec::new();
             let mut changelog_ids = Vec::new();
+            let mut retentions = Vec::new();
             let columns = part.stores.iter().map(|store| usize::from(store.column.0)).max().unwrap_or(0);
             for column in 0..=columns {
                 let store = part.stores.iter().find(|store| usize::from(store.column.0) == column);
@@ -89,12 +95,13 @@ impl Layout {
                     None => {
                         changelogs.push(TopicName::new(""));
                         changelog_ids.push(None);
+                        retentions.push(None);
                         continue;
                     }
                     Some(store) => (
                         format!("{app}-{}-changelog", store.name),
                         Cleanup::CompactDelete,
-                        Some(store.history().0.unsigned_abs() + CHANGELOG_SLACK_MS),
+                        Some((store.history().0 + CHANGELOG_SLACK.0).max(CHANGELOG_RETENTION_MIN.0).unsigned_abs()),
                     ),
                 };
                 let settings = TopicSettings { partitions: tasks, cleanup, retention_ms, log_append_time: true };
@@ -102,6 +109,7 @@ impl Layout {
                 same_partitions(&info, tasks)?;
                 changelogs.push(info.name);
                 changelog_ids.push(Some(info.id));
+                retentions.push(info.settings.retention_ms.map(|ms| DurationMs(ms.cast_signed())));
             }
 
             let mut outputs = vec![(TopicName::new(""), 1); plan.outputs().len()];
@@ -123,7 +131,7 @@ impl Layout {
             }
             let outbox =
                 OutboxTopics { changelogs, outputs, late: late.clone(), dead: dead.clone(), time: time_topic.clone() };
-            parts.push(PartLayout { anchor, tasks, sources, outbox, changelog_ids });
+            parts.push(PartLayout { anchor, tasks, sources, outbox, changelog_ids, retentions });
         }
         Ok(Self { plan, parts, time_topic, inputs })
     }

@@ -85,6 +85,7 @@ pub mod query;
 pub mod record;
 pub mod repartition;
 pub mod restore;
+mod rewrite;
 pub mod run;
 pub mod service;
 pub mod sliding;

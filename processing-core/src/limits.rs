@@ -97,6 +97,10 @@ pub const FLUSH_BYTES_MIN: usize = MIB;
 pub const STATE_UNUSED_MAX: DurationMs = DurationMs::hours(12);
 /// How often such stores are looked for.
 pub const STATE_UNUSED_CHECK: DurationMs = DurationMs::minutes(10);
+/// Rows that one commit writes again, of each store whose rows would outlive their changelog.
+pub const REWRITE_ROWS_MAX: usize = 256;
+/// Bytes of such rows, up to the row that passes it.
+pub const REWRITE_BYTES_MAX: usize = MIB / 4;
 /// How long a thread waits for a store that somebody else is closing.
 pub const STORE_HANDOVER_MAX: DurationMs = DurationMs::seconds(30);
 

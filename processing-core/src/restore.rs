@@ -3,16 +3,22 @@
 //! Not here: who runs this and when ([`crate::worker`]). Invariant: a task is handed over only when
 //! every changelog was read up to its high watermark, taken after the thread's own producer had fenced
 //! its predecessor; an open transaction below it is waited for, never skipped.
+//!
+//! A log that forgets may begin above the place where a store stands, or above the floor of its live rows
+//! ([`crate::rewrite`]). A store at the last commit's number needs nothing of what is gone. Another is made
+//! anew, which gives all of it back as long as the log begins at or below the floor; else the worker stops.
 
+use state::keys::meta::MetaKey;
 use state::{Base, Change, ColumnId, KeyRange, Position, TaskStore};
 
 use crate::batch::RecordBatch;
-use crate::changelog::{self, Logged};
+use crate::changelog::{self, Logged, META};
 use crate::error::{CoreError, Remedy};
 use crate::log::{FreeReader, Read};
 use crate::record::{Offset, TopicPartition};
+use crate::rewrite;
 use crate::source::Raise;
-use crate::task::{TaskId, TaskReceipt, read_record};
+use crate::task::{TaskId, TaskReceipt, read_record, record_of};
 use crate::time_log::{self, Entry};
 
 /// A store on its way back to its last commit.
@@ -29,6 +35,10 @@ pub struct RestoreJob<B> {
     time_next: Option<Offset>,
     time_end: Option<Offset>,
     raises: Vec<(TopicPartition, Raise)>,
+    /// Columns that were read from where their changelog begins, and where that was.
+    from_start: Vec<(ColumnId, Offset)>,
+    /// The search for the last commit's number, where it is needed.
+    search: Option<Search>,
     batch: RecordBatch,
     /// Records applied so far.
     pub(crate) restored: u64,
@@ -40,6 +50,14 @@ struct Column {
     /// The high watermark to be reached; taken when the column's turn comes.
     until: Option<Offset>,
     next: Option<Offset>,
+}
+
+/// Reads the meta changelog beyond the store for the last commit's number, and applies nothing.
+struct Search {
+    next: Offset,
+    until: Offset,
+    /// Of the store, or of the last commit record found.
+    number: Option<u64>,
 }
 
 /// What a step of a restore came to.
@@ -103,6 +121,8 @@ impl<B: Base> RestoreJob<B> {
             time_next: None,
             time_end: None,
             raises: Vec::new(),
+            from_start: Vec::new(),
+            search: None,
             batch: RecordBatch::new(),
             restored: 0,
         }
@@ -130,6 +150,9 @@ impl<B: Base> RestoreJob<B> {
     }
 
     fn try_step(&mut self) -> Result<Verdict, CoreError> {
+        if self.search.is_some() {
+            return self.search_on();
+        }
         let Some(column) = self.columns.last_mut() else { return self.read_time_log() };
         let (until, next) = match (column.until, column.next) {
             (Some(until), Some(next)) => (until, next),
@@ -141,11 +164,12 @@ impl<B: Base> RestoreJob<B> {
                     let why = format!("the store is at {next} of {}, whose end is {}", column.changelog, marks.high);
                     return Ok(Verdict::Rebuild(why));
                 }
-                // Compaction keeps what counts of what lies before the log's start; retention does not.
                 if next < marks.start {
-                    let why =
-                        format!("the store is at {next} of {}, which begins at {}", column.changelog, marks.start);
-                    return Ok(Verdict::Rebuild(why));
+                    return self.begin_search();
+                }
+                // Also where an earlier restore came to half of the column: the meta column, with the record, is last.
+                if position.is_none() || read_record(&self.store)?.is_none() {
+                    self.from_start.push((column.column, marks.start));
                 }
                 (marks.high, next)
             }
@@ -155,10 +179,7 @@ impl<B: Base> RestoreJob<B> {
         let reached = match read {
             // While a marker is late, the last stable offset can lie below what was read already.
             Read::Records(reached) | Read::End(reached) => reached.max(next),
-            Read::OutOfRange(marks) if next == Offset::ZERO || next < marks.start => {
-                column.next = Some(marks.start);
-                return Ok(Verdict::Working);
-            }
+            Read::OutOfRange(marks) if next < marks.start => return self.go_to_start(marks.start),
             Read::OutOfRange(marks) => {
                 let why = format!("offset {next} of {} is beyond its end {}", column.changelog, marks.high);
                 return Ok(Verdict::Rebuild(why));
@@ -193,6 +214,78 @@ impl<B: Base> RestoreJob<B> {
             Read::End(_) => Ok(Verdict::Waiting(column.changelog.clone())),
             _ => Ok(Verdict::Working),
         }
+    }
+
+    /// The column under way stands below its changelog's start.
+    fn begin_search(&mut self) -> Result<Verdict, CoreError> {
+        let Some(meta) = self.columns.iter().find(|column| column.column == META) else {
+            return Ok(Verdict::Rebuild("its changelogs have forgotten what it lacks".to_owned()));
+        };
+        let until = self.reader.watermarks(&meta.changelog)?.high;
+        let next = self.store.position(META)?.map_or(Offset::ZERO, |position| Offset(position.0));
+        let number = read_record(&self.store)?.map(|record| record.number);
+        self.search = Some(Search { next, until, number });
+        Ok(Verdict::Working)
+    }
+
+    fn search_on(&mut self) -> Result<Verdict, CoreError> {
+        let meta = self.columns.iter().find(|column| column.column == META);
+        let (Some(search), Some(meta)) = (&mut self.search, meta) else { return Ok(Verdict::Working) };
+        if search.next < search.until {
+            let (reached, at_end) = match self.reader.read(&meta.changelog, search.next, &mut self.batch)? {
+                Read::Records(reached) => (reached.max(search.next), false),
+                Read::End(reached) => (reached.max(search.next), true),
+                Read::OutOfRange(marks) => (marks.start.max(search.next.next()), false),
+            };
+            for record in self.batch.iter() {
+                if let Some(Logged::Row { key, value: Some(value) }) =
+                    changelog::read(self.epoch, record.key, record.value)
+                    && key == MetaKey::CommitRecord.to_bytes()
+                {
+                    search.number = Some(record_of(value)?.number);
+                }
+            }
+            search.next = reached;
+            let waits = at_end && reached < search.until;
+            return Ok(if waits { Verdict::Waiting(meta.changelog.clone()) } else { Verdict::Working });
+        }
+        let at = search.number;
+        self.search = None;
+        let whole = at == read_record(&self.store)?.map(|record| record.number);
+        let Some(column) = self.columns.last_mut() else { return Ok(Verdict::Working) };
+        let marks = self.reader.watermarks(&column.changelog)?;
+        if !whole {
+            let why = format!("it lacks what {} has forgotten, which begins at {}", column.changelog, marks.start);
+            return Ok(Verdict::Rebuild(why));
+        }
+        (column.until, column.next) = (Some(marks.high), Some(marks.start));
+        Ok(Verdict::Working)
+    }
+
+    /// The changelog has forgotten more while it was read.
+    fn go_to_start(&mut self, start: Offset) -> Result<Verdict, CoreError> {
+        let Some(column) = self.columns.last_mut() else { return Ok(Verdict::Working) };
+        let known = self.from_start.iter_mut().find(|(of, _)| *of == column.column);
+        let Some((_, from)) = known else { return self.begin_search() };
+        *from = start;
+        column.next = Some(start);
+        Ok(Verdict::Working)
+    }
+
+    /// Whether the changelogs still began at or below the floors of their live rows.
+    fn have_all(&self) -> Result<(), CoreError> {
+        for (column, from) in &self.from_start {
+            let floor = rewrite::read(&self.store, *column)?.map_or(Offset::ZERO, |rounds| Offset(rounds.floor));
+            if *from > floor {
+                return Err(CoreError::contradiction(format!(
+                    "task {}: the store is gone and must be restored, but its changelog has lost live rows: it begins at \
+                     offset {from}, and rows that count may lie from {floor} on. The topic's retention.ms was shortened, \
+                     or the application stood still for longer than it. `streamfleet reprocess` computes the state anew",
+                    self.id
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Collects the raises that lie ahead of the task's inputs.
@@ -230,6 +323,7 @@ impl<B: Base> RestoreJob<B> {
     }
 
     fn finish(self) -> Result<Restoring<B>, CoreError> {
+        self.have_all()?;
         let Self { id, store, mut raises, restored, .. } = self;
         if let Some(record) = read_record(&store)? {
             let ahead = |place: &TopicPartition, raise: &Raise| {

@@ -16,6 +16,7 @@ use crate::error::{CoreError, Remedy};
 use crate::log::Published;
 use crate::process::Chain;
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition, WallTime};
+use crate::rewrite::Rewrite;
 use crate::sink::Outbox;
 use crate::source::{SourcePartition, SourceTime};
 use crate::step::{Step, Terms};
@@ -80,6 +81,8 @@ pub(crate) struct Task<B> {
     pub(crate) moved: bool,
     full: bool,
     held_bytes: usize,
+    /// One for each changelog that forgets.
+    rewrites: Vec<Rewrite>,
     /// Its store holds what cannot be read.
     pub(crate) broken: bool,
 }
@@ -95,11 +98,12 @@ pub(crate) struct TaskParts<B> {
     pub(crate) out: Outbox,
     pub(crate) terms: Terms,
     pub(crate) record: CommitRecord,
+    pub(crate) rewrites: Vec<Rewrite>,
 }
 
 impl<B: Base> Task<B> {
     pub(crate) fn new(parts: TaskParts<B>) -> Self {
-        let TaskParts { id, sources, source_count, changelogs, chain, store, out, terms, record } = parts;
+        let TaskParts { id, sources, source_count, changelogs, chain, store, out, terms, record, rewrites } = parts;
         Self {
             id,
             sources,
@@ -118,6 +122,7 @@ impl<B: Base> Task<B> {
             moved: true,
             full: false,
             held_bytes: 0,
+            rewrites,
             broken: false,
         }
     }
@@ -143,7 +148,7 @@ impl<B: Base> Task<B> {
     /// Gets everything ready to be sent: closes what is due, stages and logs rows, and writes the commit
     /// record. Answers whether there is anything to commit.
     pub(crate) fn prepare(&mut self, now: WallTime) -> Result<bool, CoreError> {
-        let was_moved = self.moved || self.unfinished || self.waiting;
+        let was_moved = self.moved || self.unfinished || self.waiting || self.has_rows_to_write_again(now);
         if !was_moved && self.out.is_empty() {
             return Ok(false);
         }
@@ -163,6 +168,7 @@ impl<B: Base> Task<B> {
             chain.drain(step);
             (step.unfinished, step.waiting)
         })?;
+        self.write_again(now)?;
         let record = self.next_record();
         self.next_record = Some(record.clone());
         self.step(now, |step, _, _| {
@@ -173,6 +179,25 @@ impl<B: Base> Task<B> {
             }
         })?;
         Ok(true)
+    }
+
+    /// Whether some row would outlive its changelog, be there input or not.
+    pub(crate) fn has_rows_to_write_again(&self, now: WallTime) -> bool {
+        self.rewrites.iter().any(|rewrite| rewrite.is_due(now))
+    }
+
+    fn write_again(&mut self, now: WallTime) -> Result<(), CoreError> {
+        let mut rewrites = std::mem::take(&mut self.rewrites);
+        let done = rewrites.iter_mut().filter(|rewrite| rewrite.has_part_in(now)).try_for_each(|rewrite| {
+            let stands = self.store.position(rewrite.column())?;
+            self.waiting |= self.step(now, |step, _, _| {
+                rewrite.advance(step, stands);
+                step.waiting
+            })?;
+            Ok(())
+        });
+        self.rewrites = rewrites;
+        done
     }
 
     /// Writes into the application's time log, within the open transaction.
@@ -219,6 +244,7 @@ impl<B: Base> Task<B> {
             self.record = record;
         }
         self.sources.iter_mut().for_each(SourcePartition::settle);
+        self.rewrites.iter_mut().for_each(Rewrite::settle);
         self.moved = false;
         self.held_bytes = 0;
         self.full = false;
@@ -229,6 +255,7 @@ impl<B: Base> Task<B> {
     pub(crate) fn rewind(&mut self) {
         self.store.discard();
         self.chain.abandon();
+        self.rewrites.iter_mut().for_each(Rewrite::rewind);
         self.out.clear();
         self.counts = Counts::default();
         self.next_record = None;
@@ -295,8 +322,12 @@ impl<B: Base> Task<B> {
 /// The commit record that a store holds.
 pub(crate) fn read_record<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<Option<CommitRecord>, CoreError> {
     let Some(bytes) = store.get(META, &MetaKey::CommitRecord.to_bytes())? else { return Ok(None) };
-    state::codec::decode(&bytes)
-        .map(Some)
+    record_of(&bytes).map(Some)
+}
+
+/// The commit record of a row of the meta column.
+pub(crate) fn record_of(bytes: &[u8]) -> Result<CommitRecord, CoreError> {
+    state::codec::decode(bytes)
         .map_err(|error| CoreError::store_refused(format!("the commit record cannot be read: {error}")))
 }
 

@@ -10,6 +10,10 @@
 mod answers;
 mod assignment;
 #[cfg(test)]
+mod forgetting;
+#[cfg(test)]
+mod joining;
+#[cfg(test)]
 mod rules;
 
 use std::collections::BTreeMap;
@@ -421,7 +425,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         self.tasks.values().any(Task::is_full)
             || self.oldest.is_some_and(|oldest| now.0.saturating_sub(oldest.0) >= interval)
             || (self.shuffled && since >= if nothing { interval / 5 } else { interval })
-            || (since >= interval && self.tasks.values().any(|task| task.waiting))
+            || (since >= interval && self.tasks.values().any(|task| task.waiting || task.has_rows_to_write_again(now)))
     }
 
     /// Commits all tasks. Answers whether something became true.

@@ -80,6 +80,7 @@ pub(super) fn task(plan: &Plan) -> Task<MemoryBase> {
             time: SourceTime::Input { stream_time: EventTime::MIN, raises: Raises::default() },
         }],
         source_count: 1,
+        rewrites: Vec::new(),
         changelogs: changelogs.into_iter().map(|topic| TopicPartition { topic, partition: Partition(0) }).collect(),
         chain: part.chain(),
         store: TaskStore::new(MemoryBase::new(), columns, TaskStoreLimits::default()),

@@ -21,6 +21,7 @@ use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
 use crate::restore::{RestoreJob, Restored, Restoring};
+use crate::rewrite::{self, Rewrite};
 use crate::sink::Outbox;
 use crate::source::{Raises, SourcePartition, SourceTime};
 use crate::step::Terms;
@@ -224,6 +225,13 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             changelogs: part.changelog_ids.iter().map(|id| id.map(|TopicId(id)| id)).collect(),
         });
         let changelog = |topic| TopicPartition { topic, partition: Partition(id.partition) };
+        let forgetting =
+            part.retentions.iter().zip(0_u8..).filter_map(|(retention, column)| Some(((*retention)?, column)));
+        let rewrites = forgetting.map(|(retention, column)| {
+            let column = ColumnId(column);
+            Ok(Rewrite::new(column, retention, rewrite::read(&store, column)?))
+        });
+        let rewrites = rewrites.collect::<Result<_, CoreError>>()?;
         let task = Task::new(TaskParts {
             id,
             sources,
@@ -234,6 +242,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             out: Outbox::new(&part.outbox, Partition(id.partition)),
             terms,
             record,
+            rewrites,
         });
         self.tasks.insert(id, task);
         // The first commit closes what was due when the last owner stopped.

@@ -36,7 +36,7 @@ struct Seen {
     key: String,
 }
 
-fn local() -> Plan {
+pub(super) fn local() -> Plan {
     let app = Topology::named("rules");
     app.stream(Topic::json("in"))
         .event_time(|seen: &Seen| EventTime(seen.at))
@@ -112,17 +112,17 @@ fn a_state_that_its_changelog_cannot_mend_stops_the_worker() {
 }
 
 /// One worker on one log.
-struct Stage {
-    log: Arc<MemoryLog>,
+pub(super) struct Stage {
+    pub(super) log: Arc<MemoryLog>,
     front: Arc<dyn Log>,
     plan: fn() -> Plan,
-    home: MemoryHome,
+    pub(super) home: MemoryHome,
     bounds: Bounds,
     worker: Option<Worker<MemoryHome, InlineNursery<Disk>>>,
 }
 
 impl Stage {
-    fn new(plan: fn() -> Plan, partitions: u32) -> Self {
+    pub(super) fn new(plan: fn() -> Plan, partitions: u32) -> Self {
         let log = MemoryLog::new(MemoryOptions::default());
         let mut stage = Self {
             front: Arc::clone(&log) as Arc<dyn Log>,
@@ -144,7 +144,7 @@ impl Stage {
     }
 
     /// The worker comes up; it does not run yet.
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let layout = Layout::new(Arc::new((self.plan)()), &mut *self.log.admin().unwrap()).unwrap();
         let terms = WorkerTerms {
             instance: "pod-0".into(),
@@ -158,12 +158,12 @@ impl Stage {
         self.worker = Some(Worker::new(front, Arc::new(layout), terms, home, InlineNursery::default()).unwrap());
     }
 
-    fn worker(&mut self) -> &mut Worker<MemoryHome, InlineNursery<Disk>> {
+    pub(super) fn worker(&mut self) -> &mut Worker<MemoryHome, InlineNursery<Disk>> {
         self.worker.as_mut().unwrap()
     }
 
     /// An event of `key`, `at` milliseconds after the beginning.
-    fn append(&self, partition: u32, key: &str, at: i64) {
+    pub(super) fn append(&self, partition: u32, key: &str, at: i64) {
         let value = format!(r#"{{"at": {}, "key": "{key}"}}"#, MemoryOptions::default().start.0 + at);
         let mut batch = RecordBatch::new();
         let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
@@ -177,7 +177,7 @@ impl Stage {
     }
 
     /// Time passes until nothing is left to do.
-    fn rest(&mut self) -> Result<(), CoreError> {
+    pub(super) fn rest(&mut self) -> Result<(), CoreError> {
         for _ in 0..100 {
             self.log.advance(10);
             self.step()?;
@@ -190,7 +190,7 @@ impl Stage {
     }
 
     /// Milliseconds until the next commit.
-    fn until_commit(&mut self) -> u64 {
+    pub(super) fn until_commit(&mut self) -> u64 {
         let before = self.commits();
         (0..)
             .find(|_| {
@@ -204,12 +204,12 @@ impl Stage {
             .unwrap()
     }
 
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         let now = WallTime(self.log.now().0);
         self.worker.take().unwrap().close(now).unwrap();
     }
 
-    fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.worker = None;
         self.log.crash_member("pod-0");
         self.home.crash();
@@ -220,7 +220,7 @@ impl Stage {
         self.log.group_offsets("rules").into_iter().find(|(at, _)| *at == place).map(|(_, offset)| offset)
     }
 
-    fn results(&self) -> Vec<String> {
+    pub(super) fn results(&self) -> Vec<String> {
         let records = self.log.committed_records(&TopicName::new("out")).into_iter().flatten();
         records.map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect()
     }
