@@ -230,3 +230,76 @@ impl<B: Base + Send> Bench<B> {
         self.jobs.push_back(job);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use state::{ColumnId, MemoryBase, TaskStore, TaskStoreLimits};
+
+    use super::*;
+    use crate::batch::{Headers, RecordBatch, RecordRef};
+    use crate::changelog::META;
+    use crate::log::memory::{MemoryLog, MemoryOptions};
+    use crate::log::{Cleanup, GroupMetadata, Log, TopicSettings, Transaction, TransactionalId};
+    use crate::record::Offset;
+
+    const TASKS: [TaskId; 2] = [TaskId { sub_topology: 0, partition: 0 }, TaskId { sub_topology: 0, partition: 1 }];
+
+    fn changelog(task: TaskId) -> TopicPartition {
+        TopicPartition::new("changelog", task.partition)
+    }
+
+    fn write(log: &MemoryLog, to: &TopicPartition) -> Box<dyn Transaction> {
+        let mut batch = RecordBatch::new();
+        let (key, value) = (Some(&[0, 0, 0, 1, 1, b'k'][..]), Some(&b"v"[..]));
+        batch.push(RecordRef { offset: Offset::ZERO, timestamp: log.now(), key, value, headers: Headers::NONE });
+        let mut transaction = log.transaction(&TransactionalId(to.to_string())).unwrap();
+        transaction.send(to, &batch).unwrap();
+        transaction
+    }
+
+    fn job(log: &MemoryLog, task: TaskId) -> RestoreJob<MemoryBase> {
+        let store = TaskStore::new(MemoryBase::new(), vec![META, ColumnId(1)], TaskStoreLimits::default());
+        let time = TopicPartition::new("time", 0);
+        RestoreJob::new(task, store, log.reader().unwrap(), 1, vec![(META, changelog(task))], Vec::new(), time)
+    }
+
+    fn next(nursery: &mut ThreadNursery<MemoryBase>) -> Restoring<MemoryBase> {
+        loop {
+            if let Some(outcome) = nursery.outcomes().pop() {
+                return outcome.unwrap().0;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_restore_waits_for_an_open_transaction_says_so_and_holds_up_no_other() {
+        let log = MemoryLog::new(MemoryOptions::default());
+        let one = |partitions| TopicSettings {
+            partitions,
+            cleanup: Cleanup::Compact,
+            retention_ms: None,
+            log_append_time: false,
+        };
+        let mut admin = log.admin().unwrap();
+        admin.create_topic(&"changelog".into(), one(2)).unwrap();
+        admin.create_topic(&"time".into(), one(1)).unwrap();
+        let mut open = write(&log, &changelog(TASKS[0]));
+        let nobody = String::new;
+        let none = GroupMetadata { group: nobody(), generation: 0, member: nobody(), instance: nobody() };
+        write(&log, &changelog(TASKS[1])).publish(&[], &none);
+
+        let mut nursery = ThreadNursery::start("worker-0").unwrap();
+        TASKS.iter().for_each(|task| nursery.admit(job(&log, *task)));
+        let first = next(&mut nursery);
+        assert!(matches!(&first, Restoring::Done(done) if done.id == TASKS[1] && done.records == 1));
+        let waits = || nursery.progresses().of(TASKS[0]).and_then(|progress| progress.waits_for);
+        while waits().is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(waits(), Some(changelog(TASKS[0])));
+        open.publish(&[], &none);
+        let second = next(&mut nursery);
+        assert!(matches!(&second, Restoring::Done(done) if done.id == TASKS[0] && done.records == 1));
+    }
+}

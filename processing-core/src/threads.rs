@@ -21,7 +21,7 @@ use crate::limits::{IDLE_WAIT_FIRST, IDLE_WAIT_MAX, RETRIES_MAX, STATUS_EVERY, r
 use crate::log::Log;
 use crate::metrics::catalogue as c;
 use crate::metrics::{PartitionGauges, ReasonCounters, TaskMetrics, Telemetry, ThreadMetrics};
-use crate::nursery::{Progresses, ThreadNursery};
+use crate::nursery::{Progress, Progresses, ThreadNursery};
 use crate::query::{Mailbox, Queries};
 use crate::record::{DurationMs, TopicPartition, WallTime};
 use crate::service::signals::Shutdown;
@@ -301,9 +301,9 @@ impl Desk {
             task.state = state;
             self.reporter.task(&name, state);
             if let Some(progress) = progresses.of(id) {
-                let store = progress.waits_for.map_or("all".to_owned(), |place| format!("open transaction in {place}"));
-                let progress = RestoreProgress { done: progress.done, remaining: progress.remaining };
-                self.reporter.restoring(&name, &store, progress);
+                let Progress { done, remaining, waits_for } = progress;
+                let waits_for = waits_for.map(|place| place.to_string());
+                self.reporter.restoring(&name, "all", RestoreProgress { done, remaining, waits_for });
             }
         }
     }

@@ -124,7 +124,11 @@ impl StatusBoard {
             TaskState::Created => Some(format!("task {id} is not open yet")),
             TaskState::Restoring => {
                 let remaining: u64 = task.restore.values().map(|restore| restore.remaining).sum();
-                Some(format!("task {id} has {remaining} changelog records to read"))
+                let open = task.restore.values().find_map(|restore| restore.waits_for.as_ref());
+                Some(match open {
+                    Some(place) => format!("task {id} waits for an open transaction in {place}"),
+                    None => format!("task {id} has {remaining} changelog records to read"),
+                })
             }
         });
         let obstacles = inner.obstacles.iter().next().map(|(name, reason)| format!("{name}: {reason}"));

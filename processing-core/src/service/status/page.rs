@@ -38,12 +38,15 @@ pub enum ThreadState {
 }
 
 /// How far a store's restore is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RestoreProgress {
     /// Changelog records read.
     pub done: u64,
     /// Changelog records yet to be read, as far as is known.
     pub remaining: u64,
+    /// The changelog partition on which somebody's transaction is still open: nothing can be read beyond it before
+    /// it is decided, at the latest when it has been open for its `transaction.timeout.ms`.
+    pub waits_for: Option<String>,
 }
 
 /// One input partition.

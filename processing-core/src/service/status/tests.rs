@@ -26,7 +26,7 @@ fn a_slow_restore_is_alive_and_not_ready() {
     thread.task("0_1", TaskState::Created);
     assert_eq!(failing(board.readiness()), ["task 0_1 is not open yet"]);
     thread.task("0_1", TaskState::Restoring);
-    thread.restoring("0_1", "panes", RestoreProgress { done: 5, remaining: 95 });
+    thread.restoring("0_1", "panes", RestoreProgress { done: 5, remaining: 95, waits_for: None });
     for _ in 0..100 {
         clock.advance(DurationMs::minutes(4));
         thread.tick(clock.now());
@@ -34,6 +34,9 @@ fn a_slow_restore_is_alive_and_not_ready() {
     assert!(failing(board.liveness()).is_empty());
     assert_eq!(failing(board.readiness()), ["task 0_1 has 95 changelog records to read"]);
     assert_eq!(board.snapshot().state, ProcessState::Restoring);
+    let waits_for = Some("panes-changelog-1".to_owned());
+    thread.restoring("0_1", "panes", RestoreProgress { done: 5, remaining: 95, waits_for });
+    assert_eq!(failing(board.readiness()), ["task 0_1 waits for an open transaction in panes-changelog-1"]);
     thread.task("0_1", TaskState::Running);
     assert_eq!(board.snapshot().state, ProcessState::Running);
 }
