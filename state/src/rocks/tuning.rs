@@ -3,7 +3,7 @@
 //! Not here: sizes that a caller chooses. Invariant: every set-up here checks what it reads, and none
 //! takes memory outside the budget it is given.
 
-use rocksdb::{BlockBasedOptions, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+use rocksdb::{BlockBasedOptions, DBCompactionStyle, DBCompressionType, DBRecoveryMode, LogLevel, Options};
 
 use super::budget::MemoryBudget;
 use super::ordered::OrderedOptions;
@@ -58,13 +58,13 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
     options.set_write_buffer_size(given.write_buffer_bytes);
     options.set_arena_block_size(1 << 20);
     options.set_compression_type(if given.compress { DBCompressionType::Lz4 } else { DBCompressionType::None });
-    // A file holds a bit of every partition, so that files overlap and each merge writes whole rows again:
-    // with RocksDB's own 4 files to a merge that was half of what an append costs. 16 to a merge make it a
-    // third cheaper, and a read still looks into few files, of which [`FIRST_KEYS`] lets it open one.
-    options.set_level_zero_file_num_compaction_trigger(16);
+    // A file holds a bit of every partition, so a merge by levels would write the whole log again with every few
+    // files, old rows that nobody has touched included. Merging runs of like size writes a row again as often as
+    // the log doubles, and leaves fewer than 8 runs, of which [`FIRST_KEYS`] lets a read open one.
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_level_zero_file_num_compaction_trigger(8);
     options.set_level_zero_slowdown_writes_trigger(48);
     options.set_level_zero_stop_writes_trigger(64);
-    options.set_max_bytes_for_level_base(512 << 20);
     // A torn tail is a write that was never answered for; a flipped byte before it is damage and is
     // told, where RocksDB's default would silently drop everything behind it.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
