@@ -9,6 +9,7 @@
 //! Windows without a record cost nothing: the cursor jumps to the next pane that holds one.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -309,7 +310,11 @@ impl<K: StateKey, A: Mergeable> Overlap<K, A> {
         while let Some(next) = store.first_pane_from(step, pane).filter(|next| *next < window.end.0) {
             for (first, key, value) in store.rows_of(step, next) {
                 if first <= window.start.0 && only.is_none_or(|only| only.contains_key(key)) {
-                    merged.entry(key.clone()).or_default().merge(value);
+                    match merged.entry(key.clone()) {
+                        Entry::Occupied(known) => known.into_mut().merge(value),
+                        // The default is neutral; most windows that do not overlap have one row for each key.
+                        Entry::Vacant(place) => drop(place.insert(value.clone())),
+                    }
                 }
             }
             pane = next + 1;

@@ -188,7 +188,7 @@ impl<K: StateKey, A: Mergeable> Intake for Shuffled<K, A> {
         match key.and_then(|key| Ok((key, partial?))) {
             Ok((key, partial)) => {
                 watch.touch(partial.pane, &key);
-                panes.fold(step, partial.pane, partial.first, key, |state| state.merge(&partial.aggregate));
+                panes.fold(step, partial.pane, partial.first, key, |state| state.absorb(partial.aggregate));
             }
             // A record of our own that cannot be read is no poison to set aside: counts would be wrong.
             Err(error) => step.fail(CoreError::contradiction(format!(

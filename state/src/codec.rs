@@ -74,7 +74,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     if *format != BINCODE_2 {
         return Err(CodecError::UnknownFormat(*format));
     }
-    let (value, used) = bincode::serde::decode_from_slice(body, CONFIG)
+    let (value, used) = bincode::serde::borrow_decode_from_slice(body, CONFIG)
         .map_err(|error| CodecError::Malformed { wanted, detail: error.to_string() })?;
     match body.len() - used {
         0 => Ok(value),

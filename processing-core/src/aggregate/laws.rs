@@ -72,6 +72,11 @@ where
         left.merge(right);
         left
     };
+    let absorbed = |left: &F::State, right: &F::State| {
+        let mut left = left.clone();
+        left.absorb(right.clone());
+        left
+    };
 
     assert_eq!(answer(&merged(&whole, &F::State::default())), expected, "the default is neutral on the right");
     assert_eq!(answer(&merged(&F::State::default(), &whole)), expected, "the default is neutral on the left");
@@ -81,6 +86,8 @@ where
     let (second, third) = rest.split_at(rng.random_range(0..=rest.len()));
     let [a, b, c] = [first, second, third].map(|part| fold(recipe, part));
     assert_eq!(answer(&merged(&a, &b)), answer(&merged(&b, &a)), "merge commutes");
+    assert_eq!(answer(&absorbed(&a, &b)), answer(&merged(&a, &b)), "absorbing is merging");
+    assert_eq!(answer(&absorbed(&F::State::default(), &b)), answer(&b), "the default absorbs as it merges");
     assert_eq!(answer(&merged(&merged(&a, &b), &c)), expected, "merge to the left is the fold");
     assert_eq!(answer(&merged(&a, &merged(&b, &c))), expected, "merge to the right is the fold");
     for _ in 0..4 {

@@ -85,6 +85,11 @@ pub trait Mergeable: Default + Clone + Serialize + DeserializeOwned + Send + 'st
     /// Joins `other` into this value.
     fn merge(&mut self, other: &Self);
 
+    /// Joins `other`, which nobody needs any more. Worth writing where [`Self::merge`] copies what could be moved.
+    fn absorb(&mut self, other: Self) {
+        self.merge(&other);
+    }
+
     /// About how many bytes this value holds outside of itself, for the bound of the caches that
     /// keep decoded values; 0 for plain numbers.
     fn heap_bytes(&self) -> usize {
