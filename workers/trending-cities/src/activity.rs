@@ -4,22 +4,23 @@
 //! folding and merging are unions of sets and exact in any order.
 
 mod packed;
+mod searches;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use compact_str::CompactString;
 use events::{SearchSource, Signal, SignalKind};
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use serde::{Deserialize, Serialize};
 
+use self::searches::Searches;
 use crate::settings::Weights;
 
 /// A city's minute, by the identities of what happened in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CityMinute {
     /// Searches by event.
-    searches: BTreeMap<u64, Search>,
+    searches: Searches,
     /// Weighted signals by (user, type, item).
     signals: BTreeMap<(u64, Kind, u64), ()>,
 }
@@ -64,7 +65,7 @@ impl Aggregate<Signal> for CityMinute {
                     SearchSource::Other => Source::Other,
                 };
                 let search = Search { user, source, without_result: *results == Some(0), query: query.clone() };
-                put_search(&mut self.searches, event, search);
+                self.searches.put(event, search);
                 return;
             }
             SignalKind::Favourite => Kind::Favourite,
@@ -78,28 +79,17 @@ impl Aggregate<Signal> for CityMinute {
     }
 }
 
-/// Two events with one id are one event; should they differ, the lesser stands, in any order.
-fn put_search(searches: &mut BTreeMap<u64, Search>, event: u64, search: Search) {
-    match searches.entry(event) {
-        Entry::Vacant(place) => {
-            place.insert(search);
-        }
-        Entry::Occupied(mut known) => {
-            if search < *known.get() {
-                known.insert(search);
-            }
-        }
-    }
-}
-
 impl Mergeable for CityMinute {
     const EXACTNESS: Exactness = Exactness::Exact;
 
     fn merge(&mut self, other: &Self) {
-        for (event, search) in &other.searches {
-            put_search(&mut self.searches, *event, search.clone());
-        }
-        self.signals.extend(other.signals.iter().map(|(signal, ())| (*signal, ())));
+        self.absorb(other.clone());
+    }
+
+    fn absorb(&mut self, other: Self) {
+        let Self { searches, mut signals } = other;
+        self.searches.absorb(searches);
+        self.signals.append(&mut signals);
     }
 }
 
@@ -129,7 +119,7 @@ pub struct BySource {
 impl CityMinute {
     /// Distinct (user, minute) searches and weighted signals; below 0 where more is taken back than done.
     pub fn volume(&self, weights: &Weights) -> i64 {
-        let mut searchers: Vec<u64> = self.searches.values().map(|search| search.user).collect();
+        let mut searchers: Vec<u64> = self.searches.in_order().iter().map(|(_, search)| search.user).collect();
         searchers.sort_unstable();
         searchers.dedup();
         let weight = |kind: &Kind| match kind {
@@ -145,7 +135,8 @@ impl CityMinute {
 
     /// Everyone who did anything, each once, in order.
     pub fn users(&self) -> Vec<u64> {
-        let searchers = self.searches.values().map(|search| search.user);
+        let searches = self.searches.in_order();
+        let searchers = searches.iter().map(|(_, search)| search.user);
         let mut users: Vec<u64> = searchers.chain(self.signals.keys().map(|(user, ..)| *user)).collect();
         users.sort_unstable();
         users.dedup();
@@ -154,12 +145,12 @@ impl CityMinute {
 
     /// Searches.
     pub fn searches(&self) -> u64 {
-        self.searches.len() as u64
+        self.searches.in_order().len() as u64
     }
 
     /// Searches that found nothing.
     pub fn without_result(&self) -> u64 {
-        self.searches.values().filter(|search| search.without_result).count() as u64
+        self.searches.in_order().iter().filter(|(_, search)| search.without_result).count() as u64
     }
 
     /// Weighted signals.
@@ -170,7 +161,7 @@ impl CityMinute {
     /// Searches by source.
     pub fn by_source(&self) -> BySource {
         let mut by = BySource::default();
-        for search in self.searches.values() {
+        for (_, search) in self.searches.in_order().iter() {
             match search.source {
                 Source::Chat => by.chat += 1,
                 Source::Manual => by.manual += 1,
@@ -183,8 +174,9 @@ impl CityMinute {
     /// The `k` queries that most users asked, of those that at least `users_min` users asked; ties by
     /// the query.
     pub fn top_queries(&self, k: usize, users_min: u64) -> Vec<QueryCount> {
+        let searches = self.searches.in_order();
         let mut asked: Vec<(&CompactString, u64)> =
-            self.searches.values().filter_map(|search| Some((search.query.as_ref()?, search.user))).collect();
+            searches.iter().filter_map(|(_, search)| Some((search.query.as_ref()?, search.user))).collect();
         asked.sort_unstable();
         let mut queries: Vec<QueryCount> = Vec::new();
         let mut last_user = None;

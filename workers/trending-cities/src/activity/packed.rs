@@ -36,17 +36,19 @@ struct Written<'m> {
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct Read<'b> {
     queries: Vec<CompactString>,
-    searches: ByteBuf,
+    #[serde(borrow)]
+    searches: &'b [u8],
     signals: BTreeMap<(u64, Kind, u64), ()>,
 }
 
 impl Serialize for CityMinute {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut queries: Vec<&str> = Vec::new();
-        let mut searches = Vec::with_capacity(self.searches.len() * 18);
-        for (event, search) in &self.searches {
+        let in_order = self.searches.in_order();
+        let mut searches = Vec::with_capacity(in_order.len() * 18);
+        for (event, search) in in_order.iter() {
             searches.extend_from_slice(&event.to_le_bytes());
             searches.extend_from_slice(&search.user.to_le_bytes());
             searches.push(search.source as u8 | if search.without_result { WITHOUT_RESULT } else { 0 });
@@ -69,8 +71,7 @@ impl Serialize for CityMinute {
 
 impl<'de> Deserialize<'de> for CityMinute {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Read { queries, searches: ByteBuf(bytes), signals } = Read::deserialize(deserializer)?;
-        let mut rest = bytes.as_slice();
+        let Read { queries, searches: mut rest, signals } = Read::deserialize(deserializer)?;
         let searches = std::iter::from_fn(|| (!rest.is_empty()).then(|| take_search(&mut rest, &queries)));
         let searches =
             searches.collect::<Option<_>>().ok_or_else(|| D::Error::custom("a search of a minute is cut"))?;
@@ -124,27 +125,6 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-struct ByteBuf(Vec<u8>);
-
-impl<'de> Deserialize<'de> for ByteBuf {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = ByteBuf;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<ByteBuf, E> {
-                Ok(ByteBuf(bytes.to_vec()))
-            }
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<ByteBuf, E> {
-                Ok(ByteBuf(bytes))
-            }
-        }
-        deserializer.deserialize_byte_buf(Visitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -165,11 +145,11 @@ mod tests {
             searches in prop::collection::btree_map(any::<u64>(), search(), 0..300),
             signals in prop::collection::btree_map((0_u64..9, Just(Kind::Favourite), any::<u64>()), Just(()), 0..9),
         ) {
-            let minute = CityMinute { searches, signals };
+            let minute = CityMinute { searches: searches.into_iter().collect(), signals };
             let mut bytes = Vec::new();
             state::codec::encode_into(&mut bytes, &minute).unwrap();
             prop_assert_eq!(&state::codec::decode::<CityMinute>(&bytes).unwrap(), &minute);
-            if !minute.searches.is_empty() {
+            if minute.searches() > 0 {
                 // A search that lacks its last byte, in bytes of the right length.
                 let cut = Written { queries: Vec::new(), searches: Bytes(&[0; 17]), signals: &minute.signals };
                 bytes.clear();
