@@ -14,6 +14,7 @@ use support::{COLUMNS, open, options, rows};
 const FOLDER: &str = "STATE_TEST_CRASH_FOLDER";
 const BATCHES: &str = "STATE_TEST_CRASH_BATCHES";
 const ROWS_A_BATCH: u64 = 50;
+const FLUSH_AFTER_BYTES: usize = 40_000;
 
 /// Batch `number` overwrites some rows, adds some, and drops the oldest by range, in both columns.
 fn batch(number: u64) -> Batch {
@@ -38,7 +39,7 @@ fn child_writes_and_dies() {
     };
     let batches: u64 = std::env::var(BATCHES).unwrap().parse().unwrap();
     // Small enough that flushes run in the background between the batches.
-    let options = RocksOptions { flush_after_bytes: 40_000, ..options() };
+    let options = RocksOptions { flush_after_bytes: FLUSH_AFTER_BYTES, ..options() };
     let mut base = RocksBase::open(folder.as_ref(), &options).unwrap();
     let first = base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0);
     for number in first..first + batches {
@@ -64,6 +65,10 @@ fn what_is_left_is_one_moment_of_all_columns() {
         let base = open(folder.path());
         let position = base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0);
         assert!((from..=from + batches).contains(&position), "{position} after {from} + {batches}");
+        // Written and not flushed, being flushed, and the batch that went over.
+        let batch_bytes = batch(from).bytes() as u64;
+        let gone = (from + batches - position) * batch_bytes;
+        assert!(gone <= 2 * FLUSH_AFTER_BYTES as u64 + 2 * batch_bytes, "{gone} bytes are gone");
         for number in from..position {
             model.write(&batch(number)).unwrap();
         }
