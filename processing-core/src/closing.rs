@@ -9,7 +9,6 @@
 //! Windows without a record cost nothing: the cursor jumps to the next pane that holds one.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -68,7 +67,28 @@ impl<K: Ord> StillOpen<K> {
 #[derive(Clone)]
 struct OpenWindow<K, A> {
     window: Window,
-    rows: std::iter::Peekable<std::vec::IntoIter<(K, A)>>,
+    rows: std::vec::IntoIter<(K, A)>,
+    /// The pane that holds more rows behind `rows`.
+    more: Option<i64>,
+}
+
+impl<K: StateKey, A: Mergeable> OpenWindow<K, A> {
+    /// The next row. As long as there are more, at least one of them is in `rows`.
+    fn next(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> Option<(K, A)> {
+        let row = self.rows.next()?;
+        if self.rows.len() == 0
+            && let Some(pane) = self.more
+        {
+            let most = step.terms.bounds.close_slice_records;
+            let (rows, more) = store.slice_of(step, pane, Some(&row.0), most);
+            (self.rows, self.more) = (rows.into_iter(), more.then_some(pane));
+        }
+        Some(row)
+    }
+
+    fn is_done(&self) -> bool {
+        self.rows.len() == 0
+    }
 }
 
 /// What overlapping windows share: running values by key, derived from panes and never stored.
@@ -118,18 +138,18 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             // What `after` says is of this window, whichever the cursor has jumped over to get here.
             cursor.next = open.window.start.0;
             while step.closings_left > 0
-                && let Some((key, value)) = open.rows.next()
+                && let Some((key, value)) = open.next(store, step)
             {
                 step.closings_left -= 1;
                 step.counts.closed += 1;
-                if step.closings_left == 0 && open.rows.peek().is_some() {
+                if step.closings_left == 0 && !open.is_done() {
                     let mut last = Vec::new();
                     key.encode(&mut last);
                     cursor.after = Some(last);
                 }
                 emit(step, hindsight, open.window, key, value);
             }
-            if open.rows.peek().is_some() {
+            if !open.is_done() {
                 step.unfinished = true;
                 reached = open.window.end.minus(DurationMs(1)).min(reached);
                 break;
@@ -180,15 +200,20 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         }
         let window = store.windows.starting(start);
         hindsight.look(step, store, window);
-        let mut rows = self.overlap.values(store, step, window);
-        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        if let Some(after) = &cursor.after
-            && start == cursor.next
-            && let Some(after) = step.ok(decode_after::<K, A>(store, after))
-        {
-            rows.retain(|(key, _)| *key > after);
-        }
-        self.open = Some(OpenWindow { window, rows: rows.into_iter().peekable() });
+        let after = cursor.after.as_ref().filter(|_| start == cursor.next);
+        let after = after.and_then(|after| step.ok(decode_after::<K, A>(store, after)));
+        let (rows, more) = if store.windows.overlap() {
+            let mut rows = self.overlap.values(store, step, window);
+            rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            if let Some(after) = after {
+                rows.retain(|(key, _)| *key > after);
+            }
+            (rows, false)
+        } else {
+            // One pane, and it may hold more than memory does.
+            store.slice_of(step, window.start.0, after.as_ref(), step.terms.bounds.close_slice_records)
+        };
+        self.open = Some(OpenWindow { window, rows: rows.into_iter(), more: more.then_some(window.start.0) });
         true
     }
 
@@ -254,16 +279,9 @@ impl<K: StateKey, A: Mergeable> Overlap<K, A> {
 
     /// The value of each key with a record in `window`, in no order.
     fn values(&mut self, store: &mut WindowStore<K, A>, step: &mut Step<'_>, window: Window) -> Vec<(K, A)> {
-        if !store.windows.overlap() {
-            return Self::merged(store, step, window, None).into_iter().collect();
-        }
         self.slide_to(store, step, window);
         self.irregular.retain(|_, pane| *pane >= window.start.0);
-        let afresh = if self.irregular.is_empty() {
-            FxHashMap::default()
-        } else {
-            Self::merged(store, step, window, Some(&self.irregular))
-        };
+        let afresh = if self.irregular.is_empty() { FxHashMap::default() } else { self.merged(store, step, window) };
         let regular = self.running.iter().filter(|(key, _)| !self.irregular.contains_key(*key));
         let regular = regular.filter_map(|(key, running)| Some((key.clone(), running.value()?)));
         regular.chain(afresh).collect()
@@ -298,23 +316,14 @@ impl<K: StateKey, A: Mergeable> Overlap<K, A> {
         self.through = Some(window.end.0);
     }
 
-    /// The window's values merged straight from its panes, for the keys of `only` or for all.
-    fn merged(
-        store: &mut WindowStore<K, A>,
-        step: &mut Step<'_>,
-        window: Window,
-        only: Option<&BTreeMap<K, i64>>,
-    ) -> FxHashMap<K, A> {
+    /// The window's values merged straight from its panes, for the irregular keys.
+    fn merged(&self, store: &mut WindowStore<K, A>, step: &mut Step<'_>, window: Window) -> FxHashMap<K, A> {
         let mut merged = FxHashMap::<K, A>::default();
         let mut pane = window.start.0;
         while let Some(next) = store.first_pane_from(step, pane).filter(|next| *next < window.end.0) {
             for (first, key, value) in store.rows_of(step, next) {
-                if first <= window.start.0 && only.is_none_or(|only| only.contains_key(key)) {
-                    match merged.entry(key.clone()) {
-                        Entry::Occupied(known) => known.into_mut().merge(value),
-                        // The default is neutral; most windows that do not overlap have one row for each key.
-                        Entry::Vacant(place) => drop(place.insert(value.clone())),
-                    }
+                if first <= window.start.0 && self.irregular.contains_key(key) {
+                    merged.entry(key.clone()).or_default().merge(value);
                 }
             }
             pane = next + 1;

@@ -26,8 +26,8 @@ pub const RECORD_BYTES_MAX: usize = 16 * MIB;
 pub const STAGED_BYTES_MAX: usize = 16 * MIB;
 /// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
 pub const HELD_BYTES_MAX: usize = 16 * MIB;
-/// Decoded rows that one store of one task keeps between transactions.
-pub const CACHED_ROWS_MAX: usize = 200_000;
+/// Decoded rows that one store of one task keeps between transactions, about.
+pub const CACHED_BYTES_MAX: usize = 16 * MIB;
 /// Results and changelog records of one thread that wait for the transaction before it commits early.
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// Records of one transaction before it commits early: a bound for the embedded log's single batch.
@@ -53,8 +53,8 @@ pub struct Bounds {
     pub applied_bytes: usize,
     /// See [`HELD_BYTES_MAX`].
     pub held_bytes: usize,
-    /// See [`CACHED_ROWS_MAX`].
-    pub cached_rows: usize,
+    /// See [`CACHED_BYTES_MAX`].
+    pub cached_bytes: usize,
     /// See [`OUTBOX_BYTES_MAX`].
     pub outbox_bytes: usize,
     /// See [`CLOSE_SLICE_RECORDS_MAX`].
@@ -67,7 +67,7 @@ impl Default for Bounds {
             staged_bytes: STAGED_BYTES_MAX,
             applied_bytes: 4 * MIB,
             held_bytes: HELD_BYTES_MAX,
-            cached_rows: CACHED_ROWS_MAX,
+            cached_bytes: CACHED_BYTES_MAX,
             outbox_bytes: OUTBOX_BYTES_MAX,
             close_slice_records: CLOSE_SLICE_RECORDS_MAX,
         }

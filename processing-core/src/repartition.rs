@@ -181,7 +181,8 @@ impl<K: StateKey, A: Mergeable> Partials<K, A> {
         self.panes.is_empty()
     }
 
-    fn slot(&mut self, pane: i64, first: i64, key: &K, held_bytes: &mut usize) -> &mut A {
+    /// The aggregate of a key, and whether it is new.
+    fn slot(&mut self, pane: i64, first: i64, key: &K) -> (&mut A, bool) {
         let row = (pane, first);
         if self.panes.get(self.last).is_none_or(|(at, _)| *at != row) {
             self.last = self.panes.iter().position(|(at, _)| *at == row).unwrap_or_else(|| {
@@ -193,11 +194,8 @@ impl<K: StateKey, A: Mergeable> Partials<K, A> {
         let hash = |key: &K| FxBuildHasher.hash_one(key);
         // Most keys are there already: they are found without a clone of theirs.
         match keys.entry(hash(key), |(known, _)| known == key, |(known, _)| hash(known)) {
-            Entry::Occupied(slot) => &mut slot.into_mut().1,
-            Entry::Vacant(slot) => {
-                *held_bytes += size_of::<(K, A)>();
-                &mut slot.insert((key.clone(), A::default())).into_mut().1
-            }
+            Entry::Occupied(slot) => (&mut slot.into_mut().1, false),
+            Entry::Vacant(slot) => (&mut slot.insert((key.clone(), A::default())).into_mut().1, true),
         }
     }
 
@@ -302,8 +300,11 @@ where
         };
         step.counts.partly_late += u64::from(entry.partly_late);
         self.since = self.since.min(EventTime(entry.pane));
-        let partial = self.partials.slot(entry.pane, entry.first, &record.key, &mut step.held_bytes);
+        let (partial, is_new) = self.partials.slot(entry.pane, entry.first, &record.key);
         self.fold.add(partial, &record.value);
+        if is_new {
+            step.held_bytes += size_of::<(K, S::State)>() + partial.heap_bytes();
+        }
     }
 
     fn advance(&mut self, _: &mut Step<'_>, time: EventTime) {

@@ -29,7 +29,8 @@ pub(crate) struct WindowStore<K, A> {
     pub(crate) column: ColumnId,
     pub(crate) windows: Windows,
     panes: BTreeMap<i64, PaneRows<K, A>>,
-    row_count: usize,
+    /// About what the rows in memory take.
+    bytes: usize,
     /// Panes that start earlier are closed: once they are staged they need not be in memory.
     cooled: i64,
 }
@@ -40,17 +41,41 @@ pub(crate) struct PaneRows<K, A> {
     /// The store holds no row of this pane that is not here.
     whole: bool,
     dirty: usize,
+    /// About what they take.
+    bytes: usize,
 }
 
 #[derive(Clone)]
 struct Slot<A> {
     value: A,
     dirty: bool,
+    /// What the value took outside of itself when it was last asked.
+    heap_bytes: u32,
+}
+
+impl<A: Mergeable> Slot<A> {
+    fn new(value: A) -> Self {
+        let heap_bytes = heap_bytes(&value);
+        Self { value, dirty: false, heap_bytes }
+    }
+
+    /// Asks again; answers what it was before and is now.
+    fn weigh(&mut self) -> (usize, usize) {
+        let before = std::mem::replace(&mut self.heap_bytes, heap_bytes(&self.value));
+        (before as usize, self.heap_bytes as usize)
+    }
+}
+
+fn heap_bytes<A: Mergeable>(value: &A) -> u32 {
+    u32::try_from(value.heap_bytes()).unwrap_or(u32::MAX)
 }
 
 impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
+    /// A row in memory, without what its value holds outside of itself.
+    const ROW_BYTES: usize = size_of::<((i64, K), Slot<A>)>();
+
     pub(crate) fn new(name: &'static str, column: ColumnId, windows: Windows) -> Self {
-        Self { name, column, windows, panes: BTreeMap::new(), row_count: 0, cooled: i64::MIN }
+        Self { name, column, windows, panes: BTreeMap::new(), bytes: 0, cooled: i64::MIN }
     }
 
     /// Folds into the row of `pane`, `first` and `key`.
@@ -65,17 +90,26 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         let slot = match rows.rows.entry((first, key)) {
             Entry::Occupied(slot) => slot.into_mut(),
             Entry::Vacant(slot) => {
-                let size = size_of::<((i64, K), Slot<A>)>();
-                step.held_bytes += size;
-                self.row_count += 1;
                 let (first, key) = slot.key();
                 let stored = if rows.whole { None } else { load(step, column, pane, *first, key) };
-                slot.insert(Slot { value: stored.unwrap_or_default(), dirty: false })
+                let slot = slot.insert(Slot::new(stored.unwrap_or_default()));
+                let size = Self::ROW_BYTES + slot.heap_bytes as usize;
+                rows.bytes += size;
+                self.bytes += size;
+                slot
             }
         };
-        rows.dirty += usize::from(!slot.dirty);
+        let becomes_dirty = !slot.dirty;
+        rows.dirty += usize::from(becomes_dirty);
         slot.dirty = true;
         fold(&mut slot.value);
+        // Once for each row and commit; what it grows by afterwards is bounded by what is read for it.
+        if becomes_dirty {
+            let (before, now) = slot.weigh();
+            rows.bytes = rows.bytes - before + now;
+            self.bytes = self.bytes - before + now;
+            step.held_bytes += Self::ROW_BYTES + now;
+        }
     }
 
     /// Begins to keep a pane in memory: whole, if the store has no row of it.
@@ -87,7 +121,7 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             ControlFlow::Break(())
         });
         step.ok(scanned);
-        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0 });
+        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0, bytes: 0 });
     }
 
     /// Brings every row of a pane into memory.
@@ -100,14 +134,15 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             return;
         }
         let name = self.name;
-        let mut broken = None;
+        let (mut broken, mut added) = (None, 0);
         let range = PaneKey::of_pane(pane);
         let scanned =
             step.rows.scan(self.column, range.as_range(), &mut |key, value| match read_row::<K, A>(key, value) {
                 Ok((first, key, value)) => {
                     rows.rows.entry((first, key)).or_insert_with(|| {
-                        self.row_count += 1;
-                        Slot { value, dirty: false }
+                        let slot = Slot::new(value);
+                        added += Self::ROW_BYTES + slot.heap_bytes as usize;
+                        slot
                     });
                     ControlFlow::Continue(())
                 }
@@ -117,6 +152,8 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
                 }
             });
         rows.whole = true;
+        rows.bytes += added;
+        self.bytes += added;
         step.ok(scanned);
         if let Some(error) = broken {
             step.fail(error);
@@ -128,6 +165,62 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         self.complete(step, pane);
         let rows = self.panes.get(&pane).map(|pane| &pane.rows);
         rows.into_iter().flatten().map(|((first, key), slot)| (*first, key, &slot.value))
+    }
+
+    /// The rows of a pane that its own window accepts, after the key `after`, in the order of keys: all that are
+    /// left, or as many as `most` from the store, and whether there are more. Nothing of it stays in memory.
+    pub(crate) fn slice_of(
+        &self,
+        step: &mut Step<'_>,
+        pane: i64,
+        after: Option<&K>,
+        most: usize,
+    ) -> (Vec<(K, A)>, bool) {
+        let natural = self.windows.first_of(pane);
+        let held = self.panes.get(&pane);
+        let in_memory = held.into_iter().flat_map(|rows| &rows.rows).filter_map(|((first, key), slot)| {
+            let wanted = *first == natural && after.is_none_or(|after| key > after);
+            wanted.then_some((key, slot))
+        });
+        if held.is_some_and(|rows| rows.whole) {
+            let mut rows: Vec<(K, A)> = in_memory.map(|(key, slot)| (key.clone(), slot.value.clone())).collect();
+            rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            return (rows, false);
+        }
+        let mut range = PaneKey::of_pane_and_window(pane, natural);
+        if let Some(after) = after {
+            after.encode(&mut range.start);
+            // The first key behind it.
+            range.start.push(0);
+        }
+        let (mut slice, mut more, mut broken) = (BTreeMap::new(), false, None);
+        let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, value| {
+            if slice.len() >= most {
+                more = true;
+                return ControlFlow::Break(());
+            }
+            match read_row::<K, A>(key, value) {
+                Ok((_, key, value)) => drop(slice.insert(key, value)),
+                Err(error) => {
+                    broken =
+                        Some(CoreError::store_rebuild(format!("store {}: a row cannot be read: {error}", self.name)));
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        step.ok(scanned);
+        if let Some(error) = broken {
+            step.fail(error);
+        }
+        let last = slice.last_key_value().filter(|_| more).map(|(key, _)| key.clone());
+        // What the open transaction has changed is not staged yet.
+        for (key, slot) in in_memory.filter(|(_, slot)| slot.dirty) {
+            if last.as_ref().is_none_or(|last| key <= last) {
+                slice.insert(key.clone(), slot.value.clone());
+            }
+        }
+        (slice.into_iter().collect(), more)
     }
 
     /// The value of a row whose first window is its pane's, as it is now.
@@ -175,10 +268,13 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
                 step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
                 changelog::put(step, self.column, &key, &value);
                 slot.dirty = false;
+                let (before, now) = slot.weigh();
+                rows.bytes = rows.bytes - before + now;
+                self.bytes = self.bytes - before + now;
             }
             rows.dirty = 0;
         }
-        self.evict(step.terms.bounds.cached_rows);
+        self.evict(step.terms.bounds.cached_bytes);
     }
 
     /// No window to come will ask for panes that start before `before`, except for what came late.
@@ -187,12 +283,12 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
     }
 
     /// Keeps memory within its bound: closed panes go, then the oldest ones; all are staged now.
-    fn evict(&mut self, rows_max: usize) {
+    fn evict(&mut self, bytes_max: usize) {
         self.forget(self.cooled);
-        while self.row_count > rows_max && self.panes.len() > 1 {
-            if let Some((_, rows)) = self.panes.pop_first() {
-                self.row_count -= rows.rows.len();
-            }
+        while self.bytes > bytes_max
+            && let Some((_, rows)) = self.panes.pop_first()
+        {
+            self.bytes -= rows.bytes;
         }
     }
 
@@ -200,13 +296,13 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
     pub(crate) fn forget(&mut self, before: i64) {
         let kept = self.panes.split_off(&before);
         let gone = std::mem::replace(&mut self.panes, kept);
-        self.row_count -= gone.values().map(|rows| rows.rows.len()).sum::<usize>();
+        self.bytes -= gone.values().map(|rows| rows.bytes).sum::<usize>();
     }
 
     /// Forgets everything in memory.
     pub(crate) fn abandon(&mut self) {
         self.panes.clear();
-        self.row_count = 0;
+        self.bytes = 0;
         self.cooled = i64::MIN;
     }
 }

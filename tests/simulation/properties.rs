@@ -41,10 +41,10 @@ proptest! {
     }
 
     #[test]
-    fn results_do_not_hang_on_bounds_of_memory(run in runs(), bytes in 50..5_000_usize, rows in 0..30_usize) {
+    fn results_do_not_hang_on_bounds_of_memory(run in runs(), bytes in 50..5_000_usize, cached in 0..3_000_usize) {
         let mut options = plain();
         (options.bounds.staged_bytes, options.bounds.held_bytes, options.bounds.outbox_bytes) = (bytes, bytes, bytes);
-        (options.bounds.applied_bytes, options.bounds.cached_rows) = (bytes, rows);
+        (options.bounds.applied_bytes, options.bounds.cached_bytes) = (bytes, cached);
         prop_assert_eq!(said(&run, &options), said(&run, &plain()));
     }
 

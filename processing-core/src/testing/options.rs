@@ -116,7 +116,7 @@ impl SimOptions {
             staged_bytes: if small { 200 + dice.below(4_000) as usize } else { 1 << 20 },
             applied_bytes: dice.below(4_000) as usize,
             held_bytes: if small { 100 + dice.below(4_000) as usize } else { 1 << 20 },
-            cached_rows: dice.below(40) as usize,
+            cached_bytes: dice.below(4_000) as usize,
             outbox_bytes: if small { 200 + dice.below(8_000) as usize } else { 1 << 20 },
             close_slice_records: 1 + dice.below(12) as usize,
         };

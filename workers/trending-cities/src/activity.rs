@@ -91,6 +91,10 @@ impl Mergeable for CityMinute {
         self.searches.absorb(searches);
         self.signals.append(&mut signals);
     }
+
+    fn heap_bytes(&self) -> usize {
+        self.searches.heap_bytes() + self.signals.len() * size_of::<(u64, Kind, u64)>()
+    }
 }
 
 /// A query and who asked for it.

@@ -70,6 +70,11 @@ impl Searches {
         Cow::Owned(self.clone().all)
     }
 
+    /// Without texts that are too long to lie within.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.all.capacity() * size_of::<(u64, Search)>()
+    }
+
     fn tidy_up(&mut self) {
         if self.tidy == self.all.len() {
             return;
