@@ -171,9 +171,8 @@ fn worker(app: &str) -> Plan {
     trending_cities::topology(&settings, &Arc::new(events::Gazetteer::shipped())).expect("a topology")
 }
 
-fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, home: H) -> Figure {
-    let clock = SystemClock::new();
-    let begin = ProcessTime::now();
+/// A worker that has joined, as one thread of a process.
+pub(crate) fn start<H: StateHome>(log: Arc<dyn Log>, plan: Plan, home: H) -> Worker<H, InlineNursery<H::Base>> {
     let layout = Layout::new(Arc::new(plan), &mut *log.admin().expect("admin")).expect("a layout");
     let terms = WorkerTerms {
         instance: "bench-0".to_owned(),
@@ -183,7 +182,13 @@ fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, h
         epoch: 0,
         bounds: Default::default(),
     };
-    let mut worker = Worker::new(log, Arc::new(layout), terms, home, InlineNursery::default()).expect("a worker");
+    Worker::new(log, Arc::new(layout), terms, home, InlineNursery::default()).expect("a worker")
+}
+
+fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, home: H) -> Figure {
+    let clock = SystemClock::new();
+    let begin = ProcessTime::now();
+    let mut worker = start(log, plan, home);
     let mut quiet = 0;
     // Several quiet turns in a row, with a commit possible in between: nothing is left anywhere.
     while quiet < 2_000 {
@@ -218,9 +223,9 @@ impl StateHome for InMemory {
 }
 
 /// Stores in RocksDB, under one budget.
-struct OnDisk {
-    folder: PathBuf,
-    budget: MemoryBudget,
+pub(crate) struct OnDisk {
+    pub(crate) folder: PathBuf,
+    pub(crate) budget: MemoryBudget,
 }
 
 impl StateHome for OnDisk {

@@ -5,7 +5,7 @@
 //! a process of its own, so that its CPU time and its peak memory are its own.
 //!
 //! `bench` runs all cases; `bench CASE...` some; `--events N` another number; `--large` also the cases with ten
-//! times the events.
+//! times the events; `--restart MIB` how long a killed worker with so large a state is away.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on has nothing to tell")]
 #![allow(clippy::disallowed_methods, reason = "a bench reads clocks")]
@@ -13,6 +13,7 @@
 mod cases;
 mod input;
 mod measure;
+mod restart;
 
 use std::path::Path;
 use std::process::Command;
@@ -40,6 +41,14 @@ fn main() {
                 input::feed(Path::new(&folder), events, false);
                 return;
             }
+            "--restart" => {
+                let mib = words.next().and_then(|n| n.parse().ok()).expect("--restart MIB");
+                let folder = tempfile::tempdir().expect("a folder");
+                let found = restart::measure(folder.path(), mib);
+                write("restart.json", &found);
+                return;
+            }
+            "--restart-child" => return restart::work(Path::new(&words.next().expect("a folder"))),
             case => names.push(case.to_owned()),
         }
     }
@@ -55,10 +64,15 @@ fn main() {
         figures.extend(run_all(LARGE[1..].iter().copied().filter(wanted), events));
     }
     measure::print(&figures);
-    let path = Path::new("tests/bench/results/core.json");
-    std::fs::create_dir_all(path.parent().expect("it has one")).expect("the results' folder");
-    std::fs::write(path, serde_json::to_string_pretty(&figures).expect("figures are JSON") + "\n").expect("written");
-    println!("\nwritten to {}", path.display());
+    write("core.json", &figures);
+}
+
+fn write(name: &str, found: &impl serde::Serialize) {
+    let folder = Path::new("tests/bench/results");
+    std::fs::create_dir_all(folder).expect("the results' folder");
+    let text = serde_json::to_string_pretty(found).expect("figures are JSON") + "\n";
+    std::fs::write(folder.join(name), &text).expect("written");
+    println!("{text}\nwritten to {}", folder.join(name).display());
 }
 
 /// Feeds one log and runs each case in a process of its own upon it.

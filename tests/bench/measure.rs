@@ -29,7 +29,7 @@ impl Figure {
 }
 
 /// The kernel's word on the most memory this process ever had resident.
-fn peak_rss_mib() -> f64 {
+pub(crate) fn peak_rss_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
