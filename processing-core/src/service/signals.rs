@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::limits::SHUTDOWN_BUDGET;
+use crate::record::DurationMs;
 
 /// The wish to stop, shared by everything that runs.
 #[derive(Debug, Clone)]
@@ -79,8 +80,13 @@ impl Shutdown {
 /// Turns SIGTERM and SIGINT into [`Shutdown::request`]. A second signal, or the end of the budget,
 /// ends the process at once with 128 + the signal's number. Fails where the machine gives no thread
 /// or no signal handler.
-#[allow(clippy::disallowed_methods, reason = "signals are outside the pure steps")]
 pub fn listen(shutdown: &Shutdown) -> std::io::Result<()> {
+    listen_within(shutdown, SHUTDOWN_BUDGET)
+}
+
+#[allow(clippy::disallowed_methods, reason = "signals are outside the pure steps")]
+fn listen_within(shutdown: &Shutdown, budget: DurationMs) -> std::io::Result<()> {
+    let budget = Duration::from_millis(budget.0.unsigned_abs());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -88,15 +94,14 @@ pub fn listen(shutdown: &Shutdown) -> std::io::Result<()> {
     let shutdown = shutdown.clone();
     std::thread::Builder::new()
         .name("signals".into())
-        .spawn(move || runtime.block_on(serve(shutdown, terminate, interrupt)))
+        .spawn(move || runtime.block_on(serve(shutdown, budget, terminate, interrupt)))
         .map(drop)
 }
 
-async fn serve(shutdown: Shutdown, mut terminate: Signal, mut interrupt: Signal) {
+async fn serve(shutdown: Shutdown, budget: Duration, mut terminate: Signal, mut interrupt: Signal) {
     let (name, number) = next(&mut terminate, &mut interrupt).await;
     tracing::info!(signal = name, "stopping: committing and flushing; a second signal ends at once");
     shutdown.request(name);
-    let budget = Duration::from_millis(SHUTDOWN_BUDGET.0.unsigned_abs());
     let number = tokio::time::timeout(budget, next(&mut terminate, &mut interrupt)).await.map_or(number, |(_, n)| n);
     tracing::warn!("ending by force; what was not committed is read again at the next start");
     std::process::exit(128 + number);
@@ -160,14 +165,16 @@ mod tests {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Not a test by itself: the other process of the two below.
+    /// Not a test by itself: the other process of those below.
     #[test]
     fn a_process_that_listens() {
         let Ok(role) = std::env::var(ROLE) else {
             return;
         };
         let shutdown = Shutdown::new();
-        listen(&shutdown).unwrap();
+        // Waiting the whole budget would prove no more.
+        let budget = if role == "stuck for ever" { DurationMs(50) } else { SHUTDOWN_BUDGET };
+        listen_within(&shutdown, budget).unwrap();
         println!("listening");
         std::io::stdout().flush().unwrap();
         shutdown.wait(Duration::MAX);
@@ -194,5 +201,12 @@ mod tests {
         expect_line(&mut out, "stopping SIGTERM");
         kill(&stuck, "-INT");
         assert_eq!(stuck.wait().unwrap().code(), Some(130));
+    }
+
+    #[test]
+    fn who_does_not_stop_within_the_budget_is_ended_by_force() {
+        let (mut stuck, _out) = child("stuck for ever");
+        kill(&stuck, "-TERM");
+        assert_eq!(stuck.wait().unwrap().code(), Some(143));
     }
 }
