@@ -24,12 +24,12 @@ pub struct IdHash(NonZeroU64);
 impl IdHash {
     /// The bits of the identifier `id`.
     pub fn of(id: &str) -> Self {
-        Self::from_bits(XxHash3_64::oneshot(id.as_bytes()))
+        Self::of_hash(XxHash3_64::oneshot(id.as_bytes()))
     }
 
     /// The bits that stand for the user of session `id` where the user is not known.
     pub fn of_session(id: &str) -> Self {
-        Self::from_bits(XxHash3_64::oneshot_with_seed(SESSION_SEED, id.as_bytes()))
+        Self::of_hash(XxHash3_64::oneshot_with_seed(SESSION_SEED, id.as_bytes()))
     }
 
     /// The bits.
@@ -37,8 +37,13 @@ impl IdHash {
         self.0.get()
     }
 
-    fn from_bits(bits: u64) -> Self {
-        Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    /// The identifier that [`Self::get`] gave these bits of; `None` for 0, which none has.
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        NonZeroU64::new(bits).map(Self)
+    }
+
+    fn of_hash(hash: u64) -> Self {
+        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Not here: hours, scores, lists. Invariant: an event counts once however often it is delivered, so
 //! folding and merging are unions of sets and exact in any order.
+//!
+//! An event without user and session is nobody's: it counts as an event, each for itself, and never as a
+//! user. Otherwise one visitor who is not logged in would pass every minimum of users.
 
 mod packed;
 mod searches;
@@ -9,6 +12,7 @@ mod searches;
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
+use events::identity::IdHash;
 use events::{SearchSource, Signal, SignalKind};
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use serde::{Deserialize, Serialize};
@@ -21,14 +25,19 @@ use crate::settings::Weights;
 pub struct CityMinute {
     /// Searches by event.
     searches: Searches,
-    /// Weighted signals by (user, type, item).
-    signals: BTreeMap<(u64, Kind, u64), ()>,
+    /// Weighted signals.
+    signals: BTreeMap<SignalKey, ()>,
 }
+
+/// What makes weighted signals one: user, type and item. One of nobody known has its event in the item's
+/// place.
+type SignalKey = (Option<IdHash>, Kind, u64);
 
 /// One search.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Search {
-    user: u64,
+    /// `None` where nobody is known.
+    user: Option<IdHash>,
     source: Source,
     without_result: bool,
     query: Option<CompactString>,
@@ -55,8 +64,7 @@ enum Kind {
 impl Aggregate<Signal> for CityMinute {
     fn add(&mut self, signal: &Signal) {
         let event = signal.event_id.get();
-        // An event without user or session is a user of its own.
-        let user = signal.user.map_or(event, |user| user.get());
+        let user = signal.user;
         let kind = match &signal.kind {
             SignalKind::Search { source, results, query } => {
                 let source = match source {
@@ -74,7 +82,7 @@ impl Aggregate<Signal> for CityMinute {
             SignalKind::ItineraryUpdated => Kind::ItineraryUpdated,
             SignalKind::ChatItinerarySaved => Kind::ChatItinerarySaved,
         };
-        let item = signal.item.map_or(event, |item| item.get());
+        let item = user.and(signal.item).map_or(event, |item| item.get());
         self.signals.insert((user, kind, item), ());
     }
 }
@@ -93,7 +101,7 @@ impl Mergeable for CityMinute {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.searches.heap_bytes() + self.signals.len() * size_of::<(u64, Kind, u64)>()
+        self.searches.heap_bytes() + self.signals.len() * size_of::<SignalKey>()
     }
 }
 
@@ -121,11 +129,12 @@ pub struct BySource {
 }
 
 impl CityMinute {
-    /// Distinct (user, minute) searches and weighted signals; below 0 where more is taken back than done.
+    /// Distinct (user, minute) searches, each search of nobody known, and weighted signals; below 0 where more
+    /// is taken back than done.
     pub fn volume(&self, weights: &Weights) -> i64 {
-        let mut searchers: Vec<u64> = self.searches.in_order().iter().map(|(_, search)| search.user).collect();
-        searchers.sort_unstable();
-        searchers.dedup();
+        let searches = self.searches.in_order();
+        let searchers = distinct(searches.iter().filter_map(|(_, search)| search.user)).len();
+        let nobodys = searches.iter().filter(|(_, search)| search.user.is_none()).count();
         let weight = |kind: &Kind| match kind {
             Kind::Favourite => weights.favourite,
             Kind::Unfavourite => weights.unfavourite,
@@ -134,17 +143,14 @@ impl CityMinute {
             Kind::ChatItinerarySaved => weights.chat_itinerary_saved,
         };
         let signals: i64 = self.signals.keys().map(|(_, kind, _)| weight(kind)).sum();
-        weights.search * searchers.len() as i64 + signals
+        weights.search * (searchers + nobodys) as i64 + signals
     }
 
-    /// Everyone who did anything, each once, in order.
-    pub fn users(&self) -> Vec<u64> {
+    /// Everyone who is known to have done anything, each once, in order.
+    pub fn users(&self) -> Vec<IdHash> {
         let searches = self.searches.in_order();
-        let searchers = searches.iter().map(|(_, search)| search.user);
-        let mut users: Vec<u64> = searchers.chain(self.signals.keys().map(|(user, ..)| *user)).collect();
-        users.sort_unstable();
-        users.dedup();
-        users
+        let searchers = searches.iter().filter_map(|(_, search)| search.user);
+        distinct(searchers.chain(self.signals.keys().filter_map(|(user, ..)| *user)))
     }
 
     /// Searches.
@@ -179,24 +185,35 @@ impl CityMinute {
     /// the query.
     pub fn top_queries(&self, k: usize, users_min: u64) -> Vec<QueryCount> {
         let searches = self.searches.in_order();
-        let mut asked: Vec<(&CompactString, u64)> =
+        let mut asked: Vec<(&CompactString, Option<IdHash>)> =
             searches.iter().filter_map(|(_, search)| Some((search.query.as_ref()?, search.user))).collect();
         asked.sort_unstable();
         let mut queries: Vec<QueryCount> = Vec::new();
+        // Of each query those of nobody known come first.
         let mut last_user = None;
         for (query, user) in asked {
             match queries.last_mut().filter(|last| last.query == *query) {
                 Some(last) => {
                     last.searches += 1;
-                    last.users += u64::from(last_user != Some(user));
+                    last.users += u64::from(user != last_user);
                 }
-                None => queries.push(QueryCount { query: query.clone(), users: 1, searches: 1 }),
+                None => {
+                    let users = u64::from(user.is_some());
+                    queries.push(QueryCount { query: query.clone(), users, searches: 1 });
+                }
             }
-            last_user = Some(user);
+            last_user = user;
         }
         queries.retain(|query| query.users >= users_min);
         queries.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.query.cmp(&b.query)));
         queries.truncate(k);
         queries
     }
+}
+
+fn distinct(users: impl Iterator<Item = IdHash>) -> Vec<IdHash> {
+    let mut users: Vec<IdHash> = users.collect();
+    users.sort_unstable();
+    users.dedup();
+    users
 }

@@ -1,9 +1,11 @@
 //! What is searched for: the top queries of a scope and hour.
 //!
 //! Not here: a city's own queries ([`crate::activity`]). Invariant: a query is shown only when enough
-//! distinct users asked it, so that nobody's own words are published.
+//! distinct users asked it, so that nobody's own words are published. A search of nobody known is a search
+//! and no user.
 
 use compact_str::CompactString;
+use events::identity::IdHash;
 use processing_core::aggregate::{Aggregate, Distinct, Exactness, Mergeable, TopK};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,8 @@ pub struct Asked {
     pub scope: CompactString,
     /// The query, normalised.
     pub query: CompactString,
-    /// Who asked.
-    pub user: u64,
+    /// Who asked; `None` where nobody is known.
+    pub user: Option<IdHash>,
     /// The event.
     pub event: u64,
     /// Nothing was found.
@@ -25,7 +27,7 @@ pub struct Asked {
 /// Who asked a query in an hour. Counts are exact up to some hundreds, then within 1.6 %.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Askers {
-    /// Distinct users.
+    /// Distinct users, of those who are known.
     pub users: Distinct,
     /// Distinct events.
     pub searches: Distinct,
@@ -35,10 +37,11 @@ pub struct Askers {
 
 impl Aggregate<Asked> for Askers {
     fn add(&mut self, asked: &Asked) {
-        self.users.add_hash(asked.user);
         self.searches.add_hash(asked.event);
+        let Some(user) = asked.user else { return };
+        self.users.add_hash(user.get());
         if asked.without_result {
-            self.users_without_result.add_hash(asked.user);
+            self.users_without_result.add_hash(user.get());
         }
     }
 }

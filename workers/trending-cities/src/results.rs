@@ -143,7 +143,7 @@ pub struct CityActivity {
     pub volume: i64,
     /// Searches.
     pub searches: u64,
-    /// Users who did anything.
+    /// Users who did anything, of those who are known; 0 where none is.
     pub distinct_users: u64,
     /// Searches by source.
     pub by_source: BySource,

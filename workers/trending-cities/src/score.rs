@@ -9,6 +9,7 @@
 //! earlier (the seasonal naive forecast; Hyndman & Athanasopoulos, "Forecasting: Principles and
 //! Practice", section 5.2). Taking the greater one keeps every evening from being news.
 
+use events::identity::IdHash;
 use processing_core::aggregate::{Aggregate, Distinct, Exactness, Mergeable, Sum};
 use processing_core::hindsight::{Earlier, Frame};
 use processing_core::record::DurationMs;
@@ -25,8 +26,8 @@ pub const DAY: DurationMs = DurationMs::hours(24);
 pub struct MinuteVolume {
     /// Its volume.
     pub volume: i64,
-    /// Its users.
-    pub users: Vec<u64>,
+    /// Its users, of those who are known.
+    pub users: Vec<IdHash>,
 }
 
 impl MinuteVolume {
@@ -49,7 +50,7 @@ impl Aggregate<MinuteVolume> for CityWindow {
     fn add(&mut self, minute: &MinuteVolume) {
         self.volume.add(minute.volume);
         for user in &minute.users {
-            self.users.add_hash(*user);
+            self.users.add_hash(user.get());
         }
     }
 }

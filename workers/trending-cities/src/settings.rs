@@ -34,9 +34,9 @@ pub struct TrendingSettings {
     pub list_length: u32,
     /// k in the score: what a small city's noise is damped by.
     pub damping: u32,
-    /// From how many distinct users in the window on a city can trend.
+    /// From how many distinct users in the window on a city can trend; who is not known is none of them.
     pub users_min: u64,
-    /// From how many distinct users on a query is shown.
+    /// From how many distinct users on a query is shown; who is not known is none of them.
     pub query_users_min: u64,
     /// Tells runs apart in the results; reprocessing gives a new one.
     pub run_id: String,

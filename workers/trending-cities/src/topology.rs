@@ -112,7 +112,7 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
 /// A search with a query, in the world and in its country.
 fn asked(signal: Signal) -> impl Iterator<Item = Asked> {
     let event = signal.event_id.get();
-    let user = signal.user.map_or(event, |user| user.get());
+    let user = signal.user;
     let country = signal.city.map(|city| CompactString::from(city.country.as_str()));
     let world = match signal.kind {
         SignalKind::Search { query: Some(query), results, .. } => {

@@ -226,3 +226,42 @@ fn a_query_is_shown_when_enough_users_asked_it() {
         "#,
     );
 }
+
+/// One visitor who is not logged in is no crowd, however often they search.
+#[test]
+fn what_nobody_is_known_to_have_done_counts_and_is_no_user() {
+    let nobodys = |time: &str, event: &str, more: &str| {
+        format!(
+            "in search.executed {time} x {{\"event_id\":\"{event}\",\"event_type\":\"search.executed\",\
+             \"timestamp\":$ms,\"payload\":{{{more}\"query\":\"my street 5\",\"city\":\"Lisbon\"}}}}\n"
+        )
+    };
+    let settings = TrendingSettings { users_min: 2, ..minute_lists(SEARCHES) };
+    let [first, again, second] = [("10:00:00", "a"), ("10:00:01", "a"), ("10:00:02", "b")]
+        .map(|(time, event)| nobodys(time, event, "\"user_id\":\"\","));
+    let session = nobodys("10:00:03", "c", "\"session_id\":\"s\",");
+    check(
+        &settings,
+        &format!(
+            r#"{first}{again}{second}{session}
+            crash
+            search 11:00:00 ana "Porto","query":"port"
+            has city.activity.1m.v1 PT/Lisbon {{"volume": 3, "searches": 3, "distinct_users": 1, "top_queries": []}}
+            has trending.cities.v1 PT    {{"trending": [], "volume": [{{"city": "Lisbon", "volume": 3, "distinct_users": 1}}]}}
+            has trending.cities.v1 world {{"trending": [], "volume": [{{"city": "Lisbon", "volume": 3, "distinct_users": 1}}]}}
+            has trending.cities.v1 PT    {{"key": "PT@$ms(10:02)", "volume": []}}
+            has trending.cities.v1 world {{"key": "world@$ms(10:02)", "volume": []}}
+            search 11:00:01 bia "Porto","query":"port"
+            search 12:00:00 ana "Porto"
+            has city.activity.1m.v1 PT/Porto {{"volume": 2, "searches": 2, "distinct_users": 2}}
+            has trending.cities.v1 PT    {{"trending": [{{"city": "Porto", "volume": 2, "distinct_users": 2}}]}}
+            has trending.cities.v1 world {{"trending": [{{"city": "Porto", "volume": 2, "distinct_users": 2}}]}}
+            has trending.cities.v1 PT    {{"key": "PT@$ms(11:02)", "volume": []}}
+            has trending.cities.v1 world {{"key": "world@$ms(11:02)", "volume": []}}
+            # Three times asked, by one session and nobody else who is known: never shown.
+            has searches.top.v1 PT    {{"key": "PT@$ms(12:00)", "queries": [{{"query": "port", "distinct_users": 2, "searches": 2}}]}}
+            has searches.top.v1 world {{"key": "world@$ms(12:00)", "queries": [{{"query": "port", "distinct_users": 2, "searches": 2}}]}}
+            "#
+        ),
+    );
+}

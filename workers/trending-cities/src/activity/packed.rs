@@ -11,16 +11,17 @@
 //!           └───────────┴──────────┴────┴─────────────────────────────────┘
 //! signals   as they are
 //! ```
-//! Little-endian, the place in base 128. The byte holds the source in its lower two bits and, as 4, that
+//! A user is 0 where nobody is known. Little-endian, the place in base 128. The byte holds the source in its lower two bits and, as 4, that
 //! nothing was found.
 
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
+use events::identity::IdHash;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CityMinute, Kind, Search, Source};
+use super::{CityMinute, Search, SignalKey, Source};
 
 /// So many texts back an equal one is looked for: searching for all would cost a large minute the square
 /// of its queries, and a text that stands twice costs only its bytes.
@@ -32,7 +33,7 @@ const WITHOUT_RESULT: u8 = 4;
 struct Written<'m> {
     queries: Vec<&'m str>,
     searches: Bytes<'m>,
-    signals: &'m BTreeMap<(u64, Kind, u64), ()>,
+    signals: &'m BTreeMap<SignalKey, ()>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +41,7 @@ struct Read<'b> {
     queries: Vec<CompactString>,
     #[serde(borrow)]
     searches: &'b [u8],
-    signals: BTreeMap<(u64, Kind, u64), ()>,
+    signals: BTreeMap<SignalKey, ()>,
 }
 
 impl Serialize for CityMinute {
@@ -50,7 +51,7 @@ impl Serialize for CityMinute {
         let mut searches = Vec::with_capacity(in_order.len() * 18);
         for (event, search) in in_order.iter() {
             searches.extend_from_slice(&event.to_le_bytes());
-            searches.extend_from_slice(&search.user.to_le_bytes());
+            searches.extend_from_slice(&search.user.map_or(0, IdHash::get).to_le_bytes());
             searches.push(search.source as u8 | if search.without_result { WITHOUT_RESULT } else { 0 });
             let place = search.query.as_deref().map_or(0, |query| {
                 let recent = queries.len().saturating_sub(LOOK_BACK);
@@ -81,7 +82,7 @@ impl<'de> Deserialize<'de> for CityMinute {
 
 fn take_search(rest: &mut &[u8], queries: &[CompactString]) -> Option<(u64, Search)> {
     let event = u64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?);
-    let user = u64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?);
+    let user = IdHash::from_bits(u64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?));
     let [what] = *rest.split_off(..1)?.first_chunk()?;
     let source = match what & 3 {
         0 => Source::Chat,
@@ -129,13 +130,14 @@ impl Serialize for Bytes<'_> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Kind;
     use super::*;
 
     prop_compose! {
         fn search()(user in 0_u64..9, source in 0..3, without_result: bool, query in 0..40) -> Search {
             let source = [Source::Chat, Source::Manual, Source::Other][source as usize];
             let query = (query > 0).then(|| CompactString::new(format!("q{query}")));
-            Search { user, source, without_result, query }
+            Search { user: IdHash::from_bits(user), source, without_result, query }
         }
     }
 
@@ -143,7 +145,9 @@ mod tests {
         #[test]
         fn a_minute_is_read_as_it_was_written(
             searches in prop::collection::btree_map(any::<u64>(), search(), 0..300),
-            signals in prop::collection::btree_map((0_u64..9, Just(Kind::Favourite), any::<u64>()), Just(()), 0..9),
+            signals in prop::collection::btree_map(
+                ((0_u64..9).prop_map(IdHash::from_bits), Just(Kind::Favourite), any::<u64>()), Just(()), 0..9,
+            ),
         ) {
             let minute = CityMinute { searches: searches.into_iter().collect(), signals };
             let mut bytes = Vec::new();

@@ -117,11 +117,11 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::Source;
+    use super::super::{IdHash, Source};
     use super::*;
 
     fn search(user: u64) -> Search {
-        Search { user, source: Source::Chat, without_result: false, query: None }
+        Search { user: IdHash::from_bits(user), source: Source::Chat, without_result: false, query: None }
     }
 
     proptest! {

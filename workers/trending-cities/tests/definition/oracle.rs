@@ -107,8 +107,28 @@ fn start(time: i64, size: i64) -> i64 {
     time - time.rem_euclid(size)
 }
 
-fn user(signal: &Signal) -> u64 {
-    signal.user.map_or(signal.event_id.get(), |user| user.get())
+/// Who did one of `events`: only these are users. What nobody is known to have done makes no user.
+fn users<'e>(events: impl IntoIterator<Item = &'e Event>) -> BTreeSet<u64> {
+    events.into_iter().filter_map(|event| Some(event.signal.user?.get())).collect()
+}
+
+/// What tells things done apart, beside their type: the user and what it was done to, or else the event.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Deed {
+    Users(u64, Option<u64>),
+    UsersAlone(u64, u64),
+    Nobodys(u64),
+}
+
+fn deed(signal: &Signal) -> Deed {
+    let event = signal.event_id.get();
+    match (signal.user, signal.item, &signal.kind) {
+        (None, ..) => Deed::Nobodys(event),
+        // All of a user's searches in a minute count once.
+        (Some(user), _, SignalKind::Search { .. }) => Deed::Users(user.get(), None),
+        (Some(user), Some(item), _) => Deed::Users(user.get(), Some(item.get())),
+        (Some(user), None, _) => Deed::UsersAlone(user.get(), event),
+    }
 }
 
 fn weight(settings: &TrendingSettings, kind: &SignalKind) -> i64 {
@@ -127,15 +147,11 @@ fn volume(settings: &TrendingSettings, events: &[&Event]) -> i64 {
     let mut counted = BTreeSet::new();
     let mut volume = 0;
     for event in events {
-        let item = match event.signal.kind {
-            SignalKind::Search { .. } => 0,
-            _ => event.signal.item.map_or(event.signal.event_id.get(), |item| item.get()),
-        };
         let kind = match event.signal.kind {
             SignalKind::Search { .. } => "search".to_owned(),
             ref kind => format!("{kind:?}"),
         };
-        if counted.insert((user(&event.signal), kind, item)) {
+        if counted.insert((deed(&event.signal), kind)) {
             volume += weight(settings, &event.signal.kind);
         }
     }
@@ -174,13 +190,9 @@ fn activity(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<
         let signals: BTreeSet<_> = events
             .iter()
             .filter(|event| !is_search(event))
-            .map(|event| {
-                let signal = &event.signal;
-                let item = signal.item.map_or(signal.event_id.get(), |item| item.get());
-                (user(signal), format!("{:?}", signal.kind), item)
-            })
+            .map(|event| (deed(&event.signal), format!("{:?}", event.signal.kind)))
             .collect();
-        let users: BTreeSet<u64> = events.iter().map(|event| user(&event.signal)).collect();
+        let users = users(events.iter().copied());
         let top: Vec<Value> = asked(&searches, settings.query_users_min)
             .into_iter()
             .take(5)
@@ -208,15 +220,15 @@ fn found_nothing(event: &Event) -> bool {
 
 /// Queries with their users and searches: those of at least `min` users, most users first, then by query.
 fn asked(searches: &[&Event], min: u64) -> Vec<(String, u64, u64)> {
-    let mut queries: BTreeMap<String, (BTreeSet<u64>, u64)> = BTreeMap::new();
+    let mut queries: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
     for event in searches {
         let SignalKind::Search { query: Some(query), .. } = &event.signal.kind else { continue };
-        let (users, count) = queries.entry(query.to_string()).or_default();
-        users.insert(user(&event.signal));
-        *count += 1;
+        queries.entry(query.to_string()).or_default().push(event);
     }
-    let mut asked: Vec<_> =
-        queries.into_iter().map(|(query, (users, searches))| (query, users.len() as u64, searches)).collect();
+    let mut asked: Vec<_> = queries
+        .into_iter()
+        .map(|(query, searches)| (query, users(searches.iter().copied()).len() as u64, searches.len() as u64))
+        .collect();
     asked.retain(|(_, users, _)| *users >= min);
     asked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     asked
@@ -254,7 +266,7 @@ fn queries(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<R
 fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Record> {
     let mut cities: BTreeMap<City, BTreeMap<i64, Minute>> = BTreeMap::new();
     for ((minute, city), events) in grouped(events, MINUTE, |event| event.city.clone()) {
-        let users = events.iter().map(|event| user(&event.signal)).collect();
+        let users = users(events.iter().copied());
         cities.entry(city).or_default().insert(minute, Minute { volume: volume(settings, &events), users });
     }
     let Some(since) = events.first().map(|event| start(event.time, MINUTE)) else { return Vec::new() };

@@ -36,7 +36,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     let gap = prop_oneof![20 => 0i64..40_000, 4 => 0i64..900_000, 1 => 0i64..100_000_000];
     let delay = prop_oneof![6 => 0i64..5_000, 2 => 0i64..90_000, 1 => 0i64..4_000_000];
     let contract = prop_oneof![2 => Just(0usize), 1 => 0usize..6];
-    let user = prop::option::weighted(0.95, 0u8..6);
+    let user = prop::option::weighted(0.7, 0u8..6);
     let query = prop::option::weighted(0.9, 0u8..3);
     let again = prop::option::weighted(0.1, 0usize..5);
     (gap, delay, contract, user, 0usize..8, 0u8..3, query, 0u8..3, again).prop_map(
