@@ -8,7 +8,7 @@
 //! Times are milliseconds since 1970 UTC; `is_final` says whether a later event can still change what is
 //! shown. A scope or a city where nothing happens has an empty list. 400 names the parameter that is wrong,
 //! 404 the country or city that nobody knows, 503 with `Retry-After` comes while the store is being
-//! restored or no window has closed yet.
+//! restored, before a window has closed, and while windows close faster than they can be read.
 //!
 //! Not here: the library's own routes. Invariant: an answer is made of committed rows of one task between
 //! two of its commits, so it never mixes two windows.
@@ -33,7 +33,7 @@ use processing_core::windowed::Closed;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state::keys::pane::PaneKey;
-use state::{OwnedRange, codec};
+use state::{OwnedRange, Row, codec};
 
 use crate::activity::CityMinute;
 use crate::city::City;
@@ -46,6 +46,9 @@ use crate::topology::{ACTIVITY_KEPT, lists_windows};
 const MINUTES_MAX: i64 = ACTIVITY_KEPT.0 / MINUTE.0;
 /// How many cities a list shows unless asked otherwise.
 const K: usize = 10;
+
+/// How often rows are read again because windows have closed since it was known which ones to read.
+const TRIES: usize = 8;
 
 /// What every answer is made with.
 struct Sources {
@@ -234,15 +237,12 @@ impl Sources {
             let inquiry = Inquiry { store: store.to_owned(), group: Some(key.clone()), ranges };
             self.queries.ask(inquiry).map_err(Problem::from)
         };
-        let not_yet =
-            || Problem::unavailable("no window has closed yet, or many close just now; ask again in a moment");
-        let time = ask(Vec::new())?.time.ok_or_else(not_yet)?;
-        let ranges = starts(time).into_iter().map(|start| {
+        let range = |start| {
             let mut row = Vec::new();
             PaneKey { pane: start, first_window: start, key: &key }.encode_into(&mut row);
             OwnedRange::only(row)
-        });
-        let Answer { rows, .. } = ask(ranges.collect())?;
+        };
+        let (time, rows) = of_its_time(ask, |time| starts(time).into_iter().map(range).collect())?;
         let damaged = |error: &dyn std::fmt::Display| {
             Problem::unavailable(format!("a row of store {store} cannot be read: {error}"))
         };
@@ -297,7 +297,91 @@ impl Sources {
     }
 }
 
+/// Rows in the ranges that belong to the time at which they were read, and this time.
+///
+/// Which rows to ask for is known only once the time is, and the task may commit in between: what closed
+/// meanwhile would be missing, and what was kept for it is gone. So the rows count only where the time that
+/// comes with them asks for the same ones.
+fn of_its_time(
+    mut ask: impl FnMut(Vec<OwnedRange>) -> Result<Answer, Problem>,
+    ranges: impl Fn(EventTime) -> Vec<OwnedRange>,
+) -> Result<(EventTime, Vec<Row>), Problem> {
+    let not_yet = || Problem::unavailable("no window has closed yet, or many close just now; ask again in a moment");
+    let mut wanted = ranges(ask(Vec::new())?.time.ok_or_else(not_yet)?);
+    for _ in 0..TRIES {
+        let Answer { rows, time } = ask(wanted.clone())?;
+        let time = time.ok_or_else(not_yet)?;
+        let now = ranges(time);
+        if now == wanted {
+            return Ok((time, rows));
+        }
+        wanted = now;
+    }
+    Err(Problem::unavailable(format!("windows closed during each of {TRIES} tries to read one; ask again in a moment")))
+}
+
 /// A worker whose windows make no sense has not been built.
 fn windows(laid: Tumbling) -> Result<Windows, Problem> {
     laid.windows().map_err(|error| Problem::unavailable(error.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
+mod tests {
+    use super::*;
+
+    /// A task that keeps the rows of its last two minutes, and commits this many minutes before each answer.
+    struct Moving {
+        minute: i64,
+        commits: Vec<i64>,
+        asked: usize,
+    }
+
+    impl Moving {
+        fn answer(&mut self, ranges: &[OwnedRange]) -> Answer {
+            self.minute += self.commits.get(self.asked).copied().unwrap_or(0);
+            self.asked += 1;
+            let kept = [self.minute - 1, self.minute].map(|minute| (row(minute), format!("{minute}").into_bytes()));
+            let wanted = |row: &Row| ranges.contains(&OwnedRange::only(row.0.clone()));
+            Answer { rows: kept.into_iter().filter(wanted).collect(), time: Some(EventTime(self.minute)) }
+        }
+    }
+
+    fn row(minute: i64) -> Vec<u8> {
+        minute.to_be_bytes().to_vec()
+    }
+
+    fn read(commits: &[i64]) -> Result<(EventTime, Vec<Row>), Problem> {
+        let mut task = Moving { minute: 100, commits: commits.to_vec(), asked: 0 };
+        let last_two = |time: EventTime| [time.0 - 1, time.0].map(|minute| OwnedRange::only(row(minute))).to_vec();
+        of_its_time(|ranges| Ok(task.answer(&ranges)), last_two)
+    }
+
+    #[test]
+    fn rows_are_those_of_the_time_that_is_named() {
+        // Both rows are there however many minutes close between the two questions.
+        for commits in [&[][..], &[0, 1], &[0, 2], &[0, 1, 2, 3], &[0, 60, 0], &[1; TRIES]] {
+            let (time, rows) = read(commits).unwrap();
+            assert_eq!(time.0, 100 + commits.iter().sum::<i64>(), "{commits:?}");
+            let minutes: Vec<Vec<u8>> = rows.into_iter().map(|(_, value)| value).collect();
+            let expected = [time.0 - 1, time.0].map(|minute| minute.to_string().into_bytes());
+            assert_eq!(minutes, expected, "{commits:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_never_stands_still_is_told_to_come_again() {
+        let answer = read(&[1; TRIES + 1]).unwrap_err().into_response();
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+    }
+
+    #[test]
+    fn no_time_is_no_answer() {
+        for (first, second) in [(None, None), (Some(EventTime(1)), None)] {
+            let mut times = [first, second].into_iter();
+            let ask = |_| Ok(Answer { rows: Vec::new(), time: times.next().flatten() });
+            assert_eq!(of_its_time(ask, |_| Vec::new()).unwrap_err().into_response().status(), 503);
+        }
+    }
 }
