@@ -12,6 +12,8 @@ use processing_core::error::CoreError;
 use processing_core::record::DurationMs;
 use processing_core::service::settings::{Declarations, Settings, SettingsError, Spec, ValueKind};
 
+use crate::score::DAY;
+
 /// Inputs, windows and weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrendingSettings {
@@ -24,7 +26,8 @@ pub struct TrendingSettings {
     pub outputs: Outputs,
     /// W: how much time a trend looks at; whole minutes, at most a day.
     pub window: DurationMs,
-    /// How often a list is made; whole minutes, at most the window.
+    /// How often a list is made; whole minutes that divide a day, at most the window. The window need not be a
+    /// whole number of them.
     pub advance: DurationMs,
     /// How late an event may come and still count.
     pub grace: DurationMs,
@@ -150,7 +153,12 @@ impl TrendingSettings {
             default.weights;
         let mut declared = Declarations::library(&default.application_id).with([
             spec("trending.window.ms", SPAN, &default.window.0, "How much time a trend looks at, in whole minutes"),
-            spec("trending.advance.ms", SPAN, &default.advance.0, "How often a list is made, in whole minutes"),
+            spec(
+                "trending.advance.ms",
+                SPAN,
+                &default.advance.0,
+                "How often a list is made, in whole minutes that divide a day",
+            ),
             spec("trending.grace.ms", GRACE, &default.grace.0, "How late an event may come and still count"),
             spec("trending.list.length", count(1_000), &default.list_length, "Cities on a list, queries on a list"),
             spec("trending.damping", count(1_000_000), &default.damping, "k in the score (n - m) / sqrt(m + k)"),
@@ -202,6 +210,15 @@ impl TrendingSettings {
                 read.advance.0,
                 read.window.0,
                 settings.origin("trending.window.ms"),
+            )));
+        }
+        if DAY.0 % read.advance.0 != 0 {
+            return Err(CoreError::config(format!(
+                "{}: `trending.advance.ms` ({}) must divide a day ({}), or the same window a day earlier would not be \
+                 one of the windows, and no expectation would be right; 1, 2, 5, 10, 15, 30 and 60 minutes do",
+                settings.origin("trending.advance.ms"),
+                read.advance.0,
+                DAY.0,
             )));
         }
         let cities = match settings.get::<Option<PathBuf>>("cities.file")? {

@@ -225,6 +225,11 @@ fn what_goes_wrong_has_its_exit_code_and_says_what_to_do() {
         (&["--trending.window.ms", "90s"], 1, "flag --trending.window.ms: `trending.window.ms` (90000) must be whole"),
         (&["--trending.window.ms", "30s"], 1, "`30s` does not fit"),
         (&["--trending.window.ms", "5m", "--trending.advance.ms", "6m"], 1, "must be at most `trending.window.ms`"),
+        (
+            &["--trending.advance.ms", "7m"],
+            1,
+            "flag --trending.advance.ms: `trending.advance.ms` (420000) must divide a day",
+        ),
         (&["--cities.file", "/nowhere.csv"], 1, "cannot read the cities in /nowhere.csv"),
         (&["--outputs.trending.topic", "a b"], 1, "1 to 249 of the letters"),
         (&["--kafka.bootstrap.servers", "kafka:9092"], 1, "no Kafka log yet"),
