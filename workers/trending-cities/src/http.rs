@@ -217,7 +217,7 @@ impl Sources {
     }
 
     fn known(&self, country: Country) -> Result<CompactString, Problem> {
-        if country == Country::UNKNOWN || self.cities.cities().any(|city| city.country == country) {
+        if country == Country::UNKNOWN || self.cities.knows_country(country) {
             return Ok(country.as_str().into());
         }
         Err(Problem::not_found(format!("there is no country with the code {country}")))

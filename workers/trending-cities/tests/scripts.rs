@@ -100,11 +100,16 @@ fn a_city_has_one_name_however_it_is_written() {
         search 10:00:05 ana "victoria","latitude":-4.62,"longitude":55.45
         # A name that nobody knows passes through.
         search 10:00:06 ana " OCEANTOWN,"
+        # So is a country that there is not, and one that is known keeps its cities of that name apart.
+        search 10:00:07 bia "Oceantown","country":"QX"
+        search 10:00:08 ana "Oceantown","country":"pt"
+        search 10:00:09 bia "Lisbon","country":"QX"
         search 10:01:00 ana "Porto"
         has city.activity.1m.v1 CA/Victoria     {"searches": 1}
-        has city.activity.1m.v1 PT/Lisbon       {"searches": 3, "distinct_users": 3}
+        has city.activity.1m.v1 PT/Lisbon       {"searches": 4, "distinct_users": 3}
+        has city.activity.1m.v1 PT/oceantown    {"searches": 1}
         has city.activity.1m.v1 SC/Victoria     {"searches": 2, "distinct_users": 1, "volume": 1}
-        has city.activity.1m.v1 ZZ/oceantown    {"searches": 1}
+        has city.activity.1m.v1 ZZ/oceantown    {"searches": 2}
         "#,
     );
 }

@@ -4,7 +4,8 @@
 //! first, with other names in many languages. Names are compared folded (case, accents,
 //! punctuation). A name means, in this order: a row of the extension file; the most populous city
 //! whose own name it is; the most populous city that has it among its other names. A country, then
-//! coordinates, choose among them. A name that is in no table stands for itself, folded.
+//! coordinates, choose among them. A name that is in no table stands for itself, folded. A country is one
+//! that some row has: any other code would be a country that nobody can ask for.
 //!
 //! Not here: what is done with the city. Invariant: pure and immutable. The same table, name and
 //! hints give the same city, from any thread; so states that hold cities can be rebuilt.
@@ -40,8 +41,9 @@ impl Country {
     /// The unknown country.
     pub const UNKNOWN: Self = Self(*b"ZZ");
 
-    /// The country with the code `code`, in any case; `None` for anything but two letters. The two
-    /// codes that the European Union writes otherwise are mapped: `UK` is `GB`, `EL` is `GR`.
+    /// The code `code`, in any case; `None` for anything but two letters. The two codes that the European
+    /// Union writes otherwise are mapped: `UK` is `GB`, `EL` is `GR`. Whether there is such a country,
+    /// [`Gazetteer::knows_country`] says.
     pub fn from_code(code: &str) -> Option<Self> {
         let code: [u8; 2] = code.trim().as_bytes().try_into().ok()?;
         if !code.iter().all(u8::is_ascii_alphabetic) {
@@ -134,6 +136,8 @@ pub struct Gazetteer {
     /// How many rows, from the first, are of the shipped table.
     shipped: usize,
     index: Index,
+    /// In order, each once.
+    countries: Vec<Country>,
 }
 
 impl Gazetteer {
@@ -176,12 +180,16 @@ impl Gazetteer {
             }
         }
         rows.shrink_to_fit();
-        Self { extension, rows, shipped, index: Index::new(entries) }
+        let mut countries: Vec<Country> = rows.iter().map(|row| Country(row.country)).collect();
+        countries.sort_unstable();
+        countries.dedup();
+        countries.shrink_to_fit();
+        Self { extension, rows, shipped, index: Index::new(entries), countries }
     }
 
     /// The city that `name` means; `None` where it holds no letter and no digit.
     ///
-    /// A country that is not two letters counts as not given. With a country, only its cities are
+    /// A country that no row has counts as not given. With a country, only its cities are
     /// meant; where it has none of that name, the name stands for itself in that country. With
     /// coordinates, the nearest of the cities that are meant, if one is near.
     pub fn resolve(&self, name: &str, country: Option<&str>, coordinates: Option<Coordinates>) -> Option<CityRef> {
@@ -189,7 +197,7 @@ impl Gazetteer {
         if folded.as_bytes().is_empty() {
             return None;
         }
-        let country = country.and_then(Country::from_code);
+        let country = country.and_then(Country::from_code).filter(|country| self.knows_country(*country));
         let rows = self.index.rows(index::hash(folded.as_bytes()));
         let mut meant = rows
             .iter()
@@ -219,6 +227,11 @@ impl Gazetteer {
         !self.index.rows(index::hash(Folded::of(name).as_bytes())).is_empty()
     }
 
+    /// Whether some city of the table lies in this country.
+    pub fn knows_country(&self, country: Country) -> bool {
+        self.countries.binary_search(&country).is_ok()
+    }
+
     /// The cities of the table, the shipped ones first, largest first.
     pub fn cities(&self) -> impl Iterator<Item = City<'_>> {
         (0..self.rows.len()).filter_map(|number| self.city(number))
@@ -243,7 +256,10 @@ impl Gazetteer {
 
     /// The memory it holds beside the program's own text, in bytes.
     pub fn resident_bytes(&self) -> usize {
-        self.extension.capacity() + self.rows.capacity() * size_of::<Row>() + self.index.resident_bytes()
+        self.extension.capacity()
+            + self.rows.capacity() * size_of::<Row>()
+            + self.index.resident_bytes()
+            + self.countries.capacity() * size_of::<Country>()
     }
 
     fn text(&self, number: usize) -> &str {

@@ -82,6 +82,10 @@ fn unknown_names_stand_for_themselves() {
     assert_eq!(resolved(&gazetteer, "  Nova  Atlântida! "), "nova atlantida, ZZ");
     assert_eq!(hinted(&gazetteer, "Nova Atlântida", Some("pt"), None), "nova atlantida, PT");
     assert_eq!(hinted(&gazetteer, "Lisbon", Some("JP"), None), "lisbon, JP");
+    for nobodys in ["QX", "zz", "XX"] {
+        assert_eq!(hinted(&gazetteer, "Nova Atlântida", Some(nobodys), None), "nova atlantida, ZZ");
+        assert_eq!(hinted(&gazetteer, "Lisbon", Some(nobodys), None), "Lisbon, PT");
+    }
     for nothing in ["", "  ", "?!", "\u{200b}"] {
         assert_eq!(resolved(&gazetteer, nothing), "none");
     }
@@ -159,6 +163,29 @@ fn an_extension_adds_and_overrides() {
     let tsv = "\u{feff}country\tname\tlatitude\tlongitude\nFR\tParis\t48.85\t2.35\r\n";
     let gazetteer = extended("own.tsv", tsv).unwrap();
     assert_eq!(resolved(&gazetteer, "paris"), "Paris, FR");
+}
+
+#[test]
+fn an_extension_can_bring_a_country() {
+    let gazetteer = extended("own.csv", "name,country\nAtlantis,QX\n").unwrap();
+    assert!(gazetteer.knows_country(Country::from_code("qx").unwrap()));
+    assert_eq!(resolved(&gazetteer, "Atlantis"), "Atlantis, QX");
+    assert_eq!(hinted(&gazetteer, "Nova Atlântida", Some("qx"), None), "nova atlantida, QX");
+}
+
+/// Which countries there are, read off the lines.
+#[test]
+fn a_country_is_one_that_some_city_lies_in() {
+    let gazetteer = Gazetteer::shipped();
+    let lines: std::collections::HashSet<&str> =
+        SHIPPED.lines().skip(1).filter_map(|line| line.split('\t').nth(1)).collect();
+    for code in (b'A'..=b'Z').flat_map(|first| (b'A'..=b'Z').map(move |second| [first, second])) {
+        let known = lines.contains(std::str::from_utf8(&code).unwrap());
+        assert_eq!(gazetteer.knows_country(Country(code)), known, "{}", Country(code));
+        let resolved = hinted(&gazetteer, "nova atlantida", Some(Country(code).as_str()), None);
+        let written_otherwise = [*b"UK", *b"EL"].contains(&code);
+        assert_eq!(resolved == "nova atlantida, ZZ", !known && !written_otherwise, "{resolved}");
+    }
 }
 
 #[test]
