@@ -6,7 +6,8 @@
 //! | `GET /v1/cities/{city}/activity?minutes=60` | what happened in a city, minute by minute, up to the present one; `country` tells cities of one name apart |
 //!
 //! Times are milliseconds since 1970 UTC; `is_final` says whether a later event can still change what is
-//! shown. A scope or a city where nothing happens has an empty list. 400 names the parameter that is wrong,
+//! shown. A scope or a city where nothing happens has an empty list. `warming` says whether less than a day of
+//! history stands behind a list; it is null where the scope was empty one window before too. 400 names the parameter that is wrong,
 //! 404 the country or city that nobody knows, 503 with `Retry-After` comes while the store is being
 //! restored, before a window has closed, and while windows close faster than they can be read.
 //!
@@ -38,7 +39,7 @@ use state::{OwnedRange, Row, codec};
 use crate::activity::CityMinute;
 use crate::city::City;
 use crate::lists::{Lists, WORLD};
-use crate::results::{CityActivity, Ranked, Trending};
+use crate::results::{CityActivity, Ranked, Trending, warming};
 use crate::settings::{MINUTE, TrendingSettings};
 use crate::topology::{ACTIVITY_KEPT, lists_windows};
 
@@ -104,7 +105,8 @@ struct TrendingAnswer {
     window_start_ms: i64,
     window_end_ms: i64,
     is_final: bool,
-    warming: bool,
+    /// `null` where nothing happened in this window nor in the one before.
+    warming: Option<bool>,
     run_id: String,
     cities: Vec<Ranked>,
 }
@@ -122,7 +124,8 @@ async fn trending(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(
                 return Err(Problem::bad_request(format!("`by` takes trend or volume, not `{other}`")));
             }
         };
-        let Trending { stamp, scope, is_final, warming, trending, volume } = sources.last_list(&scope)?;
+        let (list, warming) = sources.last_list(&scope)?;
+        let Trending { stamp, scope, is_final, trending, volume, .. } = list;
         let mut cities = if by == "trend" { trending } else { volume };
         cities.truncate(k);
         Ok(TrendingAnswer {
@@ -254,8 +257,9 @@ impl Sources {
         Ok((time, found))
     }
 
-    /// The list of the last window that has closed; empty where the scope had nothing in it.
-    fn last_list(&self, scope: &CompactString) -> Result<Trending, Problem> {
+    /// The list of the last window that has closed, empty where the scope had nothing in it, and whether it is
+    /// warming, if that is known.
+    fn last_list(&self, scope: &CompactString) -> Result<(Trending, Option<bool>), Problem> {
         let windows = windows(lists_windows(&self.settings))?;
         let advance = windows.advance().0;
         let last = |time| windows.closable_through(time).map_or(i64::MIN, |start| start.0);
@@ -266,7 +270,7 @@ impl Sources {
             value: found.remove(&start).unwrap_or_default(),
             previous: found.remove(&(start - advance)),
         };
-        Ok(Trending::of(&self.settings, scope, &lists))
+        Ok((Trending::of(&self.settings, scope, &lists), warming(&lists)))
     }
 
     /// The last `minutes`, of which the present one is the last.

@@ -5,7 +5,8 @@
 //! in which they came.
 
 use compact_str::CompactString;
-use processing_core::aggregate::{Aggregate, Exactness, Mergeable, TopK};
+use processing_core::aggregate::{Aggregate, Exactness, Mergeable, Min, TopK};
+use processing_core::record::DurationMs;
 use serde::{Deserialize, Serialize};
 
 use crate::city::City;
@@ -56,8 +57,8 @@ pub struct Lists {
     pub trend: TopK<i64, Line>,
     /// By volume.
     pub volume: TopK<i64, Line>,
-    /// Whether some baseline had less than a day to look back on.
-    pub warming: bool,
+    /// How far back the baselines could look: the least of them.
+    pub covered: Min<DurationMs>,
 }
 
 impl Aggregate<Candidate> for Lists {
@@ -72,7 +73,7 @@ impl Aggregate<Candidate> for Lists {
             baseline_micros: micros(judgement.baseline),
             score_micros: micros(judgement.score),
         };
-        self.warming |= judgement.warming;
+        self.covered.add(judgement.covered);
         if candidate.trends {
             self.trend.add(candidate.list_length, line.score_micros, line.clone());
         }
@@ -86,6 +87,6 @@ impl Mergeable for Lists {
     fn merge(&mut self, other: &Self) {
         self.trend.merge(&other.trend);
         self.volume.merge(&other.volume);
-        self.warming |= other.warming;
+        self.covered.merge(&other.covered);
     }
 }

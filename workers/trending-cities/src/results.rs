@@ -15,6 +15,7 @@ use crate::activity::{BySource, CityMinute, QueryCount};
 use crate::city::City;
 use crate::lists::{Line, Lists};
 use crate::queries::{QueryLine, TopQueries};
+use crate::score::DAY;
 use crate::settings::TrendingSettings;
 
 /// The JSON Schema (draft 2020-12) of each result, by the topic that it goes to by default.
@@ -84,7 +85,7 @@ pub struct Trending {
     pub scope: CompactString,
     /// Whether no later record of this run says anything else about this window.
     pub is_final: bool,
-    /// Less than a day of history stands behind some baseline.
+    /// Less than a day of history stands behind some baseline, or would stand behind it in an empty list.
     pub warming: bool,
     /// By score.
     pub trending: Vec<Ranked>,
@@ -101,11 +102,24 @@ impl Trending {
             stamp: Stamp::new(settings, scope, made.end.minus(settings.window), made.end),
             scope: scope.clone(),
             is_final: true,
-            warming: value.warming,
+            warming: warming(lists).unwrap_or(false),
             trending: ranked(&value.trend, previous.as_ref().map(|previous| &previous.trend)),
             volume: ranked(&value.volume, previous.as_ref().map(|previous| &previous.volume)),
         }
     }
+}
+
+/// Whether less than a day lies before a scope's window. An empty one is judged by the window before it, which
+/// looked back one advance less; `None` where that was empty too, of which nothing is published.
+pub(crate) fn warming(lists: &Successive<Lists>) -> Option<bool> {
+    if let Some(covered) = lists.value.covered.get() {
+        return Some(*covered < DAY);
+    }
+    let before = *lists.previous.as_ref()?.covered.get()?;
+    let advance = lists.window.end.0 - lists.window.start.0;
+    // Of a window that began before the log did it is not known by how much: that matters where an advance is
+    // a day long.
+    Some(before.0 == 0 || before.0 + advance < DAY.0)
 }
 
 fn ranked(list: &TopK<i64, Line>, previous: Option<&TopK<i64, Line>>) -> Vec<Ranked> {

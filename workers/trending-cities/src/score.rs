@@ -84,8 +84,8 @@ pub struct Judgement {
     pub baseline: f64,
     /// How far n is above m, in units of its noise.
     pub score: f64,
-    /// Less than a day lies before the window, so m is a guess from what there is.
-    pub warming: bool,
+    /// How much of the day before the window there is; m is a guess from it where it is less than a day.
+    pub covered: DurationMs,
 }
 
 impl Judgement {
@@ -95,12 +95,11 @@ impl Judgement {
         let volume = whole(window.volume.get());
         let frame = |number: usize| earlier.frames.get(number).map_or(0, |sum| whole(sum.get()));
         let (day, yesterday) = (frame(0), frame(1));
-        let warming = earlier.covered < DAY;
         let mean =
             if earlier.covered.0 > 0 { day as f64 * settings.window.0 as f64 / earlier.covered.0 as f64 } else { 0.0 };
         let baseline = mean.max(yesterday as f64);
         let score = (volume as f64 - baseline) / (baseline + f64::from(settings.damping)).sqrt();
-        Self { volume, users: window.users.count(), baseline, score, warming }
+        Self { volume, users: window.users.count(), baseline, score, covered: earlier.covered }
     }
 
     /// Whether the city can be on the list of trends.

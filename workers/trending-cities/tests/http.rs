@@ -209,6 +209,9 @@ fn the_last_list_is_the_one_that_was_published_last() {
             shown += expected.as_array().unwrap().len();
             moved += expected.as_array().unwrap().iter().filter(|line| !line["previous_rank"].is_null()).count();
             assert_eq!(answer.body["cities"], expected, "{scope} by {by}");
+            // Of a scope that was silent one list earlier too, nobody said a word on this window.
+            let warming = if last["window_end_ms"] == newest["window_end_ms"] { json!(true) } else { json!(null) };
+            assert_eq!(answer.body["warming"], warming, "{scope} by {by}");
             for field in ["window_start_ms", "window_end_ms", "is_final", "run_id"] {
                 assert_eq!(answer.body[field], newest[field], "{scope} by {by}");
             }

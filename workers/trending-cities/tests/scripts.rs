@@ -74,13 +74,39 @@ fn lists_are_warming_until_a_day_lies_before_them() {
         search 34:00:00 ana "Lisbon"
         has trending.cities.v1 PT     {"warming": true, "trending": [{"city": "Porto", "previous_rank": null}]}
         has trending.cities.v1 world  {"warming": true, "trending": [{"city": "Porto"}]}
-        has trending.cities.v1 PT     {"key": "PT@$ms(10:03)", "trending": [], "volume": []}
-        has trending.cities.v1 world  {"key": "world@$ms(10:03)", "trending": [], "volume": []}
+        has trending.cities.v1 PT     {"key": "PT@$ms(10:03)", "warming": true, "trending": [], "volume": []}
+        has trending.cities.v1 world  {"key": "world@$ms(10:03)", "warming": true, "trending": [], "volume": []}
         search 34:00:10 bia "Lisbon"
         search 34:00:20 eva "Lisbon"
         search 34:01:00 ana "Porto"
         has trending.cities.v1 PT     {"warming": false, "trending": [{"city": "Lisbon", "volume": 3, "baseline": 2.0, "score": 0.288675}]}
         has trending.cities.v1 world  {"warming": false, "trending": [{"city": "Lisbon"}]}
+        "#,
+    );
+}
+
+/// An empty list stops warming when any list would: its scope looks back a whole day there.
+#[test]
+fn a_list_that_falls_empty_after_a_day_is_not_warming() {
+    check(
+        &minute_lists(SEARCHES),
+        r#"
+        search 10:00:00 ana "Lisbon"
+        search 33:58:00 ana "Berlin"
+        has trending.cities.v1 PT     {"warming": true, "volume": [{"city": "Lisbon"}]}
+        has trending.cities.v1 world  {"warming": true, "volume": [{"city": "Lisbon"}]}
+        has trending.cities.v1 PT     {"key": "PT@$ms(10:02)", "warming": true, "volume": []}
+        has trending.cities.v1 world  {"key": "world@$ms(10:02)", "warming": true, "volume": []}
+        search 33:59:00 ana "Porto"
+        has trending.cities.v1 DE     {"warming": true, "volume": [{"city": "Berlin"}]}
+        has trending.cities.v1 world  {"warming": true, "volume": [{"city": "Berlin"}]}
+        crash
+        search 35:00:00 ana "Porto"
+        has trending.cities.v1 PT     {"warming": true, "volume": [{"city": "Porto"}]}
+        has trending.cities.v1 world  {"warming": true, "volume": [{"city": "Porto"}]}
+        has trending.cities.v1 DE     {"key": "DE@$ms(34:00)", "warming": true, "volume": []}
+        has trending.cities.v1 PT     {"key": "PT@$ms(34:01)", "warming": false, "volume": []}
+        has trending.cities.v1 world  {"key": "world@$ms(34:01)", "warming": false, "volume": []}
         "#,
     );
 }

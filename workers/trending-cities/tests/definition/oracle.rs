@@ -329,7 +329,7 @@ fn lists(settings: &TrendingSettings, events: &[Event], reached: i64) -> Vec<Rec
             let value = json!({
                 "run_id": settings.run_id, "revision": 0, "key": format!("{scope}@{end}"),
                 "window_start_ms": window, "window_end_ms": end, "scope": scope, "is_final": true,
-                "warming": now.contains_key(&scope) && covered < DAY,
+                "warming": covered < DAY,
                 "trending": ranked(trends, trends_before), "volume": ranked(volumes, volumes_before),
             });
             records.push((scope, value.to_string()));
