@@ -1,4 +1,5 @@
-//! The laws of aggregates, as checks that each aggregate's property tests call.
+//! The laws of aggregates, as checks that each aggregate's property tests call: this crate's own, and with the
+//! feature `testing` those of whoever writes an aggregate.
 //!
 //! Not here: what an aggregate answers, which its own tests compare with a naive computation.
 //! Invariant: every check goes through the public traits alone and names the law that was broken.
@@ -22,14 +23,13 @@ pub(crate) fn fold<E, F: Fold<E>>(recipe: &F, events: &[E]) -> F::State {
 
 /// The state written and read again, as stores and changelogs do with it.
 pub(crate) fn through_bytes<S: Mergeable>(state: &S) -> S {
-    let bytes = encode(state);
-    let (back, read) = bincode::serde::decode_from_slice(&bytes, bincode::config::standard()).unwrap();
-    assert_eq!(read, bytes.len(), "decoding leaves bytes over");
-    back
+    state::codec::decode(&encode(state)).unwrap_or_else(|error| panic!("what was written cannot be read: {error}"))
 }
 
 fn encode<S: Mergeable>(state: &S) -> Vec<u8> {
-    bincode::serde::encode_to_vec(state, bincode::config::standard()).unwrap()
+    let mut bytes = Vec::new();
+    state::codec::encode_into(&mut bytes, state).unwrap_or_else(|error| panic!("the state cannot be written: {error}"));
+    bytes
 }
 
 /// The events in random order, in random groups (singletons among them), each group sometimes
@@ -55,9 +55,13 @@ pub(crate) fn regrouped<E: Clone, F: Fold<E>>(recipe: &F, events: &[E], rng: &mu
     groups.swap_remove(0)
 }
 
-/// Holds an exact aggregate to all laws: neutral default, commutative and associative merge, any
-/// order and grouping, round trip, and exact removal where there is any.
-pub(crate) fn exact<E, F, A>(recipe: &F, events: &[E], seed: u64, answer: impl Fn(&F::State) -> A)
+/// Holds an exact aggregate to all laws over these events: neutral default, commutative and associative merge,
+/// absorbing like merging, any order and grouping, round trip through the bytes of stores, and exact removal
+/// where there is any. `answer` is what a state is asked for; `seed` chooses orders and groups.
+///
+/// # Panics
+/// With the name of the law that is broken.
+pub fn exact<E, F, A>(recipe: &F, events: &[E], seed: u64, answer: impl Fn(&F::State) -> A)
 where
     E: Clone,
     F: Fold<E>,

@@ -40,8 +40,8 @@ mod count;
 mod distinct;
 mod fixed_point;
 mod frequent_items;
-#[cfg(test)]
-mod laws;
+#[cfg(any(test, feature = "testing"))]
+pub mod laws;
 mod max;
 mod mean;
 mod min;
