@@ -93,7 +93,8 @@ pub struct QueryLine {
 pub struct TopQueries {
     /// All queries.
     pub asked: TopK<u64, QueryLine>,
-    /// Those that found nothing, by the users who found nothing.
+    /// Those that found nothing, by the users who found nothing; their searches are all of the query's, also
+    /// those that found something.
     pub without_result: TopK<u64, QueryLine>,
 }
 

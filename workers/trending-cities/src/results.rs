@@ -196,9 +196,9 @@ pub struct RankedQuery {
     pub rank: u32,
     /// The query, normalised.
     pub query: CompactString,
-    /// Distinct users.
+    /// Distinct users; among [`SearchesTop::without_result`] those who found nothing.
     pub distinct_users: u64,
-    /// Distinct searches.
+    /// All distinct searches for the query, in either list.
     pub searches: u64,
 }
 
