@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use events::{Gazetteer, SignalContract};
-use processing_core::batch::{Headers, RecordBatch, RecordRef};
+use processing_core::batch::{HeaderBuffer, RecordBatch, RecordRef};
 use processing_core::counts::Counts;
 use processing_core::error::CoreError;
 use processing_core::layout::Layout;
@@ -65,7 +65,20 @@ pub(crate) struct Outputs {
     /// When each record of the present word was sent, and which it was.
     pub(crate) current: Vec<(LogTime, Record)>,
     pub(crate) counts: Counts,
+    /// What was set aside, dead or late, in its order.
+    pub(crate) aside: Vec<Aside>,
 }
+
+/// A record that was set aside.
+pub(crate) struct Aside {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    /// Names and values.
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+}
+
+/// The header that every record brings along: how many came before it.
+pub(crate) const NUMBER: &str = "number";
 
 /// The topics of last words.
 pub(crate) const OUTPUTS: [&str; 3] = ["trending.cities.v1", "city.activity.1m.v1", "searches.top.v1"];
@@ -112,7 +125,9 @@ pub(crate) fn run(
     let records = records.map(|(topic, records)| (topic, records.into_iter().map(|(_, record)| record).collect()));
     let current = log.admin().unwrap().topic(&TopicName::new(CURRENT)).unwrap().unwrap();
     assert_eq!(current.settings.cleanup, Cleanup::Compact);
-    Outputs { records: records.collect(), current: read(&log, CURRENT), counts }
+    let aside = ["dlq", "late"].map(|side| aside(&log, &format!("{}-{side}", settings.application_id)));
+    let aside = aside.into_iter().flatten().collect();
+    Outputs { records: records.collect(), current: read(&log, CURRENT), counts, aside }
 }
 
 fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records: &[Published]) {
@@ -120,14 +135,16 @@ fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records
     for (contract, topic) in &settings.inputs {
         let shape = TopicSettings { partitions, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
         log.admin().unwrap().create_topic(&TopicName::new(topic), shape).unwrap();
-        for record in records.iter().filter(|record| record.contract == *contract) {
+        for (number, record) in records.iter().enumerate().filter(|(_, record)| record.contract == *contract) {
+            let mut headers = HeaderBuffer::default();
+            headers.push(NUMBER, Some(number.to_string().as_bytes()));
             let batch = batches.entry(TopicPartition::new(topic.as_str(), record.partition)).or_default();
             batch.push(RecordRef {
                 offset: Offset::ZERO,
                 timestamp: LogTime(record.sent),
                 key: Some(&record.key),
                 value: Some(&record.value),
-                headers: Headers::NONE,
+                headers: headers.as_headers(),
             });
         }
     }
@@ -136,25 +153,42 @@ fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records
     }
 }
 
+fn aside(log: &EmbeddedLog, topic: &str) -> Vec<Aside> {
+    let mut all = Vec::new();
+    each(log, topic, |record| {
+        let header = |(name, value): (&str, Option<&[u8]>)| (name.to_owned(), value.unwrap().to_vec());
+        all.push(Aside {
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: record.headers.iter().map(header).collect(),
+        });
+    });
+    all
+}
+
 fn read(log: &EmbeddedLog, topic: &str) -> Vec<(LogTime, Record)> {
+    let mut records = Vec::new();
+    each(log, topic, |record| {
+        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+        let value: Value = serde_json::from_slice(record.value.unwrap()).unwrap();
+        records.push((record.timestamp, (key, value.to_string())));
+    });
+    records
+}
+
+fn each(log: &EmbeddedLog, topic: &str, mut record: impl FnMut(RecordRef<'_>)) {
     let name = TopicName::new(topic);
     let info = log.admin().unwrap().topic(&name).unwrap().unwrap();
     let mut reader = log.reader().unwrap();
-    let mut records = Vec::new();
     let mut batch = RecordBatch::new();
     for partition in 0..info.settings.partitions {
         let place = TopicPartition::new(topic, partition);
         let mut from = Offset::ZERO;
         while let Read::Records(next) = reader.read(&place, from, &mut batch).unwrap() {
-            for record in batch.iter() {
-                let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
-                let value: Value = serde_json::from_slice(record.value.unwrap()).unwrap();
-                records.push((record.timestamp, (key, value.to_string())));
-            }
+            batch.iter().for_each(&mut record);
             from = next;
         }
     }
-    records
 }
 
 /// Stores in plain memory.

@@ -6,6 +6,9 @@
 mod feed;
 mod flights;
 mod harness;
+mod mutated;
+#[path = "../../../events/tests/mutation/mod.rs"]
+mod mutation;
 mod oracle;
 mod schemas;
 mod sparse;

@@ -25,6 +25,8 @@ pub(crate) struct Expected {
     pub(crate) lists: Vec<Record>,
     pub(crate) activity: Vec<Record>,
     pub(crate) queries: Vec<Record>,
+    /// Events that count in their minute.
+    pub(crate) counted: u64,
     /// Records that cannot be decoded, or lie too far in the future.
     pub(crate) dead: u64,
     /// Events without a city.
@@ -95,6 +97,7 @@ pub(crate) fn expected(settings: &TrendingSettings, cities: &Gazetteer, records:
         }
     }
     let reached = stream_times.values().copied().min().unwrap_or(i64::MIN) - settings.grace.0;
+    expected.counted = minutes.len() as u64;
     minutes.sort_by_key(|event| event.time);
     hours.sort_by_key(|event| event.time);
     expected.activity = activity(settings, &minutes, reached);
