@@ -121,6 +121,10 @@ pub const QUERY_WAIT: DurationMs = DurationMs::seconds(5);
 pub const IDLE_WAIT_FIRST: DurationMs = DurationMs::millis(1);
 /// The longest such pause: what an input record may wait before it is seen.
 pub const IDLE_WAIT_MAX: DurationMs = DurationMs::millis(8);
+/// How often the time of an input that moves is written into the time log, at most.
+pub const PROGRESS_EVERY: DurationMs = DurationMs::seconds(1);
+/// How often idle inputs are looked for while others are busy.
+pub const IDLE_CHECK: DurationMs = DurationMs::millis(200);
 /// The pause of a restore that waits for an open transaction.
 pub const RESTORE_WAIT: DurationMs = DurationMs::millis(10);
 /// How often a thread writes places and lags to the status page.

@@ -259,8 +259,9 @@ impl Desk {
         let before = &self.told.counts;
         let dead: Vec<(&'static str, u64)> = since(&before.dead, &status.counts.dead);
         let late = status.counts.late_total() - before.late_total();
-        let dropped = [("late", late), ("filtered_epoch", status.counts.other_epoch - before.other_epoch)];
-        let dropped: Vec<_> = dropped.into_iter().filter(|(_, n)| *n > 0).collect();
+        let own = [("late", late), ("filtered_epoch", status.counts.other_epoch - before.other_epoch)];
+        let own = own.into_iter().filter(|(_, n)| *n > 0);
+        let dropped: Vec<_> = own.chain(since(&before.dropped, &status.counts.dropped)).collect();
         self.processed.increment(records - before.records);
         self.emitted.increment(closed - before.closed);
         for (reason, n) in &dropped {
