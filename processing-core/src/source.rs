@@ -140,9 +140,7 @@ impl SourcePartition {
             *stream_time = step.seen.max(*stream_time);
         }
         if !step.verdicts.is_empty() {
-            for verdict in std::mem::take(&mut step.verdicts) {
-                set_aside(step, verdict, &self.place, record);
-            }
+            set_aside(step, &self.place, record);
         }
     }
 

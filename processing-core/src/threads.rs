@@ -176,6 +176,9 @@ struct Desk {
     /// What was told last.
     told: WorkerStatus,
     looked: Option<WallTime>,
+    /// What the worker waited for at the last look, and what has been said to stand in the way.
+    waited_for: Option<String>,
+    obstacle: Option<String>,
     joined: bool,
     app: String,
 }
@@ -206,6 +209,8 @@ impl Desk {
             tasks: BTreeMap::new(),
             told: WorkerStatus::default(),
             looked: None,
+            waited_for: None,
+            obstacle: None,
             joined: false,
             telemetry,
             app,
@@ -227,6 +232,9 @@ impl Desk {
         }
         let status = worker.status();
         self.count(&status, now);
+        if due {
+            self.wait_visibly(&status);
+        }
         let changed = {
             let running = |status: &WorkerStatus| status.running.iter().map(|(id, _)| *id).collect::<Vec<_>>();
             running(&status) != running(&self.told) || status.restoring != self.told.restoring
@@ -242,6 +250,20 @@ impl Desk {
         }
         self.told = status;
         Ok(())
+    }
+
+    /// Names what stands in the way when two looks in a row have met it.
+    fn wait_visibly(&mut self, status: &WorkerStatus) {
+        let present = status.waits_for.clone();
+        let lasting = present.clone().filter(|_| present == self.waited_for);
+        if lasting != self.obstacle {
+            if let Some(reason) = &lasting {
+                tracing::warn!("{reason}; trying again until it passes");
+            }
+            self.reporter.obstacle(lasting.clone());
+            self.obstacle = lasting;
+        }
+        self.waited_for = present;
     }
 
     fn count(&mut self, status: &WorkerStatus, now: WallTime) {

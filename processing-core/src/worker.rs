@@ -144,6 +144,8 @@ pub struct WorkerStatus {
     pub rebuilds: u64,
     /// Records restored.
     pub restored: u64,
+    /// What the last step met that may pass by itself; it is tried again until it does.
+    pub waits_for: Option<String>,
 }
 
 /// Where a partition's records go.
@@ -263,7 +265,10 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         }
         match self.try_step(now) {
             Err(error) => match error.remedy() {
-                Remedy::Retry => Ok(Activity { idle: true, ..Activity::default() }),
+                Remedy::Retry => {
+                    self.status.waits_for = Some(error.to_string());
+                    Ok(Activity { idle: true, ..Activity::default() })
+                }
                 Remedy::Rejoin | Remedy::Rebuild => {
                     tracing::warn!(error = %error, "going back to what is committed");
                     let broken: Vec<TaskId> =
@@ -274,7 +279,10 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 }
                 Remedy::DropRecord | Remedy::Stop => Err(error),
             },
-            done => done,
+            done => {
+                self.status.waits_for = None;
+                done
+            }
         }
     }
 

@@ -3,11 +3,15 @@
 //! Not here: rules that hold with the same inputs always ([`super::rules`]). Invariant: no record is skipped,
 //! doubled or lost without a word.
 
+use std::sync::Arc;
+
 use super::rules::{Seen, Stage, local};
 use crate::aggregate::count;
 use crate::batch::Headers;
 use crate::decode::Poison;
 use crate::dsl::{Topic, Topology};
+use crate::layout::Layout;
+use crate::log::Log as _;
 use crate::log::memory::FaultPlan;
 use crate::plan::Plan;
 use crate::record::{EventTime, TopicName};
@@ -91,4 +95,12 @@ fn a_result_that_is_found_wanting_is_a_dead_letter() {
     assert_eq!(header("message"), Some(b"there are three of them".to_vec()));
     assert_eq!((header("topic"), header("offset")), (Some(b"in".to_vec()), None), "no record of the input's");
     assert_eq!(stage.worker().status().counts.dead_total(), 1);
+}
+
+#[test]
+fn inputs_that_split_their_keys_differently_are_not_windowed_together() {
+    let mut stage = Stage::new(local, 1);
+    stage.create("more", 2);
+    let error = Layout::new(Arc::new(both()), &mut *stage.log.admin().unwrap()).err().unwrap().to_string();
+    assert!(error.contains("topics in and more") && error.contains("1 and 2 partitions"), "{error}");
 }
