@@ -170,7 +170,8 @@ impl<I: Intake, O, W> Table<I, O, W> {
     }
 
     /// Shows the present word on each window that has changed to a side chain, at each commit and at most
-    /// once per key and `interval`; and emits each window once when it has closed.
+    /// once per key and `interval`; the last word on a window goes there as it closes, whatever the interval. Emits
+    /// each window once when it has closed.
     pub fn on_update<S>(
         self,
         interval: DurationMs,
