@@ -198,20 +198,21 @@ impl<K: StateKey, H: Mergeable, P> Frames<K, H, P> {
         let count = self.frames.len();
         let mut pane = from;
         while let Some(next) = self.history.first_pane_from(step, pane).filter(|next| *next < to) {
-            for (_, key, value) in self.history.rows_of(step, next) {
-                let running = self
-                    .running
+            let Self { history, running, remove, .. } = self;
+            // Looked at and let go: after opening, a frame is a whole day of panes.
+            history.visit(step, next, |key, value| {
+                let running = running
                     .entry(key.clone())
                     .or_insert_with(|| Running { values: vec![H::default(); count], panes: 0 });
-                let Some(total) = running.values.get_mut(number) else { continue };
+                let Some(total) = running.values.get_mut(number) else { return };
                 if enter {
                     total.merge(value);
                     running.panes += 1;
                 } else {
-                    (self.remove)(total, value);
+                    remove(total, value);
                     running.panes = running.panes.saturating_sub(1);
                 }
-            }
+            });
             pane = next + 1;
         }
     }

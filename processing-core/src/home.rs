@@ -55,8 +55,8 @@ struct Present {
 }
 
 impl RocksHome {
-    /// The folder below `state_dir`, for the tasks of `layout`. Stores that have not been in use for so
-    /// long that their changelogs may have dropped deletions are removed.
+    /// The folder below `state_dir`, for the tasks of `layout`. What stands there is used however long nobody had it
+    /// open: a restore finds out whether its changelogs can still follow it.
     ///
     /// # Errors
     /// If the folder cannot be read or written.
@@ -67,7 +67,7 @@ impl RocksHome {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CoreError> {
         let tasks: u32 = layout.parts.iter().map(|part| part.tasks).sum();
-        let home = Self {
+        Ok(Self {
             shared: Arc::new(Shared {
                 directory: StateDirectory::new(state_dir, layout.plan.name())?,
                 budget,
@@ -77,13 +77,12 @@ impl RocksHome {
                 flush_after_bytes: (RocksOptions::FLUSH_AFTER_BYTES / tasks.max(1) as usize).max(FLUSH_BYTES_MIN),
                 present: Mutex::default(),
             }),
-        };
-        home.remove_unused()?;
-        Ok(home)
+        })
     }
 
-    /// Removes the stores that nobody has open and that have not been in use for long. To be called now
-    /// and then; answers how many.
+    /// Removes the stores that nobody has open and that have not been in use for long: tasks that have moved to
+    /// another machine. To be called now and then, and not before this process has opened its own; answers how
+    /// many.
     pub fn remove_unused(&self) -> Result<usize, CoreError> {
         let shared = &*self.shared;
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(shared.clock.now().0.unsigned_abs());
@@ -290,6 +289,24 @@ mod tests {
         let clock = Arc::new(ManualClock::at(crate::record::WallTime(1_767_225_600_000)));
         let mut home = RocksHome::new(folder, layout, budget, clock).unwrap();
         home.open(TASK, &layout.plan.sub_topologies()[0].contents()).unwrap()
+    }
+
+    #[test]
+    fn a_store_of_long_ago_is_used_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = layout(&MemoryLog::new(MemoryOptions::default()));
+        let mut store = open(folder.path(), &layout);
+        let mut batch = Batch::new();
+        batch.put(ROWS, b"key", b"value");
+        store.write(&batch).unwrap();
+        store.flush().unwrap();
+        drop(store);
+        let in_a_year = Arc::new(ManualClock::at(crate::record::WallTime(4_000_000_000_000)));
+        let mut home = RocksHome::new(folder.path(), &layout, MemoryBudget::new(64 << 20), in_a_year).unwrap();
+        let store = home.open(TASK, &layout.plan.sub_topologies()[0].contents()).unwrap();
+        assert_eq!(store.get(ROWS, b"key").unwrap(), Some(b"value".to_vec()));
+        assert_eq!(home.remove_unused().unwrap(), 0, "it is in use");
+        drop(store);
     }
 
     #[test]

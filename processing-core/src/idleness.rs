@@ -10,6 +10,7 @@ use state::Base;
 
 use crate::error::CoreError;
 use crate::layout::Layout;
+use crate::limits::PROGRESS_EVERY;
 use crate::log::GroupSource;
 use crate::record::{DurationMs, EventTime, Partition, TopicPartition, WallTime};
 use crate::source::{Raise, SourcePartition, SourceTime};
@@ -20,18 +21,22 @@ use crate::time_log::{self, Entry, TimeLog};
 pub(crate) struct Idleness {
     /// `None`: no input is ever idle.
     after: Option<DurationMs>,
+    /// How often the time of an input that moves is told.
+    every: DurationMs,
     epoch: u32,
     /// When each partition was last heard of.
     heard: BTreeMap<TopicPartition, WallTime>,
-    /// What this worker last wrote about each of its inputs.
-    told: BTreeMap<TopicPartition, Entry>,
+    /// What this worker last wrote about each of its inputs, and when.
+    told: BTreeMap<TopicPartition, (Entry, WallTime)>,
     /// Raises that the open transaction applies and has still to log.
     untold: Vec<(TaskId, TopicPartition, Raise)>,
 }
 
 impl Idleness {
     pub(crate) fn new(after: Option<DurationMs>, epoch: u32) -> Self {
-        Self { after, epoch, heard: BTreeMap::new(), told: BTreeMap::new(), untold: Vec::new() }
+        // Others may be raised to a time that is a little old; it must be little against their silence.
+        let every = after.map_or(PROGRESS_EVERY, |after| PROGRESS_EVERY.min(DurationMs(after.0 / 16)));
+        Self { after, every, epoch, heard: BTreeMap::new(), told: BTreeMap::new(), untold: Vec::new() }
     }
 
     /// A record of `place` has come, or reading it began.
@@ -90,9 +95,9 @@ impl Idleness {
             let Some(input) = task.sources.get_mut(index) else { continue };
             let time = slowest.map_or(input.reached(), |slowest| slowest.max(input.reached()));
             let raise = Raise { offset: input.next, time };
-            if self.told.get(&input.place) != Some(&Entry::Raise(raise)) {
+            if self.told.get(&input.place).is_none_or(|(told, _)| *told != Entry::Raise(raise)) {
                 input.raise(time);
-                self.told.insert(input.place.clone(), Entry::Raise(raise));
+                self.told.insert(input.place.clone(), (Entry::Raise(raise), now));
                 self.untold.push((id, input.place.clone(), raise));
                 task.moved = true;
                 *moved = true;
@@ -117,11 +122,17 @@ impl Idleness {
                 let told = self.told.get(&input.place);
                 let stands = match told {
                     None => input.reached() == EventTime::MIN,
-                    Some(Entry::Progress(last)) => last.time == input.reached(),
-                    Some(Entry::Raise(last)) => last.offset == input.next,
+                    // Who follows a partition that moves needs no finer time. One that falls silent is told of when it
+                    // is idle.
+                    Some((Entry::Progress(last), when)) => {
+                        let fresh = (0..self.every.0).contains(&now.0.saturating_sub(when.0));
+                        fresh || last.time == input.reached()
+                    }
+                    // At once: others pass over an input that they hold to be idle.
+                    Some((Entry::Raise(last), _)) => last.offset == input.next,
                 };
                 if !stands {
-                    self.told.insert(input.place.clone(), entry);
+                    self.told.insert(input.place.clone(), (entry, now));
                     news.push((time_log::key(&input.place), time_log::value(self.epoch, entry)));
                 }
             }

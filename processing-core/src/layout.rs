@@ -79,6 +79,18 @@ impl Layout {
                     input,
                 });
             }
+            // Keyed by their producers: what belongs together stands in one partition only if all split alike.
+            let mut counts = sources.iter().filter(|source| source.input && !part.stores.is_empty());
+            if let Some(first) = counts.next()
+                && let Some(other) = counts.find(|other| other.partitions != first.partitions)
+            {
+                return Err(CoreError::config(format!(
+                    "topics {} and {} are windowed together by the keys that they come with, but have {} and {} \
+                     partitions, so that one key stands in several: use `key_by`, which brings them together, or give \
+                     the topics the same number of partitions",
+                    first.topic, other.topic, first.partitions, other.partitions
+                )));
+            }
             let Some(widest) = sources.iter().rev().max_by_key(|source| source.partitions) else {
                 return Err(CoreError::config(format!("sub-topology {} reads nothing", part.number)));
             };

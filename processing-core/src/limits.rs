@@ -1,4 +1,4 @@
-//! Every bound of the library, in one place, with the relations that must hold between them.
+//! The bounds of the library in one place, with the relations that must hold between them.
 //!
 //! Not here: what operators set for their own load (`service::settings`); those settings have their
 //! ranges from here where a bound of the code stands behind them.
@@ -10,36 +10,21 @@ use crate::record::DurationMs;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-// ---- Batches -----------------------------------------------------------------------------------
-
-/// Records in one batch that a log hands out; Kafka's `max.poll.records` of Kafka Streams.
-pub const BATCH_RECORDS_MAX: usize = 1_000;
-/// Bytes of keys, values and headers in one batch, unless a single record is larger.
-pub const BATCH_BYTES_MAX: usize = MIB;
-/// One record's key, value and headers together; brokers take about 1 MiB, and what is larger on
-/// the way in is a poison record.
-pub const RECORD_BYTES_MAX: usize = 16 * MIB;
-
 // ---- A transaction -----------------------------------------------------------------------------
 
-/// Staged state of one thread before it commits early.
+/// Staged state of one task before its thread commits early.
 pub const STAGED_BYTES_MAX: usize = 16 * MIB;
 /// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
 pub const HELD_BYTES_MAX: usize = 16 * MIB;
 /// Decoded rows that one store of one task keeps between transactions, about.
 pub const CACHED_BYTES_MAX: usize = 16 * MIB;
-/// Results and changelog records of one thread that wait for the transaction before it commits early.
+/// Results and changelog records of one task that wait for the transaction before its thread commits early.
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
-/// Records of one transaction before it commits early: a bound for the embedded log's single batch.
-pub const OUTBOX_RECORDS_MAX: usize = 200_000;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
 /// How often a store is made anew without a commit in between before its changelog is held to be what cannot
 /// be read.
 pub const STORE_REBUILDS_MAX: u32 = 3;
-/// The longest a transaction may take before the log gives it up; `transaction.timeout.ms` of Kafka
-/// Streams under exactly-once.
-pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
 /// The longest interval between commits that may be set.
 pub const COMMIT_INTERVAL_MAX: DurationMs = DurationMs::seconds(5);
 
@@ -76,11 +61,6 @@ impl Default for Bounds {
 
 // ---- Buffers -----------------------------------------------------------------------------------
 
-/// Records of one partition that wait in memory because another input of the task is behind;
-/// `buffered.records.per.partition` of Kafka Streams. Beyond it the partition is paused.
-pub const BUFFERED_RECORDS_PER_PARTITION: usize = 1_000;
-/// Records of one read of a restore.
-pub const RESTORE_BATCH_RECORDS_MAX: usize = 10_000;
 /// Tasks that one restore thread works on at once.
 pub const RESTORE_TASKS_AT_ONCE: usize = 4;
 /// Partitions of one topic.
@@ -92,8 +72,8 @@ pub const THREADS_MAX: u32 = 64;
 
 /// However many tasks share a process, each of their stores gathers at least this much before it flushes.
 pub const FLUSH_BYTES_MIN: usize = MIB;
-/// A store that nobody has used for this long is removed: half of Kafka's `delete.retention.ms`, after
-/// which its changelog may no longer tell what was deleted.
+/// A store that nobody on this machine has open is removed when it was not in use for this long: its task has moved
+/// elsewhere, and what it would spare, should the task return, is less than the disk it takes.
 pub const STATE_UNUSED_MAX: DurationMs = DurationMs::hours(12);
 /// How often such stores are looked for.
 pub const STATE_UNUSED_CHECK: DurationMs = DurationMs::minutes(10);
@@ -121,6 +101,10 @@ pub const QUERY_WAIT: DurationMs = DurationMs::seconds(5);
 pub const IDLE_WAIT_FIRST: DurationMs = DurationMs::millis(1);
 /// The longest such pause: what an input record may wait before it is seen.
 pub const IDLE_WAIT_MAX: DurationMs = DurationMs::millis(8);
+/// How often the time of an input that moves is written into the time log, at most.
+pub const PROGRESS_EVERY: DurationMs = DurationMs::seconds(1);
+/// How often idle inputs are looked for while others are busy.
+pub const IDLE_CHECK: DurationMs = DurationMs::millis(200);
 /// The pause of a restore that waits for an open transaction.
 pub const RESTORE_WAIT: DurationMs = DurationMs::millis(10);
 /// How often a thread writes places and lags to the status page.
@@ -147,8 +131,6 @@ pub const RETRY_WAIT_MAX: DurationMs = DurationMs::seconds(5);
 pub const TICK_BOUND: DurationMs = DurationMs::minutes(5);
 /// From a request to stop until the process is gone.
 pub const SHUTDOWN_BUDGET: DurationMs = DurationMs::seconds(10);
-/// The part of [`SHUTDOWN_BUDGET`] in which the worker threads commit and flush.
-pub const SHUTDOWN_COMMIT_BUDGET: DurationMs = DurationMs::seconds(8);
 
 // ---- HTTP --------------------------------------------------------------------------------------
 
@@ -182,19 +164,9 @@ pub const SETTINGS_FILE_BYTES_MAX: u64 = MIB as u64;
 
 // ---- Relations ---------------------------------------------------------------------------------
 
-// A single record must fit into what a commit can hold, or it could never be committed.
-const _: () = assert!(RECORD_BYTES_MAX <= STAGED_BYTES_MAX);
-const _: () = assert!(RECORD_BYTES_MAX < OUTBOX_BYTES_MAX);
 // Every staged write becomes a changelog record in the same outbox.
 const _: () = assert!(STAGED_BYTES_MAX <= OUTBOX_BYTES_MAX);
-const _: () = assert!(BATCH_BYTES_MAX <= STAGED_BYTES_MAX);
-// The early commit is decided between records and slices, so one of them must fit on top.
-const _: () = assert!(BATCH_RECORDS_MAX <= OUTBOX_RECORDS_MAX);
-const _: () = assert!(CLOSE_SLICE_RECORDS_MAX < OUTBOX_RECORDS_MAX);
-// A commit that waits a whole interval must still end within its transaction's life.
-const _: () = assert!(COMMIT_INTERVAL_MAX.0 * 2 <= TRANSACTION_TIMEOUT.0);
-// Stopping waits for at most one commit, and a probe must not kill what is stopping in good order.
-const _: () = assert!(SHUTDOWN_COMMIT_BUDGET.0 < SHUTDOWN_BUDGET.0);
+// A probe must not kill what is stopping in good order.
 const _: () = assert!(SHUTDOWN_BUDGET.0 < TICK_BOUND.0);
 // A retry that waits must not look like a dead loop.
 const _: () = assert!(RETRY_WAIT_FIRST.0 <= RETRY_WAIT_MAX.0);

@@ -122,12 +122,13 @@ pub struct StorePlan {
     pub windows: Windows,
     /// How long closed windows stay readable.
     pub keep: DurationMs,
-    /// The type of its values, for the fingerprint.
+    /// The types of its values and keys, for the fingerprint.
     pub holds: String,
 }
 
 impl StorePlan {
-    /// What the store holds, in words that change whenever its bytes would be misread.
+    /// What the store holds, in words that change with its windows and the names of its types. Fields that change
+    /// places within a type of the same name are not seen: give such a store, or its type, a new name.
     pub fn fingerprint(&self) -> String {
         format!("{}: {} of {}", self.name, self.windows, self.holds)
     }

@@ -253,25 +253,58 @@ impl<K, V: 'static> Terminal<K, V> for Discard<V> {
     fn abandon(&mut self) {}
 }
 
-/// Sends a record that was found wanting to its side output, with its key, value and headers as they
-/// came, and with Kafka Streams' headers that say where it came from and why. Its log timestamp stays.
-pub(crate) fn set_aside(step: &mut Step<'_>, verdict: Verdict, from: &TopicPartition, record: RecordRef<'_>) {
+/// Sends a record that was found wanting to its side outputs, with its key, value and headers as they came, and with
+/// Kafka Streams' headers that say where it came from and why. Its log timestamp stays. A record that is late for
+/// several stores is set aside once.
+pub(crate) fn set_aside(step: &mut Step<'_>, from: &TopicPartition, record: RecordRef<'_>) {
+    push_aside(step, from, Some(record.offset), record);
+}
+
+/// Does the same for what was found wanting while no record was on its way: a result of the task's own, which no
+/// output or next step can take. There is no record to show, and no offset; the message has to say it all.
+pub(crate) fn set_aside_derived(step: &mut Step<'_>, from: &TopicPartition) {
+    let time = LogTime(step.now.0);
+    push_aside(step, from, None, plain(time, None, None));
+}
+
+fn push_aside(step: &mut Step<'_>, from: &TopicPartition, offset: Option<Offset>, record: RecordRef<'_>) {
+    let mut stores: Vec<&str> = Vec::new();
+    for verdict in std::mem::take(&mut step.verdicts) {
+        match verdict {
+            Verdict::Dead(poison) => {
+                *step.counts.dead.entry(poison.reason).or_default() += 1;
+                push_to(step, Lane::Dead, (poison.reason, &poison.message), from, offset, record);
+            }
+            Verdict::Late(store) => {
+                *step.counts.late.entry(store).or_default() += 1;
+                if !stores.contains(&store) {
+                    stores.push(store);
+                }
+            }
+        }
+    }
+    if !stores.is_empty() {
+        let message = format!("every window of store {} that holds its event time has closed", stores.join(", "));
+        push_to(step, Lane::Late, ("late", &message), from, offset, record);
+    }
+}
+
+fn push_to(
+    step: &mut Step<'_>,
+    lane: Lane,
+    (exception, message): (&str, &str),
+    from: &TopicPartition,
+    offset: Option<Offset>,
+    record: RecordRef<'_>,
+) {
     let mut headers = HeaderBuffer::from_headers(record.headers);
-    let (lane, exception, message) = match verdict {
-        Verdict::Dead(poison) => {
-            *step.counts.dead.entry(poison.reason).or_default() += 1;
-            (Lane::Dead, poison.reason, poison.message)
-        }
-        Verdict::Late(store) => {
-            *step.counts.late.entry(store).or_default() += 1;
-            (Lane::Late, "late", format!("every window of store {store} that holds its event time has closed"))
-        }
-    };
     headers.push("__streams.errors.exception", Some(exception.as_bytes()));
     headers.push("__streams.errors.message", Some(message.as_bytes()));
     headers.push("__streams.errors.topic", Some(from.topic.as_str().as_bytes()));
     headers.push("__streams.errors.partition", Some(from.partition.to_string().as_bytes()));
-    headers.push("__streams.errors.offset", Some(record.offset.to_string().as_bytes()));
+    if let Some(offset) = offset {
+        headers.push("__streams.errors.offset", Some(offset.to_string().as_bytes()));
+    }
     let partitions = step.out.partitions(lane);
     let partition = Partition(from.partition.0 % partitions);
     let aside = RecordRef { headers: headers.as_headers(), offset: Offset::ZERO, ..record };

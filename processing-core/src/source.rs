@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::RecordRef;
 use crate::commit_record::{SourceMark, TimeMark};
+use crate::error::CoreError;
 use crate::record::{EventTime, Offset, TopicId, TopicPartition};
 use crate::repartition::{Frame, Upstreams};
 use crate::sink::set_aside;
@@ -114,9 +115,17 @@ impl SourcePartition {
                         step.counts.other_epoch += 1;
                         Arrival::Passed
                     }
+                    // A record of our own that cannot be read is no poison to set aside: counts would be wrong.
                     Err(poison) => {
-                        step.dead_letter(poison);
-                        self.depart(step, record);
+                        step.fail(CoreError::record(
+                            self.place.clone(),
+                            record.offset,
+                            format!(
+                                "{}: finish the repartition topic with the version that wrote it, or run \
+                             `streamfleet reprocess`",
+                                poison.message
+                            ),
+                        ));
                         Arrival::Passed
                     }
                 }
@@ -131,9 +140,7 @@ impl SourcePartition {
             *stream_time = step.seen.max(*stream_time);
         }
         if !step.verdicts.is_empty() {
-            for verdict in std::mem::take(&mut step.verdicts) {
-                set_aside(step, verdict, &self.place, record);
-            }
+            set_aside(step, &self.place, record);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::log::Published;
 use crate::process::Chain;
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition, WallTime};
 use crate::rewrite::Rewrite;
-use crate::sink::Outbox;
+use crate::sink::{Outbox, set_aside_derived};
 use crate::source::{SourcePartition, SourceTime};
 use crate::step::{Step, Terms};
 use state::keys::meta::MetaKey;
@@ -166,6 +166,9 @@ impl<B: Base> Task<B> {
             }
             chain.advance(step, &times);
             chain.drain(step);
+            if let Some(source) = sources.first() {
+                set_aside_derived(step, &source.place);
+            }
             (step.unfinished, step.waiting)
         })?;
         self.write_again(now)?;
@@ -260,8 +263,10 @@ impl<B: Base> Task<B> {
         self.counts = Counts::default();
         self.next_record = None;
         (self.unfinished, self.waiting, self.moved, self.full, self.held_bytes) = (false, false, true, false, 0);
-        for (index, source) in self.sources.iter_mut().enumerate() {
-            source.rewind(self.record.sources.get(index));
+        for source in &mut self.sources {
+            // By name: until its first commit, the record is that of a run with perhaps other inputs.
+            let mark = self.record.sources.iter().find(|mark| mark.topic == source.place.topic.as_str());
+            source.rewind(mark);
         }
     }
 

@@ -176,6 +176,9 @@ struct Desk {
     /// What was told last.
     told: WorkerStatus,
     looked: Option<WallTime>,
+    /// What the worker waited for at the last look, and what has been said to stand in the way.
+    waited_for: Option<String>,
+    obstacle: Option<String>,
     joined: bool,
     app: String,
 }
@@ -206,6 +209,8 @@ impl Desk {
             tasks: BTreeMap::new(),
             told: WorkerStatus::default(),
             looked: None,
+            waited_for: None,
+            obstacle: None,
             joined: false,
             telemetry,
             app,
@@ -227,6 +232,9 @@ impl Desk {
         }
         let status = worker.status();
         self.count(&status, now);
+        if due {
+            self.wait_visibly(&status);
+        }
         let changed = {
             let running = |status: &WorkerStatus| status.running.iter().map(|(id, _)| *id).collect::<Vec<_>>();
             running(&status) != running(&self.told) || status.restoring != self.told.restoring
@@ -244,6 +252,20 @@ impl Desk {
         Ok(())
     }
 
+    /// Names what stands in the way when two looks in a row have met it.
+    fn wait_visibly(&mut self, status: &WorkerStatus) {
+        let present = status.waits_for.clone();
+        let lasting = present.clone().filter(|_| present == self.waited_for);
+        if lasting != self.obstacle {
+            if let Some(reason) = &lasting {
+                tracing::warn!("{reason}; trying again until it passes");
+            }
+            self.reporter.obstacle(lasting.clone());
+            self.obstacle = lasting;
+        }
+        self.waited_for = present;
+    }
+
     fn count(&mut self, status: &WorkerStatus, now: WallTime) {
         if status.aborts > self.told.aborts {
             self.metrics.commit_failed("aborted", "log");
@@ -259,8 +281,9 @@ impl Desk {
         let before = &self.told.counts;
         let dead: Vec<(&'static str, u64)> = since(&before.dead, &status.counts.dead);
         let late = status.counts.late_total() - before.late_total();
-        let dropped = [("late", late), ("filtered_epoch", status.counts.other_epoch - before.other_epoch)];
-        let dropped: Vec<_> = dropped.into_iter().filter(|(_, n)| *n > 0).collect();
+        let own = [("late", late), ("filtered_epoch", status.counts.other_epoch - before.other_epoch)];
+        let own = own.into_iter().filter(|(_, n)| *n > 0);
+        let dropped: Vec<_> = own.chain(since(&before.dropped, &status.counts.dropped)).collect();
         self.processed.increment(records - before.records);
         self.emitted.increment(closed - before.closed);
         for (reason, n) in &dropped {

@@ -83,18 +83,32 @@ pub(crate) struct TimeLog {
     epoch: u32,
     next: Offset,
     batch: RecordBatch,
+    caught_up: bool,
     last: BTreeMap<TopicPartition, Entry>,
 }
 
 impl TimeLog {
     pub(crate) fn new(reader: Box<dyn FreeReader>, place: TopicPartition, epoch: u32) -> Self {
-        Self { reader, place, epoch, next: Offset::ZERO, batch: RecordBatch::new(), last: BTreeMap::new() }
+        Self {
+            reader,
+            place,
+            epoch,
+            next: Offset::ZERO,
+            batch: RecordBatch::new(),
+            caught_up: false,
+            last: BTreeMap::new(),
+        }
     }
 
-    /// Reads what has come; at most one batch, so that a long log does not hold the worker up.
-    pub(crate) fn follow(&mut self) -> Result<(), CoreError> {
+    /// Reads what has come; at most one batch, so that a long log does not hold the worker up. Answers whether
+    /// the end was ever reached: before, an input may seem idle that has long moved again.
+    pub(crate) fn follow(&mut self) -> Result<bool, CoreError> {
         match self.reader.read(&self.place, self.next, &mut self.batch)? {
-            Read::Records(next) | Read::End(next) => self.next = next.max(self.next),
+            Read::Records(next) => self.next = next.max(self.next),
+            Read::End(next) => {
+                self.next = next.max(self.next);
+                self.caught_up = true;
+            }
             Read::OutOfRange(marks) => self.next = marks.start,
         }
         for record in self.batch.iter() {
@@ -102,7 +116,7 @@ impl TimeLog {
                 self.last.insert(place, entry);
             }
         }
-        Ok(())
+        Ok(self.caught_up)
     }
 
     /// What was said last about a partition.

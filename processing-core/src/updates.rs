@@ -5,7 +5,7 @@
 //! consumers that keep the last value per key are right.
 //!
 //! Updates are for tumbling windows, in which a row is a window. They are limited to one per key and
-//! interval of the wall clock; which intermediate values are seen is the one thing in the core that
+//! interval of the wall clock, but for the last word on each window, which waits for nothing; which intermediate values are seen is the one thing in the core that
 //! depends on that clock.
 
 use std::collections::BTreeMap;

@@ -167,6 +167,35 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         rows.into_iter().flatten().map(|((first, key), slot)| (*first, key, &slot.value))
     }
 
+    /// Shows every row of a pane, in no order, and keeps none of them in memory.
+    pub(crate) fn visit(&self, step: &mut Step<'_>, pane: i64, mut each: impl FnMut(&K, &A)) {
+        let held = self.panes.get(&pane);
+        let rows = held.map(|held| &held.rows);
+        if held.is_none_or(|held| !held.whole) {
+            let mut broken = None;
+            let range = PaneKey::of_pane(pane);
+            let scanned =
+                step.rows.scan(self.column, range.as_range(), &mut |key, value| match read_row::<K, A>(key, value) {
+                    Ok((first, key, value)) => {
+                        let row = (first, key);
+                        if rows.is_none_or(|rows| !rows.contains_key(&row)) {
+                            each(&row.1, &value);
+                        }
+                        ControlFlow::Continue(())
+                    }
+                    Err(error) => {
+                        broken = Some(error);
+                        ControlFlow::Break(())
+                    }
+                });
+            step.ok(scanned);
+            if let Some(error) = broken {
+                step.fail(CoreError::store_rebuild(format!("store {}: a row cannot be read: {error}", self.name)));
+            }
+        }
+        rows.into_iter().flatten().for_each(|((_, key), slot)| each(key, &slot.value));
+    }
+
     /// The rows of a pane that its own window accepts, after the key `after`, in the order of keys: all that are
     /// left, or as many as `most` from the store, and whether there are more. Nothing of it stays in memory.
     pub(crate) fn slice_of(

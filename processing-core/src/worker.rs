@@ -12,6 +12,8 @@ mod assignment;
 #[cfg(test)]
 mod forgetting;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod joining;
 #[cfg(test)]
 mod rules;
@@ -27,7 +29,7 @@ use crate::counts::Counts;
 use crate::error::{CoreError, Remedy};
 use crate::idleness::Idleness;
 use crate::layout::Layout;
-use crate::limits::Bounds;
+use crate::limits::{Bounds, IDLE_CHECK};
 use crate::log::{FetchEpoch, FreeReader, GroupSource, Log, Membership, Polled, Transaction, TransactionalId};
 use crate::record::{DurationMs, Offset, Partition, TopicPartition, WallTime};
 use crate::restore::{RestoreJob, Restoring};
@@ -142,6 +144,8 @@ pub struct WorkerStatus {
     pub rebuilds: u64,
     /// Records restored.
     pub restored: u64,
+    /// What the last step met that may pass by itself; it is tried again until it does.
+    pub waits_for: Option<String>,
 }
 
 /// Where a partition's records go.
@@ -193,6 +197,7 @@ pub struct Worker<H: StateHome, N> {
     /// Repartition records wait for a commit.
     shuffled: bool,
     last_commit: WallTime,
+    idle_checked: WallTime,
     probe: Option<Probe>,
     /// What happened, for the status.
     pub(crate) status: WorkerStatus,
@@ -236,6 +241,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             oldest: None,
             shuffled: false,
             last_commit: WallTime(0),
+            idle_checked: WallTime(0),
             probe: None,
             status: WorkerStatus::default(),
             crashed: false,
@@ -259,7 +265,10 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         }
         match self.try_step(now) {
             Err(error) => match error.remedy() {
-                Remedy::Retry => Ok(Activity { idle: true, ..Activity::default() }),
+                Remedy::Retry => {
+                    self.status.waits_for = Some(error.to_string());
+                    Ok(Activity { idle: true, ..Activity::default() })
+                }
                 Remedy::Rejoin | Remedy::Rebuild => {
                     tracing::warn!(error = %error, "going back to what is committed");
                     let broken: Vec<TaskId> =
@@ -270,7 +279,10 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 }
                 Remedy::DropRecord | Remedy::Stop => Err(error),
             },
-            done => done,
+            done => {
+                self.status.waits_for = None;
+                done
+            }
         }
     }
 
@@ -297,13 +309,22 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         if self.crashed {
             return Ok(Activity::default());
         }
-        if nothing {
-            self.time_log.follow()?;
-            let Self { idleness, tasks, time_log, layout, source, shuffled, .. } = self;
-            idleness.raise(tasks, time_log, layout, &mut **source, now, shuffled)?;
+        let since = now.0.saturating_sub(self.idle_checked.0);
+        if nothing || !(0..IDLE_CHECK.0).contains(&since) {
+            self.idle_checked = now;
+            self.raise_idle(now)?;
         }
         let committed = self.commit_is_due(now, nothing) && self.commit(now)?;
         Ok(Activity { records, committed, idle: nothing && !committed })
+    }
+
+    /// Raises the inputs that are idle, once everything is known that was decided before.
+    fn raise_idle(&mut self, now: WallTime) -> Result<(), CoreError> {
+        if !self.time_log.follow()? {
+            return Ok(());
+        }
+        let Self { idleness, tasks, time_log, layout, source, shuffled, .. } = self;
+        idleness.raise(tasks, time_log, layout, &mut **source, now, shuffled)
     }
 
     /// Carries out what a poll has found. Answers the records taken in, and whether there was nothing.

@@ -38,6 +38,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     changes: Vec<(ColumnId, Stored)>,
     positions: BTreeMap<ColumnId, Position>,
+    /// See [`Self::stands_for`].
+    stands_for: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +105,17 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Bytes of changelog that a crash would have to bring back for this batch: its own, or more where rows were
+    /// changed again and again before it was made.
+    pub fn replay_bytes(&self) -> usize {
+        self.bytes.len().max(self.stands_for)
+    }
+
+    /// Says how many bytes of changes this batch stands for.
+    pub fn stands_for(&mut self, bytes: usize) {
+        self.stands_for = bytes;
+    }
+
     /// Whether writing this batch would change nothing.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.positions.is_empty()
@@ -113,6 +126,7 @@ impl Batch {
         self.bytes.clear();
         self.changes.clear();
         self.positions.clear();
+        self.stands_for = 0;
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {

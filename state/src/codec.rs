@@ -64,7 +64,15 @@ pub fn encode_into<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Resul
     bincode::serde::encode_into_writer(value, Appending(out), CONFIG).map_err(|error| {
         out.truncate(start);
         CodecError::Unencodable(std::any::type_name::<T>(), error.to_string())
-    })
+    })?;
+    // What cannot be read again must not be written.
+    let bytes = out.len() - start;
+    if bytes > VALUE_BYTES_MAX {
+        out.truncate(start);
+        let detail = format!("it takes {bytes} bytes, and a stored value has at most {VALUE_BYTES_MAX}");
+        return Err(CodecError::Unencodable(std::any::type_name::<T>(), detail));
+    }
+    Ok(())
 }
 
 /// Reads the value that `bytes` hold, all of them.
@@ -106,6 +114,17 @@ mod tests {
         city: String,
         score: f64,
         shares: Vec<Option<u32>>,
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_again_is_not_written() {
+        let mut bytes = b"before".to_vec();
+        let error = encode_into(&mut bytes, &"x".repeat(VALUE_BYTES_MAX)).unwrap_err().to_string();
+        assert!(error.contains("at most 16777216"), "{error}");
+        assert_eq!(bytes, b"before");
+        let most = "x".repeat(VALUE_BYTES_MAX - 10);
+        encode_into(&mut bytes, &most).unwrap();
+        assert_eq!(decode::<String>(&bytes[6..]).unwrap(), most);
     }
 
     proptest! {

@@ -145,7 +145,7 @@ impl Base for MemoryBase {
             let old = self.positions.insert(column, position);
             self.positions_before.entry(column).or_insert(old);
         }
-        self.unflushed_bytes += batch.bytes();
+        self.unflushed_bytes += batch.replay_bytes();
         if self.flush_after_bytes.is_some_and(|bytes| self.unflushed_bytes >= bytes) {
             self.remember_flushed();
         }

@@ -50,6 +50,10 @@ impl Default for TaskStoreLimits {
     }
 }
 
+/// How much more than [`TaskStoreLimits::applied_bytes_max`] may be committed before the base is written, where rows
+/// are overwritten.
+const REPLAY_FACTOR: usize = 4;
+
 /// What a write to a [`TaskStore`] answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
@@ -66,6 +70,8 @@ pub struct TaskStore<B, R> {
     /// By column number. The first touch of a column makes its place.
     columns: Vec<Column>,
     applied_positions: BTreeMap<ColumnId, Position>,
+    /// What was committed since the base was last written, overwritten rows included.
+    changed_bytes: usize,
     staged_bytes: usize,
     limits: TaskStoreLimits,
     receipt: PhantomData<fn(&R)>,
@@ -87,6 +93,7 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
             base,
             columns: Vec::new(),
             applied_positions: BTreeMap::new(),
+            changed_bytes: 0,
             staged_bytes: 0,
             limits,
             receipt: PhantomData,
@@ -202,7 +209,7 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
                 self.applied_positions.insert(ColumnId(index), position);
             }
         }
-        self.staged_bytes = 0;
+        self.changed_bytes += std::mem::take(&mut self.staged_bytes);
         self.write_if_large()
     }
 
@@ -291,7 +298,9 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
     }
 
     fn write_if_large(&mut self) -> Result<(), StoreError> {
-        if self.applied_bytes() < self.limits.applied_bytes_max {
+        // Rows that are overwritten at every commit never grow, but the changelog behind them does.
+        let replay_bytes_max = self.limits.applied_bytes_max.saturating_mul(REPLAY_FACTOR);
+        if self.applied_bytes() < self.limits.applied_bytes_max && self.changed_bytes < replay_bytes_max {
             return Ok(());
         }
         self.write_applied()
@@ -308,12 +317,14 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         if batch.is_empty() {
             return Ok(());
         }
+        batch.stands_for(self.changed_bytes);
         self.base.write(&batch)?;
         // ORDER: forgotten only once the base has it, so that a failed write loses no committed row.
         for layers in &mut self.columns {
             layers.applied.clear();
         }
         self.applied_positions.clear();
+        self.changed_bytes = 0;
         Ok(())
     }
 }

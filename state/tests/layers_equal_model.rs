@@ -272,6 +272,20 @@ fn rows_overwritten_or_expired_before_the_bound_never_reach_the_base() {
 }
 
 #[test]
+fn rows_that_are_overwritten_for_ever_reach_the_base_now_and_then() {
+    let limits = TaskStoreLimits { applied_bytes_max: 1_000, ..TaskStoreLimits::default() };
+    let mut store: TaskStore<Counting, Published> = TaskStore::new(Counting::default(), COLUMNS, limits);
+    let column = ColumnId(0);
+    for commit in 0..1_000u64 {
+        store.put(column, b"the one key", &commit.to_be_bytes());
+        store.apply(&Published(BTreeMap::from([(column, Position(commit))]))).unwrap();
+    }
+    let position = store.base().position(column).unwrap().unwrap();
+    assert!(position > Position(700), "{position:?}: all behind it would have to be read again");
+    assert!(store.base().batches < 20, "{} batches for one row", store.base().batches);
+}
+
+#[test]
 fn a_full_transaction_says_so_and_empties_on_commit_and_on_abort() {
     let limits = TaskStoreLimits { staged_bytes_max: 1000, ..TaskStoreLimits::default() };
     let mut store: TaskStore<MemoryBase, Published> = TaskStore::new(MemoryBase::new(), COLUMNS, limits);

@@ -111,7 +111,7 @@ where
             let (sub, source) = draft.begin(vec![Source::Repartition { topic }]);
             (sub, source, output)
         };
-        let (column, at) = declare::<S::State>(&draft, (sub, source), store, &windows, keep);
+        let (column, at) = declare::<P::Key, S::State>(&draft, (sub, source), store, &windows, keep);
         let owed = stream.conclude(PreAggregate::new(store, output, windows, fold, upstream));
         let panes = Panes::new(store, column, windows, keep.0);
         Table { draft, sub, at, intake: Shuffled::new(), panes, owed, kind: PhantomData }
@@ -130,7 +130,7 @@ where
     /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
     pub fn fold<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> Table<Local<P, S>, O, W> {
         let Self { stream, windows, keep, .. } = self;
-        let (column, at) = declare::<S::State>(&stream.draft, (stream.sub, stream.at), store, &windows, keep);
+        let (column, at) = declare::<P::Key, S::State>(&stream.draft, (stream.sub, stream.at), store, &windows, keep);
         let panes = Panes::new(store, column, windows, keep.0);
         let Stream { draft, sub, pipe, owed, .. } = stream;
         Table { draft, sub, at, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
@@ -164,13 +164,14 @@ impl<I: Intake, O, W> Table<I, O, W> {
         };
         let windows = self.panes.store.windows;
         let longest = frames.iter().map(|frame| frame.start).max().unwrap_or_default();
-        let (column, at) = declare::<H>(&self.draft, (self.sub, self.at), store, &windows, longest);
+        let (column, at) = declare::<I::Key, H>(&self.draft, (self.sub, self.at), store, &windows, longest);
         self.at = at;
         self.emit(Unwatched, Frames::new(store, column, windows, frames.to_vec(), project, remove))
     }
 
     /// Shows the present word on each window that has changed to a side chain, at each commit and at most
-    /// once per key and `interval`; and emits each window once when it has closed.
+    /// once per key and `interval`; the last word on a window goes there as it closes, whatever the interval. Emits
+    /// each window once when it has closed.
     pub fn on_update<S>(
         self,
         interval: DurationMs,
@@ -210,7 +211,7 @@ where
         keep: DurationMs,
     ) -> Stream<WithPrevious<OnClose<I, U, NoHindsight>, I::Key, I::State, Nobody>, O> {
         let windows = self.pipe.panes.store.windows;
-        let (column, at) = declare::<I::State>(&self.draft, (self.sub, self.at), store, &windows, keep);
+        let (column, at) = declare::<I::Key, I::State>(&self.draft, (self.sub, self.at), store, &windows, keep);
         let pipe = WithPrevious::new(self.pipe, store, column, windows, keep);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }
@@ -246,7 +247,7 @@ pub type LatestStream<K, A> = Stream<Inlet<K, Successive<A>, PresentWord>, ()>;
 pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>, PresentWord>, ()>;
 
 /// Gives a store its column and writes it and its step into the draft.
-fn declare<A>(
+fn declare<K, A>(
     draft: &Rc<RefCell<Draft>>,
     (sub, at): (usize, usize),
     name: &'static str,
@@ -256,7 +257,7 @@ fn declare<A>(
     let mut draft = draft.borrow_mut();
     // Column 0 is the task's own. A number past the last possible one is refused by `build`.
     let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
-    let holds = std::any::type_name::<A>().to_owned();
+    let holds = format!("{} by {}", std::any::type_name::<A>(), std::any::type_name::<K>());
     draft.stores.push((sub, StorePlan { name, column, windows: *windows, keep, holds }));
     let at = draft.step(sub, StepKind::Window(name), &[at]);
     (column, at)

@@ -211,7 +211,7 @@ catalogue! {
         "How long an input topic keeps its records; the lag must stay well below it";
 
     DROPPED = Counter, Count, "stream_records_dropped_total",
-        [LabelSpec { name: "reason", known: &["late", "null_key", "negative_ts", "expired", "filtered_epoch"] }],
+        [LabelSpec { name: "reason", known: &["late", "filtered_epoch", "no_city"] }],
         "Records that had no effect, by reason";
     DEAD_LETTERS = Counter, Count, "stream_dlq_records_total",
         [LabelSpec { name: "reason", known: &["deserialize", "process", "future", "no_time", "too_large"] }],

@@ -31,9 +31,9 @@ use crate::window::Tumbling;
 const INTERVAL: DurationMs = DurationMs(100);
 
 #[derive(Clone, Deserialize)]
-struct Seen {
-    at: i64,
-    key: String,
+pub(super) struct Seen {
+    pub(super) at: i64,
+    pub(super) key: String,
 }
 
 pub(super) fn local() -> Plan {
@@ -115,10 +115,10 @@ fn a_state_that_its_changelog_cannot_mend_stops_the_worker() {
 pub(super) struct Stage {
     pub(super) log: Arc<MemoryLog>,
     front: Arc<dyn Log>,
-    plan: fn() -> Plan,
+    pub(super) plan: fn() -> Plan,
     pub(super) home: MemoryHome,
     bounds: Bounds,
-    worker: Option<Worker<MemoryHome, InlineNursery<Disk>>>,
+    pub(super) worker: Option<Worker<MemoryHome, InlineNursery<Disk>>>,
 }
 
 impl Stage {
@@ -137,7 +137,7 @@ impl Stage {
         stage
     }
 
-    fn create(&mut self, topic: &str, partitions: u32) {
+    pub(super) fn create(&mut self, topic: &str, partitions: u32) {
         let settings =
             TopicSettings { partitions, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
         self.log.admin().unwrap().create_topic(&topic.into(), settings).unwrap();
@@ -164,14 +164,18 @@ impl Stage {
 
     /// An event of `key`, `at` milliseconds after the beginning.
     pub(super) fn append(&self, partition: u32, key: &str, at: i64) {
+        self.append_to("in", partition, key, at);
+    }
+
+    pub(super) fn append_to(&self, topic: &str, partition: u32, key: &str, at: i64) {
         let value = format!(r#"{{"at": {}, "key": "{key}"}}"#, MemoryOptions::default().start.0 + at);
         let mut batch = RecordBatch::new();
         let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
         batch.push(RecordRef { offset: Offset::ZERO, timestamp: self.log.now(), key, value, headers: Headers::NONE });
-        self.log.append(&TopicPartition::new("in", partition), &batch).unwrap();
+        self.log.append(&TopicPartition::new(topic, partition), &batch).unwrap();
     }
 
-    fn step(&mut self) -> Result<(), CoreError> {
+    pub(super) fn step(&mut self) -> Result<(), CoreError> {
         let now = WallTime(self.log.now().0);
         self.worker().step(now).map(|_| ())
     }

@@ -296,7 +296,7 @@ impl Base for RocksBase {
             rows.put(position_key(column), position.to_bytes());
         }
         self.db.write_opt(rows, &without_log()).map_err(|error| self.failed(error))?;
-        self.unflushed_bytes += batch.bytes();
+        self.unflushed_bytes += batch.replay_bytes();
         self.flush_if_large()
     }
 

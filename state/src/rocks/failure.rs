@@ -19,7 +19,10 @@ pub(super) fn store_error(path: &Path, error: Error) -> StoreError {
     }
     match kind {
         ErrorKind::Corruption => StoreError::Damaged { path, detail },
-        ErrorKind::IOError if detail.contains("lock") || detail.contains("LOCK") => StoreError::Locked { path, detail },
+        // By RocksDB's own words, as a path may have any.
+        ErrorKind::IOError if detail.contains("While lock file") || detail.contains("lock hold by") => {
+            StoreError::Locked { path, detail }
+        }
         // A file that the store's own manifest names is gone or shorter than recorded.
         ErrorKind::IOError if detail.contains("No such file") => StoreError::Damaged { path, detail },
         _ => StoreError::Io { path, detail },

@@ -20,7 +20,7 @@ pub(super) const SPECS: &[Spec] = &[
         "statestore.cache.max.bytes",
         ValueKind::Bytes { min: 0, max: 1 << 40 },
         "16MiB",
-        "Decoded hot values of all tasks together, a part of `memory.budget.bytes`",
+        "Set aside for decoded hot values, a part of `memory.budget.bytes`; a store of a task keeps 16 MiB at most",
     ),
     Spec::new(
         "memory.budget.bytes",

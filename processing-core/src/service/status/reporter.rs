@@ -71,6 +71,11 @@ impl ThreadReporter {
         }
     }
 
+    /// What keeps this thread from going on, or, with `None`, no longer does.
+    pub fn obstacle(&self, reason: Option<String>) {
+        self.board.obstacle(&self.name, reason);
+    }
+
     /// Where a task's input partition stands.
     pub fn partition(&self, id: &str, partition: &TopicPartition, status: PartitionStatus) {
         if let Some(task) = self.board.lock().tasks.get_mut(id) {

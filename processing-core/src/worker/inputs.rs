@@ -1,0 +1,106 @@
+//! Inputs that come and go between two runs, and results that nothing can take.
+//!
+//! Not here: rules that hold with the same inputs always ([`super::rules`]). Invariant: no record is skipped,
+//! doubled or lost without a word.
+
+use std::sync::Arc;
+
+use super::rules::{Seen, Stage, local};
+use crate::aggregate::count;
+use crate::batch::Headers;
+use crate::decode::Poison;
+use crate::dsl::{Topic, Topology};
+use crate::layout::Layout;
+use crate::log::Log as _;
+use crate::log::memory::FaultPlan;
+use crate::plan::Plan;
+use crate::record::{EventTime, TopicName};
+use crate::window::Tumbling;
+
+fn of(topics: &'static [&'static str]) -> Plan {
+    let app = Topology::named("rules");
+    app.streams(topics.iter().map(|topic| Topic::json(*topic)))
+        .event_time(|seen: &Seen| EventTime(seen.at))
+        .already_keyed_by(|seen| seen.key.clone())
+        .window(Tumbling::seconds(1))
+        .fold("counts", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("out"));
+    app.build().unwrap()
+}
+
+fn both() -> Plan {
+    of(&["in", "more"])
+}
+
+fn one() -> Plan {
+    of(&["more"])
+}
+
+/// Results of which one key's are found wanting.
+fn picky() -> Plan {
+    let app = Topology::named("rules");
+    app.stream(Topic::json("in"))
+        .event_time(|seen: &Seen| EventTime(seen.at))
+        .already_keyed_by(|seen| seen.key.clone())
+        .window(Tumbling::seconds(1))
+        .fold("counts", count())
+        .on_close()
+        .try_map(|closed| match closed.value.get() {
+            3 => Err(Poison::new("three", "there are three of them")),
+            n => Ok(n),
+        })
+        .to(Topic::json("out"));
+    app.build().unwrap()
+}
+
+#[test]
+fn who_goes_back_before_the_first_commit_goes_back_to_its_own_place() {
+    let mut stage = Stage::new(local, 1);
+    stage.worker = None;
+    stage.create("more", 1);
+    stage.plan = both;
+    stage.start();
+    (0..5).for_each(|n| stage.append_to("in", 0, "a", n));
+    (0..2).for_each(|n| stage.append_to("more", 0, "a", n));
+    stage.rest().unwrap();
+    stage.leave();
+    // Without the first input, the second one is the first; and the commit record is still that of both.
+    stage.plan = one;
+    stage.start();
+    stage.append_to("more", 0, "a", 7);
+    stage.log.set_faults(FaultPlan { publish_aborted: 1.0, ..FaultPlan::NONE });
+    stage.rest().unwrap();
+    assert!(stage.worker().status().aborts > 0);
+    stage.log.set_faults(FaultPlan::NONE);
+    stage.rest().unwrap();
+    (0..3).for_each(|_| stage.append_to("more", 0, "a", 2_000));
+    stage.rest().unwrap();
+    assert_eq!(stage.results(), ["8"]);
+}
+
+#[test]
+fn a_result_that_is_found_wanting_is_a_dead_letter() {
+    let mut stage = Stage::new(picky, 1);
+    (0..3).for_each(|n| stage.append(0, "a", n));
+    (0..2).for_each(|n| stage.append(0, "b", n));
+    stage.append(0, "c", 2_000);
+    stage.rest().unwrap();
+    assert_eq!(stage.results(), ["2"]);
+    let dead = stage.log.committed_records(&TopicName::new("rules-dlq")).concat();
+    let [dead] = dead.as_slice() else { panic!("{} dead letters", dead.len()) };
+    let header = |name| Headers(&dead.headers).last(&format!("__streams.errors.{name}")).map(<[u8]>::to_vec);
+    assert_eq!(header("exception"), Some(b"three".to_vec()));
+    assert_eq!(header("message"), Some(b"there are three of them".to_vec()));
+    assert_eq!((header("topic"), header("offset")), (Some(b"in".to_vec()), None), "no record of the input's");
+    assert_eq!(stage.worker().status().counts.dead_total(), 1);
+}
+
+#[test]
+fn inputs_that_split_their_keys_differently_are_not_windowed_together() {
+    let mut stage = Stage::new(local, 1);
+    stage.create("more", 2);
+    let error = Layout::new(Arc::new(both()), &mut *stage.log.admin().unwrap()).err().unwrap().to_string();
+    assert!(error.contains("topics in and more") && error.contains("1 and 2 partitions"), "{error}");
+}
