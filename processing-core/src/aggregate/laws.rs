@@ -6,9 +6,8 @@
 
 use std::fmt::Debug;
 
-use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::{Exactness, Fold, Mergeable};
 
@@ -32,24 +31,31 @@ fn encode<S: Mergeable>(state: &S) -> Vec<u8> {
     bytes
 }
 
+/// A number from 0 to before `bound`; that small ones are a little likelier does not matter here.
+fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
+    (rng.next_u64() % bound.max(1) as u64) as usize
+}
+
 /// The events in random order, in random groups (singletons among them), each group sometimes
 /// written and read, merged along a random tree with empty states strewn in.
 pub(crate) fn regrouped<E: Clone, F: Fold<E>>(recipe: &F, events: &[E], rng: &mut ChaCha8Rng) -> F::State {
     let mut events = events.to_vec();
-    events.shuffle(rng);
+    for last in (1..events.len()).rev() {
+        events.swap(last, below(rng, last + 1));
+    }
     let mut groups = vec![F::State::default()];
-    let singleton_every = rng.random_range(1..6);
+    let singleton_every = 1 + below(rng, 5);
     for event in &events {
-        if rng.random_range(0..singleton_every) == 0 {
+        if below(rng, singleton_every) == 0 {
             groups.push(F::State::default());
         }
-        let group = rng.random_range(0..groups.len());
+        let group = below(rng, groups.len());
         recipe.add(&mut groups[group], event);
     }
     while groups.len() > 1 {
-        let taken = groups.swap_remove(rng.random_range(0..groups.len()));
-        let taken = if rng.random_bool(0.3) { through_bytes(&taken) } else { taken };
-        let into = rng.random_range(0..groups.len());
+        let taken = groups.swap_remove(below(rng, groups.len()));
+        let taken = if below(rng, 10) < 3 { through_bytes(&taken) } else { taken };
+        let into = below(rng, groups.len());
         groups[into].merge(&taken);
     }
     groups.swap_remove(0)
@@ -86,8 +92,8 @@ where
     assert_eq!(answer(&merged(&F::State::default(), &whole)), expected, "the default is neutral on the left");
     assert_eq!(answer(&through_bytes(&whole)), expected, "encoding keeps the answer");
 
-    let (first, rest) = events.split_at(rng.random_range(0..=events.len()));
-    let (second, third) = rest.split_at(rng.random_range(0..=rest.len()));
+    let (first, rest) = events.split_at(below(&mut rng, events.len() + 1));
+    let (second, third) = rest.split_at(below(&mut rng, rest.len() + 1));
     let [a, b, c] = [first, second, third].map(|part| fold(recipe, part));
     assert_eq!(answer(&merged(&a, &b)), answer(&merged(&b, &a)), "merge commutes");
     assert_eq!(answer(&absorbed(&a, &b)), answer(&merged(&a, &b)), "absorbing is merging");
