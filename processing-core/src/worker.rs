@@ -15,6 +15,7 @@ mod forgetting;
 mod inputs;
 #[cfg(test)]
 mod joining;
+mod nursery;
 #[cfg(test)]
 mod rules;
 
@@ -32,12 +33,12 @@ use crate::layout::Layout;
 use crate::limits::{Bounds, IDLE_CHECK};
 use crate::log::{FetchEpoch, FreeReader, GroupSource, Log, Membership, Polled, Transaction, TransactionalId};
 use crate::record::{DurationMs, Offset, Partition, TopicPartition, WallTime};
-use crate::restore::{RestoreJob, Restoring};
 use crate::task::{Task, TaskId};
 use crate::time_log::TimeLog;
 
 pub use answers::{Place, Scan};
 use assignment::Upbringing;
+pub use nursery::{InlineNursery, Nursery, Outcomes};
 
 /// Where the base stores of tasks are kept.
 pub trait StateHome: Send {
@@ -47,56 +48,6 @@ pub trait StateHome: Send {
     fn open(&mut self, task: TaskId, contents: &[ColumnContents]) -> Result<Self::Base, CoreError>;
     /// Throws the store of a task away; it is not open.
     fn destroy(&mut self, task: TaskId) -> Result<(), CoreError>;
-}
-
-/// Who steps restores: a thread of its own, or the simulator.
-pub trait Nursery<B>: Send {
-    /// Takes a restore in.
-    fn admit(&mut self, job: RestoreJob<B>);
-    /// What has come of those that were taken in; never waits.
-    fn outcomes(&mut self) -> Vec<Result<Outcomes<B>, CoreError>>;
-    /// Gives a task's restore up. Its store is closed when this returns, and nothing more comes of it.
-    fn cancel(&mut self, task: TaskId);
-    /// Gives every restore up.
-    fn clear(&mut self);
-}
-
-/// What a nursery hands back; opaque outside the core.
-pub struct Outcomes<B>(pub(crate) Restoring<B>);
-
-/// Steps each restore once whenever it is asked.
-pub struct InlineNursery<B>(Vec<RestoreJob<B>>);
-
-impl<B> Default for InlineNursery<B> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<B: Base + Send> Nursery<B> for InlineNursery<B> {
-    fn admit(&mut self, job: RestoreJob<B>) {
-        self.0.push(job);
-    }
-
-    fn outcomes(&mut self) -> Vec<Result<Outcomes<B>, CoreError>> {
-        let mut outcomes = Vec::new();
-        for job in std::mem::take(&mut self.0) {
-            match job.step() {
-                Ok(Restoring::Working(job) | Restoring::Waiting(job, _)) => self.0.push(job),
-                Ok(done) => outcomes.push(Ok(Outcomes(done))),
-                Err(error) => outcomes.push(Err(error)),
-            }
-        }
-        outcomes
-    }
-
-    fn cancel(&mut self, task: TaskId) {
-        self.0.retain(|job| job.id != task);
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 /// What a worker is told at its birth.
