@@ -7,7 +7,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use processing_core::log::embedded::{EmbeddedLog, EmbeddedOptions};
+use processing_core::record::LogTime;
 use serde_json::Value;
 use tests::command::{Answer, Streamfleet};
 use tests::demo_process::commits_in;
@@ -71,6 +74,35 @@ fn a_running_demo_takes_records_and_shows_them() {
     // Nobody holds the log now: the command holds it for as long as it takes.
     assert!(fleet.run(&["publish", "orders.v1"], "{\"n\":3}\n").ok);
     assert_eq!(values(&fleet.run(&["read", "orders.v1"], "")).len(), 3);
+}
+
+#[test]
+fn records_never_go_into_the_log_of_another_folder() {
+    let fleet = Streamfleet::new();
+    let other = Streamfleet::new();
+    let mut killed = fleet.demo(FEED);
+    killed.line().unwrap();
+    killed.kill();
+    let mut alive = other.demo(FEED);
+    alive.line().unwrap();
+    // The port that the killed demo had is the other one's now.
+    let note = |fleet: &Streamfleet| fleet.log().join("address");
+    let (left, living) = (fs::read_to_string(note(&fleet)).unwrap(), fs::read_to_string(note(&other)).unwrap());
+    let (_, incarnation) = left.split_once(' ').unwrap();
+    let (address, _) = living.split_once(' ').unwrap();
+    fs::write(note(&fleet), format!("{address} {incarnation}")).unwrap();
+
+    let holder = EmbeddedLog::open(&fleet.log(), EmbeddedOptions::new(Arc::new(|| LogTime(0)))).unwrap();
+    let told = fleet.run(&["publish", "stray.v1"], "{}\n").failed();
+    assert!(told.contains("is held by process") && told.contains("belongs to another log"), "{told}");
+    assert!(told.contains("0 records published"), "{told}");
+    drop(holder);
+    assert!(other.run(&["read", "stray.v1"], "").failed().contains("there is no topic stray.v1"));
+
+    assert_eq!(fleet.run(&["publish", "stray.v1"], "{}\n").words(), "1 record published to stray.v1\n");
+    assert!(!note(&fleet).exists(), "whoever takes the lock removes what a dead holder left");
+    assert_eq!(values(&fleet.run(&["read", "stray.v1"], "")).len(), 1);
+    alive.kill();
 }
 
 #[test]

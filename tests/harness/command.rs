@@ -59,6 +59,11 @@ impl Streamfleet {
         self.folder.path().join("data")
     }
 
+    /// The folder of its log.
+    pub fn log(&self) -> PathBuf {
+        self.data().join("log")
+    }
+
     /// Starts a demo on the folder.
     pub fn demo(&self, arguments: &[&str]) -> DemoProcess {
         DemoProcess::start(&self.program, &self.data(), arguments)

@@ -4,7 +4,7 @@
 //! the command says that it does not know: a broken connection is never tried again by itself.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,24 +17,29 @@ use processing_core::log::{Cleanup, Log as _, LogError, TopicInfo, TopicSettings
 use processing_core::record::{LogTime, Partition, TopicName, TopicPartition};
 use state::MemoryBudget;
 
-use crate::folder::AddressNote;
+use crate::folder::{AddressNote, Holder};
 use crate::record_line::RecordLine;
 
 /// The route of the holder's port that takes records, with the topic behind it.
 pub(crate) const ROUTE: &str = "/v1/publish/";
-/// A header without which the route takes nothing: a web page in somebody's browser cannot send it.
+/// The header that names the log by its incarnation, in base 16. Without it the route takes nothing: a web page
+/// in somebody's browser cannot send it. With another log's the answer is [`MISDIRECTED`].
 pub(crate) const HEADER: &str = "x-streamfleet-publish";
+/// The status that says that this port is another log's.
+pub(crate) const MISDIRECTED: u16 = 421;
 /// Partitions of a topic that is made by the first record sent to it.
 pub(crate) const PARTITIONS: u32 = 2;
 /// Bytes of lines that are sent at once.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
-/// Opens the log for this process, within the memory of `budget` where there are stores beside it.
+/// Opens the log for this process alone, within the memory of `budget` where there are stores beside it.
 pub(crate) fn open(folder: &Path, budget: Option<&MemoryBudget>) -> Result<Arc<EmbeddedLog>, CoreError> {
     let clock = SystemClock::new();
     let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
     options.store.budget = budget.cloned();
-    Ok(EmbeddedLog::open(folder, options)?)
+    let log = EmbeddedLog::open(folder, options)?;
+    AddressNote::forget(folder)?;
+    Ok(log)
 }
 
 /// Opens the log to read beside whoever holds it.
@@ -47,7 +52,12 @@ pub(crate) enum Door {
     /// This process holds the log.
     Own(Arc<EmbeddedLog>),
     /// Another one does, and takes records here.
-    Through(SocketAddr),
+    Through {
+        /// Who, as the folder says.
+        holder: Holder,
+        /// The log's own word on why this process cannot hold it.
+        held: CoreError,
+    },
 }
 
 impl Door {
@@ -56,7 +66,7 @@ impl Door {
         match open(folder, None) {
             Ok(log) => Ok(Self::Own(log)),
             Err(held) => match AddressNote::find(folder)? {
-                Some(address) => Ok(Self::Through(address)),
+                Some(holder) => Ok(Self::Through { holder, held }),
                 None => Err(held),
             },
         }
@@ -66,7 +76,7 @@ impl Door {
     pub(crate) fn send(&self, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
         match self {
             Self::Own(log) => append(log, topic, lines),
-            Self::Through(address) => post(*address, topic, lines),
+            Self::Through { holder, held } => post(holder, held, topic, lines),
         }
     }
 }
@@ -108,7 +118,8 @@ fn topic_for(log: &EmbeddedLog, topic: &TopicName) -> Result<TopicInfo, LogError
 }
 
 /// One request by hand: a client library would be larger than this whole command.
-fn post(address: SocketAddr, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
+fn post(holder: &Holder, held: &CoreError, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
+    let Holder { address, incarnation } = *holder;
     let broken = |error: std::io::Error| {
         CoreError::config(format!(
             "the process that holds the log does not answer on {address}: {error}; if it was just stopped, run the \
@@ -122,7 +133,7 @@ fn post(address: SocketAddr, topic: &TopicName, lines: &[RecordLine]) -> Result<
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).map_err(broken)?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).map_err(broken)?;
     let head = format!(
-        "POST {ROUTE}{topic} HTTP/1.1\r\nhost: {address}\r\n{HEADER}: 1\r\ncontent-type: application/x-ndjson\r\n\
+        "POST {ROUTE}{topic} HTTP/1.1\r\nhost: {address}\r\n{HEADER}: {incarnation:032x}\r\ncontent-type: application/x-ndjson\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
@@ -130,8 +141,14 @@ fn post(address: SocketAddr, topic: &TopicName, lines: &[RecordLine]) -> Result<
     let mut answer = BufReader::new(stream.take(64 << 10));
     let mut status = String::new();
     answer.read_line(&mut status).map_err(broken)?;
-    if status.split(' ').nth(1) == Some("200") {
+    let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+    if code == Some(200_u16) {
         return Ok(());
+    }
+    if code == Some(MISDIRECTED) {
+        return Err(CoreError::config(format!(
+            "{held}. It takes no records: {address}, which a note in its folder names, belongs to another log by now"
+        )));
     }
     let mut rest = String::new();
     answer.read_to_string(&mut rest).map_err(broken)?;

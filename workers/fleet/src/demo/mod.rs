@@ -46,7 +46,7 @@ use self::speed::Speed;
 use self::view::{Rates, View};
 use crate::describe::plan_of;
 use crate::door;
-use crate::folder::{AddressNote, DataFolder, refused};
+use crate::folder::{AddressNote, DataFolder, Holder, refused};
 
 /// How often the picture is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
@@ -172,7 +172,8 @@ impl Demo {
             Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
         let answers = http::routes(&TrendingSettings::default(), &gazetteer, running.queries());
         let server = port::open(&log, &around, answers)?;
-        let note = server.as_ref().map(|server| AddressNote::write(&log_folder, server.address())).transpose()?;
+        let holder = |server: &HttpServer| Holder { address: server.address(), incarnation: log.incarnation() };
+        let note = server.as_ref().map(|server| AddressNote::write(&log_folder, holder(server))).transpose()?;
         let hints = self.hints(server.as_ref().map(HttpServer::address));
         if self.headless {
             hints.iter().for_each(|hint| eprintln!("{hint}"));

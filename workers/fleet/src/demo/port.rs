@@ -1,7 +1,7 @@
 //! The demo's port: the library's routes, and the door through which other commands publish.
 //!
 //! Not here: what is appended ([`crate::door`]). Invariant: what a web page in somebody's browser can
-//! send is refused, a body is bounded, and an answer of 200 means that every record is on disk.
+//! send is refused, as is what was meant for another log, a body is bounded, and an answer of 200 means that every record is on disk.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use processing_core::error::CoreError;
@@ -51,8 +51,12 @@ async fn publish(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !headers.contains_key(HEADER) {
+    let Some(wanted) = headers.get(HEADER) else {
         return Problem::bad_request(format!("the header {HEADER} is missing; `streamfleet publish` sends it"))
+            .into_response();
+    };
+    if *wanted != format!("{:032x}", log.incarnation()) {
+        return Problem::new(StatusCode::MISDIRECTED_REQUEST, "the records are for another log than the one held here")
             .into_response();
     }
     let appended = tokio::task::spawn_blocking(move || {
