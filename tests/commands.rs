@@ -5,13 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use processing_core::log::embedded::{EmbeddedLog, EmbeddedOptions};
+use processing_core::log::embedded::{EmbeddedLog, EmbeddedOptions, EmbeddedReaderProcess};
 use processing_core::record::LogTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::command::{Answer, Streamfleet};
 use tests::demo_process::commits_in;
 
@@ -103,6 +104,54 @@ fn records_never_go_into_the_log_of_another_folder() {
     assert!(!note(&fleet).exists(), "whoever takes the lock removes what a dead holder left");
     assert_eq!(values(&fleet.run(&["read", "stray.v1"], "")).len(), 1);
     alive.kill();
+}
+
+/// One past the last record of `topic` that the worker has committed, by partition.
+fn committed_by_worker(fleet: &Streamfleet, topic: &str) -> BTreeMap<u64, u64> {
+    let log = EmbeddedReaderProcess::open(&fleet.log()).unwrap();
+    let offsets = log.admin().group_offsets("trending-cities.v1").unwrap();
+    let of_topic = offsets.into_iter().filter(|(place, _)| place.topic.as_str() == topic);
+    of_topic.map(|(place, next)| (u64::from(place.partition.0), next.0)).collect()
+}
+
+#[test]
+fn an_event_that_is_published_in_the_feeds_present_counts() {
+    let fleet = Streamfleet::new();
+    // The feed's clock is decades ahead of the machine's, as one at sixty times the speed gets to be.
+    let mut demo = fleet.demo(&[
+        "--headless",
+        "--every",
+        "20ms",
+        "--speed",
+        "1x",
+        "--history",
+        "10m",
+        "--start",
+        "2090-11-01T08:00:00Z",
+    ]);
+    while !demo.line().unwrap().contains("live") {}
+    let fed = fleet.run(&["read", "search.executed"], "").out;
+    let fed = fed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let present = fed.filter_map(|line| line["timestamp"].as_i64()).max();
+    let event = json!({
+        "event_id": "mine", "event_type": "search.executed", "timestamp": present,
+        "payload": {"city": "Porto", "user_id": "me"},
+    });
+    assert!(fleet.run(&["publish", "search.executed"], &format!("{event}\n")).ok);
+    let records = |topic: &str| -> Vec<Value> {
+        let read = fleet.run(&["read", topic], "").out;
+        let lines = read.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["value"]["event_id"] == "mine").collect()
+    };
+    let mine = records("search.executed");
+    let (partition, offset) = (mine[0]["partition"].as_u64().unwrap(), mine[0]["offset"].as_u64().unwrap());
+    while committed_by_worker(&fleet, "search.executed").get(&partition).is_none_or(|next| *next <= offset) {
+        demo.line().unwrap();
+    }
+    for aside in ["trending-cities.v1-dlq", "trending-cities.v1-late"] {
+        assert_eq!(records(aside), Vec::<Value>::new(), "in {aside}");
+    }
+    demo.kill();
 }
 
 #[test]

@@ -75,17 +75,21 @@ impl Door {
     /// Sends records to `topic`, all of them or none.
     pub(crate) fn send(&self, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
         match self {
-            Self::Own(log) => append(log, topic, lines),
+            Self::Own(log) => append(log, topic, lines, LogTime(SystemClock::new().now().0)),
             Self::Through { holder, held } => post(holder, held, topic, lines),
         }
     }
 }
 
-/// Appends records, with their own timestamps or the present, where Java's partitioner would put them.
-pub(crate) fn append(log: &EmbeddedLog, topic: &TopicName, lines: &[RecordLine]) -> Result<(), CoreError> {
+/// Appends records, with their own timestamps or else `now`, where Java's partitioner would put them.
+pub(crate) fn append(
+    log: &EmbeddedLog,
+    topic: &TopicName,
+    lines: &[RecordLine],
+    now: LogTime,
+) -> Result<(), CoreError> {
     let info = topic_for(log, topic)?;
     let mut batches = vec![RecordBatch::new(); info.settings.partitions as usize];
-    let now = LogTime(SystemClock::new().now().0);
     for (number, line) in lines.iter().enumerate() {
         let partition = match &line.key {
             Some(key) => partition_for_key(key.bytes(), info.settings.partitions),

@@ -37,12 +37,12 @@ impl Broom {
     }
 
     /// Sweeps now and then.
-    pub(crate) fn sweep(&mut self, log: &dyn Log, now: Duration, feed_time_ms: i64) -> Result<(), CoreError> {
+    pub(crate) fn sweep(&mut self, log: &dyn Log, now: Duration, feed_time: LogTime) -> Result<(), CoreError> {
         if now.saturating_sub(self.swept) < EVERY {
             return Ok(());
         }
         self.swept = now;
-        let before = LogTime(feed_time_ms.saturating_sub(self.keep_ms));
+        let before = LogTime(feed_time.0.saturating_sub(self.keep_ms));
         let (mut admin, mut reader) = (log.admin()?, log.reader()?);
         let committed = admin.group_offsets(&self.group)?;
         let inputs = self.inputs.iter().map(|topic| (topic, true));

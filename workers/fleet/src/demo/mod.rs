@@ -40,6 +40,7 @@ use trending_cities::{TrendingSettings, http};
 
 use self::broom::Broom;
 use self::feeder::{FeedOrder, FeedPosition, FeedProgress, Feeder};
+use self::port::Inlet;
 use self::results::Results;
 use self::screen::{Frame, Paint, Screen};
 use self::speed::Speed;
@@ -171,7 +172,9 @@ impl Demo {
         let running =
             Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
         let answers = http::routes(&TrendingSettings::default(), &gazetteer, running.queries());
-        let server = port::open(&log, &around, answers)?;
+        let progress = Arc::new(FeedProgress::at(&from, &gazetteer));
+        let inlet = Inlet { log: Arc::clone(&log), feed: Arc::clone(&progress) };
+        let server = port::open(inlet, &around, answers)?;
         let holder = |server: &HttpServer| Holder { address: server.address(), incarnation: log.incarnation() };
         let note = server.as_ref().map(|server| AddressNote::write(&log_folder, holder(server))).transpose()?;
         let hints = self.hints(server.as_ref().map(HttpServer::address));
@@ -182,6 +185,7 @@ impl Demo {
         let feeder = Feeder::start(FeedOrder {
             log: Arc::clone(&shared),
             from,
+            progress: Arc::clone(&progress),
             speed: self.speed,
             until: self.events,
             clock: Arc::clone(&around.clock),
@@ -193,15 +197,13 @@ impl Demo {
         let mut shown =
             Shown { results: Results::new(Arc::clone(&shared))?, rates: Rates::default(), origin: from, frame };
         let mut broom = Broom::new(&plan, i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
-        let (last, complete) = self.watch(&around, &running, &feeder, &mut shown, || {
-            let feed_time = feeder.progress.time_ms.load(Ordering::Relaxed);
-            broom.sweep(&*shared, around.clock.elapsed(), feed_time)
+        let (last, complete) = self.watch(&around, &running, &progress, &mut shown, || {
+            broom.sweep(&*shared, around.clock.elapsed(), progress.time())
         })?;
         eprintln!("stopping: what is under way is committed");
         // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
         drop((note, server));
         around.shutdown.request("the demo has ended");
-        let progress = Arc::clone(&feeder.progress);
         let fed = feeder.join();
         let ran = running.stop();
         drop(keeper);
@@ -309,7 +311,7 @@ impl Demo {
         &self,
         around: &Surroundings,
         running: &Running,
-        feeder: &Feeder,
+        progress: &FeedProgress,
         shown: &mut Shown,
         mut look_after: impl FnMut() -> Result<(), CoreError>,
     ) -> Result<(View, bool), CoreError> {
@@ -320,7 +322,7 @@ impl Demo {
         loop {
             let now = around.clock.elapsed();
             let page = running.status();
-            let view = shown.view(now, &page, &feeder.progress)?;
+            let view = shown.view(now, &page, progress)?;
             if last_shown.is_none_or(|last| now.saturating_sub(last) >= every) {
                 last_shown = Some(now);
                 match &screen {
@@ -331,7 +333,7 @@ impl Demo {
             if around.shutdown.requested() || running.has_ended() {
                 return Ok((view, false));
             }
-            if feeder.progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY) {
+            if progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY) {
                 return Ok((view, true));
             }
             if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
