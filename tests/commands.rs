@@ -262,7 +262,11 @@ fn a_table_is_replayed_with_its_own_time_and_a_bad_row_is_named() {
     assert_eq!(records[0]["value"]["payload"], serde_json::json!({"city": "LIS", "user_id": "N1"}));
     assert_eq!(records[1]["value"]["payload"], serde_json::json!({"city": "New, York"}), "an empty cell is no field");
 
-    fs::write(&table, "dest,at\nLIS,2013-01-01T05:00:00Z\nOPO\nFAO,2013-01-01T05:00:00Z\n").unwrap();
+    fs::write(&table, "dest,at\nLIS,2013-01-01T05:00:00Z\n").unwrap();
+    let told = replay(&fleet, &table, &map).failed();
+    let wanted = "flights.csv has no column tail, which --map payload.user_id=tail names; it has dest, at";
+    assert!(told.contains(wanted) && told.contains("0 records published"), "{told}");
+    fs::write(&table, "dest,at,tail\nLIS,2013-01-01T05:00:00Z,\nOPO\nFAO,2013-01-01T05:00:00Z,\n").unwrap();
     let told = replay(&fleet, &table, &map).failed();
     assert!(told.contains("flights.csv") && told.contains("line: 3") && told.contains("1 record published"), "{told}");
 

@@ -25,8 +25,10 @@ use crate::record_line::{Bytes, RecordLine};
 ///
 /// Without --map each row becomes an object as it is. With it, an object of the mapped fields only:
 ///
-///   streamfleet replay flights.csv --topic search.executed --set event_type=search.executed
-///     --map event_id=id --map timestamp=time_hour --map payload.city=dest --map payload.user_id=tailnum
+///   streamfleet replay searches.csv --topic search.executed --set event_type=search.executed
+///     --map event_id=id --map timestamp=at --map payload.city=city --map payload.user_id=user
+///
+/// for a file with the columns id, at, city and user.
 #[derive(Args)]
 pub(crate) struct Replay {
     /// The file; `.csv` with a header line, anything else is JSON lines
@@ -65,8 +67,11 @@ impl Replay {
         }
         let door = Door::find(&self.data.log()?)?;
         let file = BufReader::new(bar.wrap_read(file));
-        let rows: Box<dyn Iterator<Item = Result<Value, CoreError>>> =
-            if is_csv(&self.file) { Box::new(rows(file, &self.file)) } else { Box::new(lines(file, &self.file)) };
+        let rows: Box<dyn Iterator<Item = Result<Value, CoreError>>> = if is_csv(&self.file) {
+            Box::new(rows(file, &self.file, &self.map))
+        } else {
+            Box::new(lines(file, &self.file))
+        };
         let mut clock = None;
         let records = rows.map(|row| Ok(self.record(row?, &mut clock)));
         let sent = Sending::new(door, topic).all(records, |sent| bar.set_message(door::records(sent)));
@@ -105,14 +110,29 @@ fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }
 
-fn rows(file: impl std::io::Read, path: &Path) -> impl Iterator<Item = Result<Value, CoreError>> {
+/// The rows of a CSV file, whose header must have the columns that `map` names.
+fn rows(
+    file: impl std::io::Read,
+    path: &Path,
+    map: &[(String, String)],
+) -> impl Iterator<Item = Result<Value, CoreError>> {
     let path = path.to_owned();
     let mut reader = csv::ReaderBuilder::new().from_reader(file);
     let headers = reader.headers().cloned();
+    let name = path.display().to_string();
     let wrong = move |error: csv::Error| CoreError::Usage(format!("{}: {error}", path.display()));
-    let (headers, first) = match headers {
-        Ok(headers) => (headers, None),
-        Err(error) => (csv::StringRecord::new(), Some(Err(wrong(error)))),
+    let (headers, first) = match headers.map_err(&wrong) {
+        Ok(headers) => {
+            let absent = map.iter().find(|(_, column)| !headers.iter().any(|there| there == column));
+            let refused = absent.map(|(field, column)| {
+                let there = headers.iter().collect::<Vec<_>>().join(", ");
+                Err(CoreError::Usage(format!(
+                    "{name} has no column {column}, which --map {field}={column} names; it has {there}"
+                )))
+            });
+            (headers, refused)
+        }
+        Err(error) => (csv::StringRecord::new(), Some(Err(error))),
     };
     let rows = reader.into_records().map(move |row| {
         let row = row.map_err(&wrong)?;
