@@ -13,6 +13,7 @@ mod publish;
 mod read;
 mod record_line;
 mod replay;
+mod row_clock;
 mod state;
 mod topics;
 

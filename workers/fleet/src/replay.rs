@@ -1,8 +1,8 @@
 //! `streamfleet replay`: a table of any size becomes records of a topic.
 //!
 //! Each row of a CSV file, or each line of a JSON lines file, is mapped to a JSON object. The log
-//! timestamp follows the rows' own `timestamp`, so that a year that is replayed in a minute is not from
-//! the future. Invariant: memory is bounded by a chunk; rows that cannot be read are named and end it.
+//! timestamp follows the rows' own `timestamp` ([`crate::row_clock`]), so that a year that is replayed in a
+//! minute is not from the future. Invariant: memory is bounded by a chunk; rows that cannot be read are named and end it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
@@ -20,6 +20,7 @@ use crate::door::{self, Door};
 use crate::folder::{DataFolder, refused};
 use crate::publish::Sending;
 use crate::record_line::{Bytes, RecordLine};
+use crate::row_clock::RowClock;
 
 /// Publish a CSV or JSON lines file as events of a topic
 ///
@@ -72,27 +73,37 @@ impl Replay {
         } else {
             Box::new(lines(file, &self.file))
         };
-        let mut clock = None;
-        let records = rows.map(|row| Ok(self.record(row?, &mut clock)));
+        let mut clock = RowClock::default();
+        let mut rows = rows.map(|row| Ok(self.record(row?))).peekable();
+        let records = std::iter::from_fn(|| {
+            let row = rows.next()?;
+            let next = rows.peek().and_then(|next| next.as_ref().ok()).and_then(|next: &RecordLine| next.timestamp);
+            Some(row.map(|row| RecordLine { timestamp: clock.stamp(row.timestamp, next), ..row }))
+        });
         let sent = Sending::new(door, topic).all(records, |sent| bar.set_message(door::records(sent)));
         bar.finish_and_clear();
+        if clock.disbelieved > 0 {
+            eprintln!(
+                "{} lie more than an hour ahead of the rows around them: their log time is that of the rows before, \
+                 and a worker sets them aside as `future`",
+                door::records(clock.disbelieved)
+            );
+        }
         sent
     }
 
-    /// A row's record; `clock` is the greatest timestamp so far.
-    fn record(&self, row: Value, clock: &mut Option<LogTime>) -> RecordLine {
+    /// A row's record, with the row's own time.
+    fn record(&self, row: Value) -> RecordLine {
         let mut event = if self.map.is_empty() { row } else { self.mapped(&row) };
         for (field, text) in &self.set {
             put(&mut event, field, Value::String(text.clone()));
         }
-        if let Some(Timestamp(time)) = event.get("timestamp").and_then(timestamp) {
-            *clock = Some(clock.map_or(LogTime(time.0), |now| now.max(LogTime(time.0))));
-        }
+        let time = event.get("timestamp").and_then(timestamp).map(|Timestamp(time)| LogTime(time.0));
         let key = self.key.as_deref().and_then(|field| at(&event, field)).map(|key| match key {
             Value::String(text) => Bytes::new(text.as_bytes()),
             other => Bytes::new(other.to_string()),
         });
-        RecordLine { timestamp: *clock, key, value: Some(Bytes::new(event.to_string())), ..RecordLine::default() }
+        RecordLine { timestamp: time, key, value: Some(Bytes::new(event.to_string())), ..RecordLine::default() }
     }
 
     fn mapped(&self, row: &Value) -> Value {
@@ -214,14 +225,13 @@ mod tests {
             key: Some("payload.city".into()),
             data: clap_data(),
         };
-        let mut clock = Some(LogTime(1_760_000_000_500));
-        let record = replay.record(json!({"dest": "LIS", "at": {"time": 1_760_000_000_000_i64}, "x": 1}), &mut clock);
+        let record = replay.record(json!({"dest": "LIS", "at": {"time": 1_760_000_000_000_i64}, "x": 1}));
         let value: Value = serde_json::from_slice(record.value.unwrap().bytes()).unwrap();
         let wanted =
             json!({"payload": {"city": "LIS"}, "timestamp": 1_760_000_000_000_i64, "event_type": "search.executed"});
         assert_eq!(value, wanted);
         assert_eq!(record.key.unwrap().bytes(), b"LIS");
-        assert_eq!(record.timestamp, Some(LogTime(1_760_000_000_500)), "the clock never goes back");
+        assert_eq!(record.timestamp, Some(LogTime(1_760_000_000_000)));
     }
 
     #[test]
