@@ -9,6 +9,7 @@ mod demo;
 mod describe;
 mod door;
 mod folder;
+mod lines;
 mod publish;
 mod read;
 mod record_line;

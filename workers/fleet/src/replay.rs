@@ -4,9 +4,11 @@
 //! timestamp follows the rows' own `timestamp` ([`crate::row_clock`]), so that a year that is replayed in a
 //! minute is not from the future. Invariant: memory is bounded by a chunk; rows that cannot be read are named and end it.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use clap::Args;
 use events::timestamp::Timestamp;
@@ -18,6 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::door::{self, Door};
 use crate::folder::{DataFolder, refused};
+use crate::lines::{LINE_BYTES_MAX, lines, too_long};
 use crate::publish::Sending;
 use crate::record_line::{Bytes, RecordLine};
 use crate::row_clock::RowClock;
@@ -71,7 +74,7 @@ impl Replay {
         let rows: Box<dyn Iterator<Item = Result<Value, CoreError>>> = if is_csv(&self.file) {
             Box::new(rows(file, &self.file, &self.map))
         } else {
-            Box::new(lines(file, &self.file))
+            Box::new(objects(file, &self.file))
         };
         let mut clock = RowClock::default();
         let mut rows = rows.map(|row| Ok(self.record(row?))).peekable();
@@ -128,7 +131,8 @@ fn rows(
     map: &[(String, String)],
 ) -> impl Iterator<Item = Result<Value, CoreError>> {
     let path = path.to_owned();
-    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let taken = Rc::new(Cell::new(0));
+    let mut reader = csv::ReaderBuilder::new().from_reader(Bounded { file, taken: Rc::clone(&taken) });
     let headers = reader.headers().cloned();
     let name = path.display().to_string();
     let wrong = move |error: csv::Error| CoreError::Usage(format!("{}: {error}", path.display()));
@@ -145,12 +149,40 @@ fn rows(
         }
         Err(error) => (csv::StringRecord::new(), Some(Err(error))),
     };
-    let rows = reader.into_records().map(move |row| {
-        let row = row.map_err(&wrong)?;
-        let fields = headers.iter().zip(row.iter()).filter(|(_, text)| !text.is_empty());
-        Ok(Value::Object(fields.map(|(name, text)| (name.to_owned(), cell(text))).collect()))
+    let mut row = csv::StringRecord::new();
+    let rows = std::iter::from_fn(move || {
+        let line = reader.position().line();
+        taken.set(0);
+        match reader.read_record(&mut row) {
+            Ok(false) => None,
+            Ok(true) => {
+                let fields = headers.iter().zip(row.iter()).filter(|(_, text)| !text.is_empty());
+                Some(Ok(Value::Object(fields.map(|(name, text)| (name.to_owned(), cell(text))).collect())))
+            }
+            Err(_) if taken.get() > LINE_BYTES_MAX => Some(Err(too_long(&name, line))),
+            Err(error) => Some(Err(wrong(error))),
+        }
     });
     first.into_iter().chain(rows)
+}
+
+/// A file that ends with an error where one row has taken too much of it: an open quote would make the rest
+/// of any file a single row.
+struct Bounded<R> {
+    file: R,
+    /// Bytes since the last row, and what the reader above had gathered ahead.
+    taken: Rc<Cell<u64>>,
+}
+
+impl<R: std::io::Read> std::io::Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.taken.get() > LINE_BYTES_MAX {
+            return Err(std::io::Error::other("the row is too long"));
+        }
+        let bytes = self.file.read(buffer)?;
+        self.taken.set(self.taken.get() + bytes as u64);
+        Ok(bytes)
+    }
 }
 
 /// A number if the text is exactly how one is written, so that `007` stays text.
@@ -159,23 +191,11 @@ fn cell(text: &str) -> Value {
     number.map_or_else(|| Value::String(text.to_owned()), Value::Number)
 }
 
-fn lines(file: impl BufRead, path: &Path) -> impl Iterator<Item = Result<Value, CoreError>> {
-    /// A line that is longer is no row.
-    const LINE_BYTES_MAX: u64 = 16 << 20;
-    let path = path.to_owned();
-    let (mut file, mut number) = (file, 0_u64);
-    std::iter::from_fn(move || {
-        loop {
-            number += 1;
-            let mut line = String::new();
-            let wrong = |why: String| CoreError::Usage(format!("{} line {number}: {why}", path.display()));
-            match file.by_ref().take(LINE_BYTES_MAX).read_line(&mut line) {
-                Ok(0) => return None,
-                Ok(_) if line.trim().is_empty() => {}
-                Ok(_) => return Some(serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))),
-                Err(error) => return Some(Err(wrong(error.to_string()))),
-            }
-        }
+fn objects(file: impl BufRead, path: &Path) -> impl Iterator<Item = Result<Value, CoreError>> {
+    let name = path.display().to_string();
+    lines(file, name.clone()).filter(|line| !matches!(line, Ok((_, line)) if line.trim().is_empty())).map(move |line| {
+        let (number, line) = line?;
+        serde_json::from_str(&line).map_err(|error| CoreError::Usage(format!("{name} line {number}: {error}")))
     })
 }
 
@@ -240,6 +260,16 @@ mod tests {
         assert_eq!(cell("007"), json!("007"));
         assert_eq!(cell("1.50"), json!("1.50"));
         assert_eq!(cell("NA"), json!("NA"));
+    }
+
+    #[test]
+    fn an_open_quote_does_not_take_the_rest_of_the_file_into_memory() {
+        let mut table = b"a,b\n1,2\n3,\"4\n".to_vec();
+        table.resize(LINE_BYTES_MAX as usize * 2, b'x');
+        let mut rows = rows(&*table, Path::new("t.csv"), &[]).take(9);
+        assert_eq!(rows.next().unwrap().unwrap(), json!({"a": 1, "b": 2}));
+        let told = rows.next().unwrap().unwrap_err().to_string();
+        assert_eq!(told, "t.csv line 3: longer than 16 MiB, which no record can be");
     }
 
     fn clap_data() -> DataFolder {
