@@ -26,6 +26,8 @@ use crate::door::PARTITIONS;
 
 /// Where the feed's position is kept.
 const POSITIONS: &str = "streamfleet.demo.feed";
+/// The feed's transactional id.
+const PRODUCER: &str = "streamfleet-demo-feed";
 /// Records of one transaction at most.
 const BATCH_RECORDS: usize = 2_000;
 /// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
@@ -182,7 +184,7 @@ struct Feeding {
 impl Feeding {
     fn new(order: FeedOrder) -> Result<Self, CoreError> {
         let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        let producer = order.log.transaction(&TransactionalId("streamfleet-demo-feed".to_owned()))?;
+        let producer = order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?;
         let batches = SignalContract::ALL.iter().flat_map(|contract| {
             (0..PARTITIONS).map(|partition| {
                 (TopicPartition::new(TopicName::new(contract.event_type()), partition), RecordBatch::new())
@@ -284,7 +286,12 @@ impl Feeding {
             GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
         match self.producer.publish(&[], &nobody) {
             Publish::Published(_) => Ok(()),
-            Publish::Aborted(why) | Publish::Ambiguous(why) => Err(LogError::Fatal(why).into()),
+            Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
+            Publish::Ambiguous(why) => {
+                // Whoever takes its place is told by the log's own error what is wrong, such as a full disk.
+                drop(self.order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?);
+                Err(CoreError::Ambiguous(why))
+            }
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         }
     }

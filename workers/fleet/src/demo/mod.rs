@@ -22,7 +22,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::Args;
 use events::Gazetteer;
-use processing_core::error::CoreError;
+use processing_core::error::{CoreError, ExitCode};
 use processing_core::keeper::LogKeeper;
 use processing_core::log::Log;
 use processing_core::metrics::Telemetry;
@@ -214,7 +214,11 @@ impl Demo {
         let feed = FeedPosition { position: view.feed_position, ..from };
         let outputs = outputs(&plan, &*shared)?;
         self.sum_up(Summary { data, feed, resumed_at, complete, outputs, view })?;
-        fed.and(ran)
+        // A full disk ends both, and only one of them may have been told that it is full.
+        match ran {
+            Err(full) if full.exit_code() == ExitCode::DiskFull => Err(full),
+            ran => fed.and(ran),
+        }
     }
 
     fn surroundings(&self, data: &Path) -> Result<Surroundings, CoreError> {
