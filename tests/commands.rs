@@ -166,6 +166,13 @@ fn a_follower_sees_what_comes_while_it_reads() {
     let more = [follower.line().unwrap(), follower.line().unwrap()].concat();
     assert!(more.contains("\"n\":2") && more.contains("\"n\":3"), "{more}");
     follower.finish();
+
+    let mut follower = fleet.start(&["read", "t", "--follow"]);
+    follower.line().unwrap();
+    let scratch = std::env::temp_dir().join(format!("streamfleet-read-{}-0", follower.id()));
+    assert!(scratch.is_dir());
+    follower.interrupt();
+    assert!(!scratch.exists(), "{} is left behind", scratch.display());
     demo.kill();
 }
 
@@ -210,6 +217,8 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
     assert!(told.contains("there is no topic nix") && told.contains("streamfleet topics"), "{told}");
     let told = fleet.run(&["read", "search.executed", "--from", "yesterday"], "").failed();
     assert!(told.contains("2026-11-21T08:00:00Z"), "{told}");
+    let told = fleet.run(&["read", "search.executed", "--partition", "9"], "").failed();
+    assert!(told.contains("has no partition 9; its partitions are 0 to 1"), "{told}");
     let told = fleet.run(&["state", "nix"], "").failed();
     assert!(told.contains("there is no store nix") && told.contains("city-window"), "{told}");
     let told = fleet.run(&["publish", "two words"], "{}\n").failed();

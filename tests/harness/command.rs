@@ -121,6 +121,18 @@ impl Started {
         (read > 0).then_some(line)
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and waits for its end in good order.
+    pub fn interrupt(self) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill can be started").success());
+        self.finish();
+    }
+
     /// Waits for its end by itself.
     pub fn finish(mut self) {
         assert!(self.child.wait().expect("a command ends").success());

@@ -44,7 +44,25 @@ pub(crate) fn open(folder: &Path, budget: Option<&MemoryBudget>) -> Result<Arc<E
 
 /// Opens the log to read beside whoever holds it.
 pub(crate) fn beside(folder: &Path) -> Result<EmbeddedReaderProcess, CoreError> {
+    clear_scratch(&std::env::temp_dir(), Path::new("/proc"));
     Ok(EmbeddedReaderProcess::open(folder)?)
+}
+
+/// Removes the scratch folders of readers that were killed. Where `processes` does not list those that live, as
+/// on macOS, nobody knows, and they are left to the system.
+fn clear_scratch(temporary: &Path, processes: &Path) {
+    if !processes.join("self").exists() {
+        return;
+    }
+    for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let reader = name.to_str().and_then(|name| name.strip_prefix("streamfleet-read-")?.split_once('-'));
+        let process = reader.and_then(|(process, _)| process.parse::<u32>().ok());
+        if process.is_some_and(|process| !processes.join(process.to_string()).exists()) {
+            // Another user's is not ours to remove.
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 /// The door as it stands.
@@ -183,4 +201,28 @@ pub(crate) fn existing(folder: PathBuf) -> Result<PathBuf, CoreError> {
         "there is no log in {}; start `streamfleet demo` first, or name its folder with --data",
         folder.display()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_folders_of_dead_readers_alone_are_removed() {
+        let folder = std::env::temp_dir().join(format!("streamfleet-scratch-{}", std::process::id()));
+        let (temporary, processes) = (folder.join("tmp"), folder.join("proc"));
+        let names = ["streamfleet-read-7-0", "streamfleet-read-8-0", "streamfleet-read-x-0", "other-8-0"];
+        for name in names {
+            std::fs::create_dir_all(temporary.join(name).join("rows")).unwrap();
+        }
+        let left = || names.map(|name| temporary.join(name).exists());
+        clear_scratch(&temporary, &processes);
+        assert_eq!(left(), [true; 4], "nobody knows who lives");
+        for living in ["self", "7"] {
+            std::fs::create_dir_all(processes.join(living)).unwrap();
+        }
+        clear_scratch(&temporary, &processes);
+        assert_eq!(left(), [true, false, true, true]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
