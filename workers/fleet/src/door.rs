@@ -6,14 +6,16 @@
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use processing_core::batch::RecordBatch;
 use processing_core::clock::{Clock as _, SystemClock};
 use processing_core::error::CoreError;
-use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions, EmbeddedReaderProcess};
-use processing_core::log::{Cleanup, Log as _, LogError, TopicInfo, TopicSettings, partition_for_key};
+use processing_core::log::embedded::{EmbeddedLog, EmbeddedOptions, EmbeddedReaderProcess};
+use processing_core::log::{
+    Cleanup, GroupMetadata, Log as _, LogError, Publish, TopicInfo, TopicSettings, TransactionalId, partition_for_key,
+};
 use processing_core::record::{LogTime, Partition, TopicName, TopicPartition};
 use state::MemoryBudget;
 
@@ -27,6 +29,8 @@ pub(crate) const ROUTE: &str = "/v1/publish/";
 pub(crate) const HEADER: &str = "x-streamfleet-publish";
 /// The status that says that this port is another log's.
 pub(crate) const MISDIRECTED: u16 = 421;
+/// The transactional id of published records.
+const PRODUCER: &str = "streamfleet-publish";
 /// Partitions of a topic that is made by the first record sent to it.
 pub(crate) const PARTITIONS: u32 = 2;
 /// Bytes of lines that are sent at once.
@@ -99,13 +103,17 @@ impl Door {
     }
 }
 
-/// Appends records, with their own timestamps or else `now`, where Java's partitioner would put them.
+/// Appends records, all of them or none, with their own timestamps or else `now`, where Java's partitioner would
+/// put them.
 pub(crate) fn append(
     log: &EmbeddedLog,
     topic: &TopicName,
     lines: &[RecordLine],
     now: LogTime,
 ) -> Result<(), CoreError> {
+    // A second producer of one name would fence the first.
+    static PUBLISHING: Mutex<()> = Mutex::new(());
+    let _alone = PUBLISHING.lock().unwrap_or_else(PoisonError::into_inner);
     let info = topic_for(log, topic)?;
     let mut batches = vec![RecordBatch::new(); info.settings.partitions as usize];
     for (number, line) in lines.iter().enumerate() {
@@ -117,10 +125,23 @@ pub(crate) fn append(
             line.push(now, batch);
         }
     }
+    let mut producer = log.transaction(&TransactionalId(PRODUCER.to_owned()))?;
     for (partition, batch) in batches.iter().enumerate().filter(|(_, batch)| !batch.is_empty()) {
-        log.append(&TopicPartition::new(topic.clone(), partition as u32), batch, Durability::Disk)?;
+        producer.send(&TopicPartition::new(topic.clone(), partition as u32), batch)?;
     }
-    Ok(())
+    // No positions of a group: this transaction reads nothing.
+    let nobody = GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
+    match producer.publish(&[], &nobody) {
+        Publish::Published(_) => Ok(()),
+        Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
+        Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
+        Publish::Ambiguous(why) => {
+            // Who takes its place is told by the log's own error what is wrong, such as a full disk.
+            drop(log.transaction(&TransactionalId(PRODUCER.to_owned()))?);
+            Err(LogError::Fatal(format!("nobody knows whether {} are in the log: {why}", records(lines.len() as u64)))
+                .into())
+        }
+    }
 }
 
 fn topic_for(log: &EmbeddedLog, topic: &TopicName) -> Result<TopicInfo, LogError> {
@@ -144,8 +165,16 @@ fn post(holder: &Holder, held: &CoreError, topic: &TopicName, lines: &[RecordLin
     let Holder { address, incarnation } = *holder;
     let broken = |error: std::io::Error| {
         CoreError::config(format!(
-            "the process that holds the log does not answer on {address}: {error}; if it was just stopped, run the \
-             command again"
+            "the process that holds the log does not answer on {address}: {error}; nothing of the next {} was sent: \
+             if it was just stopped, publish them again",
+            records(lines.len() as u64)
+        ))
+    };
+    let unknown = |error: std::io::Error| {
+        CoreError::config(format!(
+            "the process that holds the log broke off on {address}: {error}; nobody knows whether the next {} are in \
+             the log, all or none: look with `streamfleet read` before they are published again",
+            records(lines.len() as u64)
         ))
     };
     let mut body = Vec::new();
@@ -159,10 +188,12 @@ fn post(holder: &Holder, held: &CoreError, topic: &TopicName, lines: &[RecordLin
          content-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).map_err(broken)?;
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).map_err(unknown)?;
     let mut answer = BufReader::new(stream.take(64 << 10));
     let mut status = String::new();
-    answer.read_line(&mut status).map_err(broken)?;
+    if answer.read_line(&mut status).map_err(unknown)? == 0 {
+        return Err(unknown(std::io::ErrorKind::UnexpectedEof.into()));
+    }
     let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
     if code == Some(200_u16) {
         return Ok(());
@@ -173,7 +204,7 @@ fn post(holder: &Holder, held: &CoreError, topic: &TopicName, lines: &[RecordLin
         )));
     }
     let mut rest = String::new();
-    answer.read_to_string(&mut rest).map_err(broken)?;
+    answer.read_to_string(&mut rest).map_err(unknown)?;
     let words = rest.split_once("\r\n\r\n").map_or(rest.as_str(), |(_, body)| body);
     Err(CoreError::config(format!("{address} did not take the records: {} {}", status.trim(), words.trim())))
 }
@@ -206,6 +237,24 @@ pub(crate) fn existing(folder: PathBuf) -> Result<PathBuf, CoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_come_is_not_taken_for_a_refusal() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let holder = Holder { address: listener.local_addr().unwrap(), incarnation: 7 };
+        let lines = [RecordLine::default(), RecordLine::default()];
+        let send = || post(&holder, &CoreError::config("held"), &TopicName::new("t"), &lines).unwrap_err().to_string();
+        let breaks_off = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 16];
+            stream.read_exact(&mut head).unwrap();
+        });
+        let told = send();
+        assert!(told.contains("nobody knows whether the next 2 records are in the log"), "{told}");
+        breaks_off.join().unwrap();
+        let told = send();
+        assert!(told.contains("nothing of the next 2 records was sent"), "{told}");
+    }
 
     #[test]
     fn scratch_folders_of_dead_readers_alone_are_removed() {
