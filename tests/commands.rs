@@ -5,10 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::Value;
+use processing_core::log::embedded::{EmbeddedLog, EmbeddedOptions, EmbeddedReaderProcess};
+use processing_core::record::LogTime;
+use serde_json::{Value, json};
 use tests::command::{Answer, Streamfleet};
 use tests::demo_process::commits_in;
 
@@ -74,6 +78,83 @@ fn a_running_demo_takes_records_and_shows_them() {
 }
 
 #[test]
+fn records_never_go_into_the_log_of_another_folder() {
+    let fleet = Streamfleet::new();
+    let other = Streamfleet::new();
+    let mut killed = fleet.demo(FEED);
+    killed.line().unwrap();
+    killed.kill();
+    let mut alive = other.demo(FEED);
+    alive.line().unwrap();
+    // The port that the killed demo had is the other one's now.
+    let note = |fleet: &Streamfleet| fleet.log().join("address");
+    let (left, living) = (fs::read_to_string(note(&fleet)).unwrap(), fs::read_to_string(note(&other)).unwrap());
+    let (_, incarnation) = left.split_once(' ').unwrap();
+    let (address, _) = living.split_once(' ').unwrap();
+    fs::write(note(&fleet), format!("{address} {incarnation}")).unwrap();
+
+    let holder = EmbeddedLog::open(&fleet.log(), EmbeddedOptions::new(Arc::new(|| LogTime(0)))).unwrap();
+    let told = fleet.run(&["publish", "stray.v1"], "{}\n").failed();
+    assert!(told.contains("is held by process") && told.contains("belongs to another log"), "{told}");
+    assert!(told.contains("0 records published"), "{told}");
+    drop(holder);
+    assert!(other.run(&["read", "stray.v1"], "").failed().contains("there is no topic stray.v1"));
+
+    assert_eq!(fleet.run(&["publish", "stray.v1"], "{}\n").words(), "1 record published to stray.v1\n");
+    assert!(!note(&fleet).exists(), "whoever takes the lock removes what a dead holder left");
+    assert_eq!(values(&fleet.run(&["read", "stray.v1"], "")).len(), 1);
+    alive.kill();
+}
+
+/// One past the last record of `topic` that the worker has committed, by partition.
+fn committed_by_worker(fleet: &Streamfleet, topic: &str) -> BTreeMap<u64, u64> {
+    let log = EmbeddedReaderProcess::open(&fleet.log()).unwrap();
+    let offsets = log.admin().group_offsets("trending-cities.v1").unwrap();
+    let of_topic = offsets.into_iter().filter(|(place, _)| place.topic.as_str() == topic);
+    of_topic.map(|(place, next)| (u64::from(place.partition.0), next.0)).collect()
+}
+
+#[test]
+fn an_event_that_is_published_in_the_feeds_present_counts() {
+    let fleet = Streamfleet::new();
+    // The feed's clock is decades ahead of the machine's, as one at sixty times the speed gets to be.
+    let mut demo = fleet.demo(&[
+        "--headless",
+        "--every",
+        "20ms",
+        "--speed",
+        "1x",
+        "--history",
+        "10m",
+        "--start",
+        "2090-11-01T08:00:00Z",
+    ]);
+    while !demo.line().unwrap().contains("live") {}
+    let fed = fleet.run(&["read", "search.executed"], "").out;
+    let fed = fed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let present = fed.filter_map(|line| line["timestamp"].as_i64()).max();
+    let event = json!({
+        "event_id": "mine", "event_type": "search.executed", "timestamp": present,
+        "payload": {"city": "Porto", "user_id": "me"},
+    });
+    assert!(fleet.run(&["publish", "search.executed"], &format!("{event}\n")).ok);
+    let records = |topic: &str| -> Vec<Value> {
+        let read = fleet.run(&["read", topic], "").out;
+        let lines = read.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["value"]["event_id"] == "mine").collect()
+    };
+    let mine = records("search.executed");
+    let (partition, offset) = (mine[0]["partition"].as_u64().unwrap(), mine[0]["offset"].as_u64().unwrap());
+    while committed_by_worker(&fleet, "search.executed").get(&partition).is_none_or(|next| *next <= offset) {
+        demo.line().unwrap();
+    }
+    for aside in ["trending-cities.v1-dlq", "trending-cities.v1-late"] {
+        assert_eq!(records(aside), Vec::<Value>::new(), "in {aside}");
+    }
+    demo.kill();
+}
+
+#[test]
 fn a_follower_sees_what_comes_while_it_reads() {
     let fleet = Streamfleet::new();
     let mut demo = fleet.demo(FEED);
@@ -85,6 +166,13 @@ fn a_follower_sees_what_comes_while_it_reads() {
     let more = [follower.line().unwrap(), follower.line().unwrap()].concat();
     assert!(more.contains("\"n\":2") && more.contains("\"n\":3"), "{more}");
     follower.finish();
+
+    let mut follower = fleet.start(&["read", "t", "--follow"]);
+    follower.line().unwrap();
+    let scratch = std::env::temp_dir().join(format!("streamfleet-read-{}-0", follower.id()));
+    assert!(scratch.is_dir());
+    follower.interrupt();
+    assert!(!scratch.exists(), "{} is left behind", scratch.display());
     demo.kill();
 }
 
@@ -129,6 +217,8 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
     assert!(told.contains("there is no topic nix") && told.contains("streamfleet topics"), "{told}");
     let told = fleet.run(&["read", "search.executed", "--from", "yesterday"], "").failed();
     assert!(told.contains("2026-11-21T08:00:00Z"), "{told}");
+    let told = fleet.run(&["read", "search.executed", "--partition", "9"], "").failed();
+    assert!(told.contains("has no partition 9; its partitions are 0 to 1"), "{told}");
     let told = fleet.run(&["state", "nix"], "").failed();
     assert!(told.contains("there is no store nix") && told.contains("city-window"), "{told}");
     let told = fleet.run(&["publish", "two words"], "{}\n").failed();
@@ -181,7 +271,11 @@ fn a_table_is_replayed_with_its_own_time_and_a_bad_row_is_named() {
     assert_eq!(records[0]["value"]["payload"], serde_json::json!({"city": "LIS", "user_id": "N1"}));
     assert_eq!(records[1]["value"]["payload"], serde_json::json!({"city": "New, York"}), "an empty cell is no field");
 
-    fs::write(&table, "dest,at\nLIS,2013-01-01T05:00:00Z\nOPO\nFAO,2013-01-01T05:00:00Z\n").unwrap();
+    fs::write(&table, "dest,at\nLIS,2013-01-01T05:00:00Z\n").unwrap();
+    let told = replay(&fleet, &table, &map).failed();
+    let wanted = "flights.csv has no column tail, which --map payload.user_id=tail names; it has dest, at";
+    assert!(told.contains(wanted) && told.contains("0 records published"), "{told}");
+    fs::write(&table, "dest,at,tail\nLIS,2013-01-01T05:00:00Z,\nOPO\nFAO,2013-01-01T05:00:00Z,\n").unwrap();
     let told = replay(&fleet, &table, &map).failed();
     assert!(told.contains("flights.csv") && told.contains("line: 3") && told.contains("1 record published"), "{told}");
 

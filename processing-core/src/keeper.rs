@@ -1,7 +1,7 @@
 //! The thread that keeps an embedded log small: retention, purges, compaction, step by step.
 //!
-//! Not here: what a step does ([`crate::log::embedded`]). Invariant: between two steps others can commit,
-//! and the keeper is gone when its handle is.
+//! Not here: what a step does ([`crate::log::embedded`]). Invariant: between two steps others can commit, a step
+//! that fails is tried again at the next turn, and the keeper is gone when its handle is.
 
 #![allow(clippy::disallowed_methods, reason = "upkeep is outside the pure steps and has a thread of its own")]
 
@@ -14,6 +14,9 @@ use crate::clock::Clock;
 use crate::limits::{IDLE_WAIT_MAX, LOG_UPKEEP};
 use crate::log::embedded::EmbeddedLog;
 use crate::record::LogTime;
+
+/// How often a failure that lasts is told.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks after a log as long as it lives.
 #[derive(Debug)]
@@ -31,18 +34,42 @@ impl LogKeeper {
         let breath = Duration::from_millis(IDLE_WAIT_MAX.0.unsigned_abs());
         let thread = std::thread::Builder::new().name("log-keeper".into()).spawn(move || {
             let mut pause = rest;
+            let mut told = Told::default();
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                match log.maintain(LogTime(clock.now().0)) {
-                    Ok(done) => pause = if done.more { breath } else { rest },
-                    Err(error) => {
-                        // Whoever commits next meets it too, and stops.
-                        tracing::error!("the log cannot be looked after any more: {error}");
-                        return;
+                pause = match log.maintain(LogTime(clock.now().0)) {
+                    Ok(done) => {
+                        told = Told::default();
+                        if done.more { breath } else { rest }
                     }
-                }
+                    Err(error) => {
+                        if told.is_due(clock.elapsed()) {
+                            tracing::error!(
+                                "the log cannot be looked after, so that it grows; this is tried again every {} s: \
+                                 {error}",
+                                rest.as_secs()
+                            );
+                        }
+                        rest
+                    }
+                };
             }
         })?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// When the failure that lasts was last told.
+#[derive(Debug, Default)]
+struct Told(Option<Duration>);
+
+impl Told {
+    /// Whether to tell it at `now`; then it has been.
+    fn is_due(&mut self, now: Duration) -> bool {
+        let due = self.0.is_none_or(|last| now.saturating_sub(last) >= TELL_EVERY);
+        if due {
+            self.0 = Some(now);
+        }
+        due
     }
 }
 
@@ -53,5 +80,17 @@ impl Drop for LogKeeper {
             // A panic there has been reported by its own hook.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_at_once_and_then_once_a_minute() {
+        let mut told = Told::default();
+        let due = (0..=24).map(|turn| 5 * turn).filter(|second| told.is_due(Duration::from_secs(*second)));
+        assert_eq!(due.collect::<Vec<u64>>(), [0, 60, 120]);
     }
 }

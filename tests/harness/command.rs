@@ -59,6 +59,11 @@ impl Streamfleet {
         self.folder.path().join("data")
     }
 
+    /// The folder of its log.
+    pub fn log(&self) -> PathBuf {
+        self.data().join("log")
+    }
+
     /// Starts a demo on the folder.
     pub fn demo(&self, arguments: &[&str]) -> DemoProcess {
         DemoProcess::start(&self.program, &self.data(), arguments)
@@ -114,6 +119,18 @@ impl Started {
         let mut line = String::new();
         let read = self.lines.read_line(&mut line).expect("the command prints text");
         (read > 0).then_some(line)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and waits for its end in good order.
+    pub fn interrupt(self) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill can be started").success());
+        self.finish();
     }
 
     /// Waits for its end by itself.

@@ -98,12 +98,13 @@ impl DemoProcess {
         self.last_words()
     }
 
-    /// Waits for its end by itself, which must be an error; answers what it has said on its standard error.
-    pub fn fail_with_words(mut self) -> String {
+    /// Waits for its end by itself, which must be an error; answers its exit code and what it has said on its
+    /// standard error.
+    pub fn fail_with_words(mut self) -> (i32, String) {
         while self.line().is_some() {}
         let ended = self.child.wait().expect("a process ends");
-        assert!(!ended.success() && ended.code().is_some(), "the demo ended with {ended}");
-        self.last_words()
+        let code = ended.code().filter(|code| *code != 0);
+        (code.unwrap_or_else(|| panic!("the demo ended with {ended}")), self.last_words())
     }
 
     /// What it has said on its standard error; for a process that has ended.

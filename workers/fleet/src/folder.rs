@@ -7,8 +7,10 @@
 //!   <data>/demo.log        log lines
 //! ```
 //!
-//! Invariant: a note that was left by a killed process misleads nobody: who finds it also asks the lock.
+//! Invariant: a note that was left by a killed process misleads nobody: it names the log by its incarnation,
+//! a port takes records for its own log alone, and whoever takes the lock removes what it finds.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,30 +51,60 @@ impl DataFolder {
     }
 }
 
-/// The note about the address, which is taken away when this is dropped.
+/// Who holds a log, and takes records for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) address: SocketAddr,
+    /// The log's incarnation: an address alone may be somebody else's by now.
+    pub(crate) incarnation: u128,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:032x}", self.address, self.incarnation)
+    }
+}
+
+impl Holder {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, incarnation) = text.trim().split_once(' ')?;
+        Some(Self { address: address.parse().ok()?, incarnation: u128::from_str_radix(incarnation, 16).ok()? })
+    }
+}
+
+/// The note about the holder, which is taken away when this is dropped.
 pub(crate) struct AddressNote(PathBuf);
 
 impl AddressNote {
-    pub(crate) fn write(log: &Path, address: SocketAddr) -> Result<Self, CoreError> {
+    pub(crate) fn write(log: &Path, holder: Holder) -> Result<Self, CoreError> {
         let note = note(log);
-        std::fs::write(&note, address.to_string()).map_err(|error| refused("write", &note, &error))?;
+        std::fs::write(&note, holder.to_string()).map_err(|error| refused("write", &note, &error))?;
         Ok(Self(note))
     }
 
-    /// Where the holder of the log in `log` says that it listens.
-    pub(crate) fn find(log: &Path) -> Result<Option<SocketAddr>, CoreError> {
+    /// Who says that it holds the log in `log`.
+    pub(crate) fn find(log: &Path) -> Result<Option<Holder>, CoreError> {
         let note = note(log);
         match std::fs::read_to_string(&note) {
-            Ok(text) => Ok(text.trim().parse().ok()),
+            Ok(text) => Ok(Holder::parse(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(refused("read", &note, &error)),
+        }
+    }
+
+    /// Removes what an earlier holder has left, for a process that has the lock of the log in `log`.
+    pub(crate) fn forget(log: &Path) -> Result<(), CoreError> {
+        let note = note(log);
+        match std::fs::remove_file(&note) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(refused("remove", &note, &error)),
+            _ => Ok(()),
         }
     }
 }
 
 impl Drop for AddressNote {
     fn drop(&mut self) {
-        // One that stays behind is found out by the lock.
+        // One that stays behind is removed by the next holder.
         drop(std::fs::remove_file(&self.0));
     }
 }

@@ -9,10 +9,12 @@ mod demo;
 mod describe;
 mod door;
 mod folder;
+mod lines;
 mod publish;
 mod read;
 mod record_line;
 mod replay;
+mod row_clock;
 mod state;
 mod topics;
 

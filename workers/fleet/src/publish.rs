@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::door::{self, CHUNK_BYTES, Door};
 use crate::folder::{DataFolder, refused};
+use crate::lines::lines;
 use crate::record_line::{Bytes, RecordLine};
 
 /// Publish lines to a topic, also into a running demo
@@ -50,10 +51,9 @@ impl Publish {
         let door = Door::find(&self.data.log()?)?;
         let name = self.file.as_ref().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
         let wrong = |number: u64, why: String| CoreError::Usage(format!("{name} line {number}: {why}"));
-        let records = (1_u64..).zip(input.lines()).filter_map(|(number, line)| match line {
-            Ok(line) if line.is_empty() => None,
-            Ok(line) => Some(self.record(&line).map_err(|why| wrong(number, why))),
-            Err(error) => Some(Err(wrong(number, error.to_string()))),
+        let records = lines(input, name.clone()).map(|line| {
+            let (number, line) = line?;
+            self.record(&line).map_err(|why| wrong(number, why))
         });
         Sending::new(door, topic).all(records, |_| {})
     }

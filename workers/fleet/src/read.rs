@@ -12,6 +12,7 @@ use processing_core::batch::RecordBatch;
 use processing_core::error::CoreError;
 use processing_core::log::{FreeReader, Read as Found};
 use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
+use processing_core::service::signals::{self, Shutdown};
 
 use crate::door;
 use crate::folder::DataFolder;
@@ -78,8 +79,18 @@ impl Read {
                 folder.display()
             )));
         };
+        let count = info.settings.partitions;
+        if let Some(wrong) = self.partition.filter(|partition| *partition >= count) {
+            return Err(CoreError::Usage(format!(
+                "topic {topic} has no partition {wrong}; its partitions are 0 to {}",
+                count.saturating_sub(1)
+            )));
+        }
+        // Ended by a signal, it still removes its scratch folder.
+        let shutdown = Shutdown::new();
+        signals::listen(&shutdown).map_err(|error| CoreError::config(format!("no signal can be heard: {error}")))?;
         let mut reader = log.reader();
-        let partitions = (0..info.settings.partitions).filter(|p| self.partition.is_none_or(|only| only == *p));
+        let partitions = (0..count).filter(|p| self.partition.is_none_or(|only| only == *p));
         let mut places = Vec::new();
         for partition in partitions {
             let place = TopicPartition::new(topic.clone(), partition);
@@ -89,7 +100,7 @@ impl Read {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut batch = RecordBatch::new();
         let (mut bytes, mut left) = (Vec::new(), self.limit.unwrap_or(u64::MAX));
-        loop {
+        while !shutdown.requested() {
             let mut found = false;
             for (place, next) in &mut places {
                 match reader.read(place, *next, &mut batch)? {
@@ -102,6 +113,7 @@ impl Read {
                     Found::OutOfRange(marks) => {
                         eprintln!("{place}: what lay between {next} and {} has been deleted", marks.start);
                         *next = marks.start.max((*next).min(marks.high));
+                        found = true;
                         continue;
                     }
                 }
@@ -122,10 +134,13 @@ impl Read {
                 if out.flush().is_err() || !self.follow {
                     break;
                 }
-                std::thread::sleep(PAUSE);
+                shutdown.wait(PAUSE);
             }
         }
         drop(out.flush());
+        if shutdown.requested() && !self.follow {
+            return Err(CoreError::config(format!("stopped by a signal before the end of {topic}")));
+        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A feed at sixty times the speed leaves days of events behind in an hour, with timestamps ahead of the
 //! machine's clock, so that retention by age would keep them all. Invariant: an input record goes only
-//! after the worker has committed it, and the worker's own topics are left alone.
+//! after the worker has committed it, and topics that the worker itself reads again are left alone.
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// What is swept, and when last.
 pub(crate) struct Broom {
     inputs: Vec<TopicName>,
+    /// Results, and what was set aside.
     outputs: Vec<TopicName>,
     group: String,
     keep_ms: i64,
@@ -27,9 +28,10 @@ impl Broom {
     /// For the inputs and outputs of `plan`, which keep so many milliseconds of the feed's time.
     pub(crate) fn new(plan: &Plan, keep_ms: i64) -> Self {
         let outputs = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Topic(_)));
+        let asides = ["late", "dlq"].map(|aside| TopicName::new(format!("{}-{aside}", plan.name())));
         Self {
             inputs: plan.inputs().cloned().collect(),
-            outputs: outputs.map(|output| output.topic.clone()).collect(),
+            outputs: outputs.map(|output| output.topic.clone()).chain(asides).collect(),
             group: plan.name().to_owned(),
             keep_ms,
             swept: Duration::ZERO,
@@ -37,12 +39,12 @@ impl Broom {
     }
 
     /// Sweeps now and then.
-    pub(crate) fn sweep(&mut self, log: &dyn Log, now: Duration, feed_time_ms: i64) -> Result<(), CoreError> {
+    pub(crate) fn sweep(&mut self, log: &dyn Log, now: Duration, feed_time: LogTime) -> Result<(), CoreError> {
         if now.saturating_sub(self.swept) < EVERY {
             return Ok(());
         }
         self.swept = now;
-        let before = LogTime(feed_time_ms.saturating_sub(self.keep_ms));
+        let before = LogTime(feed_time.0.saturating_sub(self.keep_ms));
         let (mut admin, mut reader) = (log.admin()?, log.reader()?);
         let committed = admin.group_offsets(&self.group)?;
         let inputs = self.inputs.iter().map(|topic| (topic, true));
@@ -59,5 +61,54 @@ impl Broom {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use events::Gazetteer;
+    use processing_core::batch::{Headers, RecordBatch, RecordRef};
+    use processing_core::log::TopicSettings;
+    use processing_core::log::embedded::Durability;
+
+    use super::*;
+    use crate::demo::feeder;
+    use crate::describe::plan_of;
+    use crate::door;
+
+    #[test]
+    fn what_was_set_aside_is_swept_as_results_are() {
+        let folder = std::env::temp_dir().join(format!("streamfleet-broom-{}", std::process::id()));
+        let log = door::open(&folder, None).unwrap();
+        feeder::make_topics(&*log).unwrap();
+        let plan = plan_of("trending-cities", Arc::new(Gazetteer::shipped())).unwrap();
+        let mut batch = RecordBatch::new();
+        for time in [10, 20, 30] {
+            let value = Some(&b"x"[..]);
+            batch.push(RecordRef {
+                offset: Offset::ZERO,
+                timestamp: LogTime(time),
+                key: None,
+                value,
+                headers: Headers::NONE,
+            });
+        }
+        let settings =
+            TopicSettings { partitions: 1, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
+        let names = ["trending.cities.v1", "trending-cities.v1-late", "trending-cities.v1-dlq", "search.executed"];
+        let places = names.map(|name| TopicPartition::new(name, 0));
+        for place in &places {
+            log.admin().unwrap().create_topic(&place.topic, settings).unwrap();
+            log.append(place, &batch, Durability::Os).unwrap();
+        }
+        let mut broom = Broom::new(&plan, 5);
+        broom.sweep(&*log, EVERY, LogTime(25)).unwrap();
+        let mut reader = log.reader().unwrap();
+        let starts = places.each_ref().map(|place| reader.watermarks(place).unwrap().start.0);
+        assert_eq!(starts, [1, 1, 1, 0], "an input record stays until the worker has committed it");
+        drop((reader, log));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

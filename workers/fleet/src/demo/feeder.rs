@@ -26,6 +26,8 @@ use crate::door::PARTITIONS;
 
 /// Where the feed's position is kept.
 const POSITIONS: &str = "streamfleet.demo.feed";
+/// The feed's transactional id.
+const PRODUCER: &str = "streamfleet-demo-feed";
 /// Records of one transaction at most.
 const BATCH_RECORDS: usize = 2_000;
 /// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
@@ -85,8 +87,8 @@ impl FeedPosition {
     }
 }
 
-/// How far the feed is, for the screen.
-#[derive(Debug, Default)]
+/// How far the feed is, for the screen and for who publishes beside it.
+#[derive(Debug)]
 pub(crate) struct FeedProgress {
     /// Records in the log.
     pub(crate) position: AtomicU64,
@@ -96,9 +98,25 @@ pub(crate) struct FeedProgress {
     pub(crate) done: AtomicBool,
 }
 
+impl FeedProgress {
+    /// Of a feed that goes on at `from`.
+    pub(crate) fn at(from: &FeedPosition, gazetteer: &Arc<Gazetteer>) -> Self {
+        let feed = Feed::at(from.options(), Arc::clone(gazetteer), from.position);
+        Self {
+            position: AtomicU64::new(from.position),
+            time_ms: AtomicI64::new(feed.next_sent().0),
+            done: AtomicBool::new(false),
+        }
+    }
+
+    /// The feed's clock, which is ahead of the machine's while it goes faster.
+    pub(crate) fn time(&self) -> LogTime {
+        LogTime(self.time_ms.load(Ordering::Relaxed))
+    }
+}
+
 /// The thread. Dropped or joined after the wish to stop.
 pub(crate) struct Feeder {
-    pub(crate) progress: Arc<FeedProgress>,
     thread: Option<JoinHandle<Result<(), CoreError>>>,
 }
 
@@ -106,6 +124,7 @@ pub(crate) struct Feeder {
 pub(crate) struct FeedOrder {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) from: FeedPosition,
+    pub(crate) progress: Arc<FeedProgress>,
     pub(crate) speed: Speed,
     /// The feed ends before this record.
     pub(crate) until: Option<u64>,
@@ -130,12 +149,9 @@ pub(crate) fn make_topics(log: &dyn Log) -> Result<(), CoreError> {
 
 impl Feeder {
     pub(crate) fn start(order: FeedOrder) -> Result<Self, CoreError> {
-        let progress = Arc::new(FeedProgress::default());
-        progress.position.store(order.from.position, Ordering::Relaxed);
-        let told = Arc::clone(&progress);
         let thread = std::thread::Builder::new().name("feed".into()).spawn(move || {
             let shutdown = order.shutdown.clone();
-            let fed = Feeding::new(order, told).and_then(Feeding::feed);
+            let fed = Feeding::new(order).and_then(Feeding::feed);
             if let Err(error) = &fed {
                 tracing::error!("the feed has ended: {error}");
                 shutdown.request(format!("the feed has ended: {error}"));
@@ -143,7 +159,7 @@ impl Feeder {
             fed
         });
         let thread = thread.map_err(|error| CoreError::config(format!("the machine refuses a thread: {error}")))?;
-        Ok(Self { progress, thread: Some(thread) })
+        Ok(Self { thread: Some(thread) })
     }
 
     /// Waits for its end, which follows the wish to stop.
@@ -160,23 +176,21 @@ struct Feeding {
     order: FeedOrder,
     feed: Feed,
     producer: Box<dyn Transaction>,
-    progress: Arc<FeedProgress>,
     /// By contract and partition.
     batches: Vec<(TopicPartition, RecordBatch)>,
     position: RecordBatch,
 }
 
 impl Feeding {
-    fn new(order: FeedOrder, progress: Arc<FeedProgress>) -> Result<Self, CoreError> {
+    fn new(order: FeedOrder) -> Result<Self, CoreError> {
         let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        progress.time_ms.store(feed.next_sent().0, Ordering::Relaxed);
-        let producer = order.log.transaction(&TransactionalId("streamfleet-demo-feed".to_owned()))?;
+        let producer = order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?;
         let batches = SignalContract::ALL.iter().flat_map(|contract| {
             (0..PARTITIONS).map(|partition| {
                 (TopicPartition::new(TopicName::new(contract.event_type()), partition), RecordBatch::new())
             })
         });
-        Ok(Self { feed, producer, progress, batches: batches.collect(), position: RecordBatch::new(), order })
+        Ok(Self { feed, producer, batches: batches.collect(), position: RecordBatch::new(), order })
     }
 
     fn feed(mut self) -> Result<(), CoreError> {
@@ -187,7 +201,7 @@ impl Feeding {
         while !self.order.shutdown.requested() {
             let until = self.order.until.unwrap_or(u64::MAX);
             if self.feed.position() >= until {
-                self.progress.done.store(true, Ordering::SeqCst);
+                self.order.progress.done.store(true, Ordering::SeqCst);
                 return Ok(());
             }
             if self.ahead()? > AHEAD_MAX {
@@ -210,13 +224,13 @@ impl Feeding {
                 count += 1;
             }
             if count == 0 {
-                self.progress.time_ms.store(due.0, Ordering::Relaxed);
+                self.order.progress.time_ms.store(due.0, Ordering::Relaxed);
                 self.order.shutdown.wait(PAUSE);
                 continue;
             }
             self.publish()?;
-            self.progress.position.store(self.feed.position(), Ordering::Relaxed);
-            self.progress.time_ms.store(self.feed.next_sent().0, Ordering::Relaxed);
+            self.order.progress.position.store(self.feed.position(), Ordering::Relaxed);
+            self.order.progress.time_ms.store(self.feed.next_sent().0, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -272,7 +286,12 @@ impl Feeding {
             GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
         match self.producer.publish(&[], &nobody) {
             Publish::Published(_) => Ok(()),
-            Publish::Aborted(why) | Publish::Ambiguous(why) => Err(LogError::Fatal(why).into()),
+            Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
+            Publish::Ambiguous(why) => {
+                // Whoever takes its place is told by the log's own error what is wrong, such as a full disk.
+                drop(self.order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?);
+                Err(CoreError::Ambiguous(why))
+            }
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         }
     }

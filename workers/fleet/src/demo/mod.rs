@@ -22,7 +22,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::Args;
 use events::Gazetteer;
-use processing_core::error::CoreError;
+use processing_core::error::{CoreError, ExitCode};
 use processing_core::keeper::LogKeeper;
 use processing_core::log::Log;
 use processing_core::metrics::Telemetry;
@@ -40,13 +40,14 @@ use trending_cities::{TrendingSettings, http};
 
 use self::broom::Broom;
 use self::feeder::{FeedOrder, FeedPosition, FeedProgress, Feeder};
+use self::port::Inlet;
 use self::results::Results;
 use self::screen::{Frame, Paint, Screen};
 use self::speed::Speed;
 use self::view::{Rates, View};
 use crate::describe::plan_of;
 use crate::door;
-use crate::folder::{AddressNote, DataFolder, refused};
+use crate::folder::{AddressNote, DataFolder, Holder, refused};
 
 /// How often the picture is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
@@ -171,8 +172,11 @@ impl Demo {
         let running =
             Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
         let answers = http::routes(&TrendingSettings::default(), &gazetteer, running.queries());
-        let server = port::open(&log, &around, answers)?;
-        let note = server.as_ref().map(|server| AddressNote::write(&log_folder, server.address())).transpose()?;
+        let progress = Arc::new(FeedProgress::at(&from, &gazetteer));
+        let inlet = Inlet { log: Arc::clone(&log), feed: Arc::clone(&progress) };
+        let server = port::open(inlet, &around, answers)?;
+        let holder = |server: &HttpServer| Holder { address: server.address(), incarnation: log.incarnation() };
+        let note = server.as_ref().map(|server| AddressNote::write(&log_folder, holder(server))).transpose()?;
         let hints = self.hints(server.as_ref().map(HttpServer::address));
         if self.headless {
             hints.iter().for_each(|hint| eprintln!("{hint}"));
@@ -181,6 +185,7 @@ impl Demo {
         let feeder = Feeder::start(FeedOrder {
             log: Arc::clone(&shared),
             from,
+            progress: Arc::clone(&progress),
             speed: self.speed,
             until: self.events,
             clock: Arc::clone(&around.clock),
@@ -192,15 +197,13 @@ impl Demo {
         let mut shown =
             Shown { results: Results::new(Arc::clone(&shared))?, rates: Rates::default(), origin: from, frame };
         let mut broom = Broom::new(&plan, i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
-        let (last, complete) = self.watch(&around, &running, &feeder, &mut shown, || {
-            let feed_time = feeder.progress.time_ms.load(Ordering::Relaxed);
-            broom.sweep(&*shared, around.clock.elapsed(), feed_time)
+        let (last, complete) = self.watch(&around, &running, &progress, &mut shown, || {
+            broom.sweep(&*shared, around.clock.elapsed(), progress.time())
         })?;
         eprintln!("stopping: what is under way is committed");
         // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
         drop((note, server));
         around.shutdown.request("the demo has ended");
-        let progress = Arc::clone(&feeder.progress);
         let fed = feeder.join();
         let ran = running.stop();
         drop(keeper);
@@ -211,7 +214,11 @@ impl Demo {
         let feed = FeedPosition { position: view.feed_position, ..from };
         let outputs = outputs(&plan, &*shared)?;
         self.sum_up(Summary { data, feed, resumed_at, complete, outputs, view })?;
-        fed.and(ran)
+        // A full disk ends both, and only one of them may have been told that it is full.
+        match ran {
+            Err(full) if full.exit_code() == ExitCode::DiskFull => Err(full),
+            ran => fed.and(ran),
+        }
     }
 
     fn surroundings(&self, data: &Path) -> Result<Surroundings, CoreError> {
@@ -308,7 +315,7 @@ impl Demo {
         &self,
         around: &Surroundings,
         running: &Running,
-        feeder: &Feeder,
+        progress: &FeedProgress,
         shown: &mut Shown,
         mut look_after: impl FnMut() -> Result<(), CoreError>,
     ) -> Result<(View, bool), CoreError> {
@@ -319,7 +326,7 @@ impl Demo {
         loop {
             let now = around.clock.elapsed();
             let page = running.status();
-            let view = shown.view(now, &page, &feeder.progress)?;
+            let view = shown.view(now, &page, progress)?;
             if last_shown.is_none_or(|last| now.saturating_sub(last) >= every) {
                 last_shown = Some(now);
                 match &screen {
@@ -330,7 +337,7 @@ impl Demo {
             if around.shutdown.requested() || running.has_ended() {
                 return Ok((view, false));
             }
-            if feeder.progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY) {
+            if progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY) {
                 return Ok((view, true));
             }
             if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
