@@ -68,20 +68,18 @@ impl<K: Ord> StillOpen<K> {
 struct OpenWindow<K, A> {
     window: Window,
     rows: std::vec::IntoIter<(K, A)>,
-    /// The pane that holds more rows behind `rows`.
-    more: Option<i64>,
+    /// Whether the window's pane holds more rows behind `rows`.
+    more: bool,
 }
 
 impl<K: StateKey, A: Mergeable> OpenWindow<K, A> {
     /// The next row. As long as there are more, at least one of them is in `rows`.
     fn next(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> Option<(K, A)> {
         let row = self.rows.next()?;
-        if self.rows.len() == 0
-            && let Some(pane) = self.more
-        {
+        if self.more && self.rows.len() == 0 {
             let most = step.terms.bounds.close_slice_records;
-            let (rows, more) = store.slice_of(step, pane, Some(&row.0), most);
-            (self.rows, self.more) = (rows.into_iter(), more.then_some(pane));
+            let (rows, more) = store.slice_of(step, self.window.start.0, Some(&row.0), most);
+            (self.rows, self.more) = (rows.into_iter(), more);
         }
         Some(row)
     }
@@ -213,7 +211,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             // One pane, and it may hold more than memory does.
             store.slice_of(step, window.start.0, after.as_ref(), step.terms.bounds.close_slice_records)
         };
-        self.open = Some(OpenWindow { window, rows: rows.into_iter(), more: more.then_some(window.start.0) });
+        self.open = Some(OpenWindow { window, rows: rows.into_iter(), more });
         true
     }
 

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 use state::keys::pane::PaneKey;
-use state::{ColumnId, StateKey};
+use state::{ColumnId, OwnedRange, StateKey};
 
 use crate::aggregate::Mergeable;
 use crate::changelog;
@@ -133,31 +133,18 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         if rows.whole {
             return;
         }
-        let name = self.name;
-        let (mut broken, mut added) = (None, 0);
-        let range = PaneKey::of_pane(pane);
-        let scanned =
-            step.rows.scan(self.column, range.as_range(), &mut |key, value| match read_row::<K, A>(key, value) {
-                Ok((first, key, value)) => {
-                    rows.rows.entry((first, key)).or_insert_with(|| {
-                        let slot = Slot::new(value);
-                        added += Self::ROW_BYTES + slot.heap_bytes as usize;
-                        slot
-                    });
-                    ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    broken = Some(CoreError::store_rebuild(format!("store {name}: a row cannot be read: {error}")));
-                    ControlFlow::Break(())
-                }
+        let mut added = 0;
+        scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
+            rows.rows.entry((first, key)).or_insert_with(|| {
+                let slot = Slot::new(value);
+                added += Self::ROW_BYTES + slot.heap_bytes as usize;
+                slot
             });
+            ControlFlow::Continue(())
+        });
         rows.whole = true;
         rows.bytes += added;
         self.bytes += added;
-        step.ok(scanned);
-        if let Some(error) = broken {
-            step.fail(error);
-        }
     }
 
     /// Every row of a pane: first accepting window, key, value; in no order.
@@ -172,26 +159,13 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         let held = self.panes.get(&pane);
         let rows = held.map(|held| &held.rows);
         if held.is_none_or(|held| !held.whole) {
-            let mut broken = None;
-            let range = PaneKey::of_pane(pane);
-            let scanned =
-                step.rows.scan(self.column, range.as_range(), &mut |key, value| match read_row::<K, A>(key, value) {
-                    Ok((first, key, value)) => {
-                        let row = (first, key);
-                        if rows.is_none_or(|rows| !rows.contains_key(&row)) {
-                            each(&row.1, &value);
-                        }
-                        ControlFlow::Continue(())
-                    }
-                    Err(error) => {
-                        broken = Some(error);
-                        ControlFlow::Break(())
-                    }
-                });
-            step.ok(scanned);
-            if let Some(error) = broken {
-                step.fail(CoreError::store_rebuild(format!("store {}: a row cannot be read: {error}", self.name)));
-            }
+            scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
+                let row = (first, key);
+                if rows.is_none_or(|rows| !rows.contains_key(&row)) {
+                    each(&row.1, &value);
+                }
+                ControlFlow::Continue(())
+            });
         }
         rows.into_iter().flatten().for_each(|((_, key), slot)| each(key, &slot.value));
     }
@@ -222,26 +196,15 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             // The first key behind it.
             range.start.push(0);
         }
-        let (mut slice, mut more, mut broken) = (BTreeMap::new(), false, None);
-        let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, value| {
-            if slice.len() >= most {
-                more = true;
+        let (mut slice, mut more) = (BTreeMap::new(), false);
+        scan_rows(step, self.column, self.name, &range, |_, key: K, value: A| {
+            more = slice.len() >= most;
+            if more {
                 return ControlFlow::Break(());
             }
-            match read_row::<K, A>(key, value) {
-                Ok((_, key, value)) => drop(slice.insert(key, value)),
-                Err(error) => {
-                    broken =
-                        Some(CoreError::store_rebuild(format!("store {}: a row cannot be read: {error}", self.name)));
-                    return ControlFlow::Break(());
-                }
-            }
+            slice.insert(key, value);
             ControlFlow::Continue(())
         });
-        step.ok(scanned);
-        if let Some(error) = broken {
-            step.fail(error);
-        }
         let last = slice.last_key_value().filter(|_| more).map(|(key, _)| key.clone());
         // What the open transaction has changed is not staged yet.
         for (key, slot) in in_memory.filter(|(_, slot)| slot.dirty) {
@@ -333,6 +296,29 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         self.panes.clear();
         self.bytes = 0;
         self.cooled = i64::MIN;
+    }
+}
+
+/// Visits the stored rows of `range` in key order: first accepting window, key, value. One that cannot be read ends
+/// it and fails the step.
+fn scan_rows<K: StateKey, A: Mergeable>(
+    step: &mut Step<'_>,
+    column: ColumnId,
+    name: &str,
+    range: &OwnedRange,
+    mut visit: impl FnMut(i64, K, A) -> ControlFlow<()>,
+) {
+    let mut broken = None;
+    let scanned = step.rows.scan(column, range.as_range(), &mut |key, value| match read_row(key, value) {
+        Ok((first, key, value)) => visit(first, key, value),
+        Err(error) => {
+            broken = Some(CoreError::store_rebuild(format!("store {name}: a row cannot be read: {error}")));
+            ControlFlow::Break(())
+        }
+    });
+    step.ok(scanned);
+    if let Some(error) = broken {
+        step.fail(error);
     }
 }
 
