@@ -4,33 +4,16 @@
 
 use processing_core::error::ExitCode;
 use tests::compare::assert_same;
-use tests::demo_process::{DemoProcess, streamfleet};
-
-const FEED: &[&str] = &[
-    "--headless",
-    "--speed",
-    "max",
-    "--seed",
-    "12",
-    "--start",
-    "2026-11-01T08:00:00Z",
-    "--history",
-    "1h",
-    "--rate",
-    "1000",
-    "--idle-after",
-    "off",
-    "--events",
-    "60000",
-];
+use tests::demo_process::{DemoProcess, STEADY_FEED, streamfleet};
 
 #[test]
 fn a_demo_whose_disk_fills_up_loses_nothing() {
     let program = streamfleet();
+    let feed = [STEADY_FEED, &["--seed", "12", "--events", "60000"]].concat();
     let folder = tempfile::tempdir().unwrap();
     let (cramped, whole) = (folder.path().join("cramped"), folder.path().join("whole"));
     for kib in [1_000, 3_000, 6_000, 9_000] {
-        let (code, told) = DemoProcess::start_cramped(&program, &cramped, FEED, kib).fail_with_words();
+        let (code, told) = DemoProcess::start_cramped(&program, &cramped, &feed, kib).fail_with_words();
         println!("{kib} KiB: {told}");
         assert_eq!(code, ExitCode::DiskFull as i32, "{told}");
         assert!(!told.contains("panicked"), "{told}");
@@ -38,7 +21,7 @@ fn a_demo_whose_disk_fills_up_loses_nothing() {
         assert!(last.contains("the disk is full") && last.contains("cramped/log"), "what and where: {last}");
         assert!(last.contains("free room") && last.contains("start again"), "what to do: {last}");
     }
-    DemoProcess::start(&program, &cramped, FEED).finish();
-    DemoProcess::start(&program, &whole, FEED).finish();
+    DemoProcess::start(&program, &cramped, &feed).finish();
+    DemoProcess::start(&program, &whole, &feed).finish();
     assert_same(&cramped, &whole);
 }

@@ -8,42 +8,25 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::compare::{assert_same, fed};
-use tests::demo_process::{DemoProcess, commits_in, streamfleet};
+use tests::demo_process::{DemoProcess, STEADY_FEED, commits_in, streamfleet};
 
 /// How often the demo is killed.
 const KILLS: usize = 34;
 
-/// What both demos are told. Partitions are never idle, because idleness is a matter of clocks.
-const FEED: &[&str] = &[
-    "--headless",
-    "--every",
-    "10ms",
-    "--speed",
-    "max",
-    "--seed",
-    "11",
-    "--start",
-    "2026-11-01T08:00:00Z",
-    "--history",
-    "1h",
-    "--rate",
-    "1000",
-    "--idle-after",
-    "off",
-];
 /// Events that are fed after the last kill.
 const EVENTS_AFTER: u64 = 10_000;
 
 #[test]
 fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
     let program = streamfleet();
+    let feed = [STEADY_FEED, &["--every", "10ms", "--seed", "11"]].concat();
     let folder = tempfile::tempdir().unwrap();
     let (killed, whole) = (folder.path().join("killed"), folder.path().join("whole"));
 
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut lives_with_commits = 0;
     for kill in 1..=KILLS {
-        let mut demo = DemoProcess::start(&program, &killed, FEED);
+        let mut demo = DemoProcess::start(&program, &killed, &feed);
         let life = Life::draw(&mut random);
         let commits = life.follow(&mut demo);
         println!("kill {kill}: {life:?}, after {commits} commits of its own");
@@ -54,7 +37,7 @@ fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
     assert!(lives_with_commits >= KILLS / 3, "only {lives_with_commits} lives of {KILLS} got as far as a commit");
     // How far the feed has come depends on the machine; that both get all of it does not.
     let events = (fed(&killed) + EVENTS_AFTER).to_string();
-    let to_the_end = [FEED, &["--events", &events]].concat();
+    let to_the_end = [&feed[..], &["--events", &events]].concat();
     DemoProcess::start(&program, &killed, &to_the_end).finish();
     DemoProcess::start(&program, &whole, &to_the_end).finish();
     println!("{events} events, all told");

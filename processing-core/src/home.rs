@@ -291,16 +291,19 @@ mod tests {
         home.open(TASK, &layout.plan.sub_topologies()[0].contents()).unwrap()
     }
 
-    #[test]
-    fn a_store_of_long_ago_is_used_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = layout(&MemoryLog::new(MemoryOptions::default()));
-        let mut store = open(folder.path(), &layout);
+    fn leave_a_row(folder: &Path, layout: &Layout) {
+        let mut store = open(folder, layout);
         let mut batch = Batch::new();
         batch.put(ROWS, b"key", b"value");
         store.write(&batch).unwrap();
         store.flush().unwrap();
-        drop(store);
+    }
+
+    #[test]
+    fn a_store_of_long_ago_is_used_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = layout(&MemoryLog::new(MemoryOptions::default()));
+        leave_a_row(folder.path(), &layout);
         let in_a_year = Arc::new(ManualClock::at(crate::record::WallTime(4_000_000_000_000)));
         let mut home = RocksHome::new(folder.path(), &layout, MemoryBudget::new(64 << 20), in_a_year).unwrap();
         let store = home.open(TASK, &layout.plan.sub_topologies()[0].contents()).unwrap();
@@ -314,12 +317,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = MemoryLog::new(MemoryOptions::default());
         let before = layout(&log);
-        let mut store = open(folder.path(), &before);
-        let mut batch = Batch::new();
-        batch.put(ROWS, b"key", b"value");
-        store.write(&batch).unwrap();
-        store.flush().unwrap();
-        drop(store);
+        leave_a_row(folder.path(), &before);
         assert_eq!(open(folder.path(), &before).get(ROWS, b"key").unwrap(), Some(b"value".to_vec()), "as it was left");
         log.admin().unwrap().delete_topic(&TopicName::new("housed-counts-changelog")).unwrap();
         let after = layout(&log);

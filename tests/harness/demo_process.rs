@@ -31,6 +31,22 @@ pub fn streamfleet() -> PathBuf {
     folder.join("streamfleet")
 }
 
+/// A feed that depends on its seed alone, as fast as it can be read. Partitions are never idle, because idleness is a
+/// matter of clocks.
+pub const STEADY_FEED: &[&str] = &[
+    "--headless",
+    "--speed",
+    "max",
+    "--start",
+    "2026-11-01T08:00:00Z",
+    "--history",
+    "1h",
+    "--rate",
+    "1000",
+    "--idle-after",
+    "off",
+];
+
 /// A demo that runs.
 pub struct DemoProcess {
     child: Child,

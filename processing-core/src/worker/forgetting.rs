@@ -9,14 +9,6 @@ use crate::error::{CoreError, Remedy};
 const DAY: u64 = 86_400_000;
 
 impl Stage {
-    /// Five events in one open window, committed.
-    fn with_open_window() -> Self {
-        let mut stage = Self::new(local, 1);
-        (0..5).for_each(|n| stage.append(0, "a", n));
-        stage.rest().unwrap();
-        stage
-    }
-
     /// Days in which nothing happens and the log forgets what is older than a week.
     fn days(&mut self, count: u64, working: bool) {
         for _ in 0..count {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::rules::{Seen, Stage, local};
+use super::rules::{Seen, Stage, local, local_of};
 use crate::aggregate::count;
 use crate::batch::Headers;
 use crate::decode::Poison;
@@ -17,25 +17,12 @@ use crate::plan::Plan;
 use crate::record::{EventTime, TopicName};
 use crate::window::Tumbling;
 
-fn of(topics: &'static [&'static str]) -> Plan {
-    let app = Topology::named("rules");
-    app.streams(topics.iter().map(|topic| Topic::json(*topic)))
-        .event_time(|seen: &Seen| EventTime(seen.at))
-        .already_keyed_by(|seen| seen.key.clone())
-        .window(Tumbling::seconds(1))
-        .fold("counts", count())
-        .on_close()
-        .map(|closed| closed.value.get())
-        .to(Topic::json("out"));
-    app.build().unwrap()
-}
-
 fn both() -> Plan {
-    of(&["in", "more"])
+    local_of(&["in", "more"])
 }
 
 fn one() -> Plan {
-    of(&["more"])
+    local_of(&["more"])
 }
 
 /// Results of which one key's are found wanting.

@@ -37,8 +37,13 @@ pub(super) struct Seen {
 }
 
 pub(super) fn local() -> Plan {
+    local_of(&["in"])
+}
+
+/// Counts by key and second, in the tasks of the inputs.
+pub(super) fn local_of(topics: &'static [&'static str]) -> Plan {
     let app = Topology::named("rules");
-    app.stream(Topic::json("in"))
+    app.streams(topics.iter().map(|topic| Topic::json(*topic)))
         .event_time(|seen: &Seen| EventTime(seen.at))
         .already_keyed_by(|seen| seen.key.clone())
         .window(Tumbling::seconds(1))
@@ -134,6 +139,14 @@ impl Stage {
         };
         stage.create("in", partitions);
         stage.start();
+        stage
+    }
+
+    /// Five events in one open window, committed.
+    pub(super) fn with_open_window() -> Self {
+        let mut stage = Self::new(local, 1);
+        (0..5).for_each(|n| stage.append(0, "a", n));
+        stage.rest().unwrap();
         stage
     }
 
@@ -274,9 +287,7 @@ fn a_restart_reads_only_what_was_not_flushed() {
 
 #[test]
 fn offsets_that_were_set_by_hand_stop_the_worker() {
-    let mut stage = Stage::new(local, 1);
-    (0..5).for_each(|n| stage.append(0, "a", n));
-    stage.rest().unwrap();
+    let mut stage = Stage::with_open_window();
     stage.leave();
     stage.log.set_group_offset("rules", &TopicPartition::new("in", 0), Some(Offset(2)));
     stage.start();
@@ -287,9 +298,7 @@ fn offsets_that_were_set_by_hand_stop_the_worker() {
 
 #[test]
 fn a_topic_that_was_made_anew_stops_the_worker() {
-    let mut stage = Stage::new(local, 1);
-    (0..5).for_each(|n| stage.append(0, "a", n));
-    stage.rest().unwrap();
+    let mut stage = Stage::with_open_window();
     stage.leave();
     stage.log.admin().unwrap().delete_topic(&"in".into()).unwrap();
     stage.create("in", 1);
@@ -300,9 +309,7 @@ fn a_topic_that_was_made_anew_stops_the_worker() {
 
 #[test]
 fn offsets_that_have_expired_are_in_the_commit_record() {
-    let mut stage = Stage::new(local, 1);
-    (0..5).for_each(|n| stage.append(0, "a", n));
-    stage.rest().unwrap();
+    let mut stage = Stage::with_open_window();
     stage.leave();
     stage.log.set_group_offset("rules", &TopicPartition::new("in", 0), None);
     stage.start();
@@ -323,9 +330,7 @@ fn offsets_without_state_stop_the_worker() {
 
 #[test]
 fn a_store_that_is_ahead_of_its_changelog_is_made_anew() {
-    let mut first = Stage::new(local, 1);
-    (0..5).for_each(|n| first.append(0, "a", n));
-    first.rest().unwrap();
+    let mut first = Stage::with_open_window();
     first.leave();
     // The same volume on another log, which knows nothing of what the store has seen.
     let mut second = Stage::new(local, 1);
