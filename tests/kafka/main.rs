@@ -1,4 +1,7 @@
 //! Proof on a real broker: what a worker promises, tried on Apache Kafka.
+//!
+//! Not here: faults within a commit, which the simulator places exactly. Invariant: what has come out is read by a
+//! client of the harness and compared with an oracle that is computed from the input topic and the time log.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,5 +10,10 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
+mod equality;
+mod events;
+mod oracle;
 mod plan;
+mod stage;
+mod twin;
 mod witness;
