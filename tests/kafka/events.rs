@@ -24,11 +24,6 @@ impl Events {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), partitions, time: START }
     }
 
-    /// How far time has come.
-    pub(crate) fn time(&self) -> i64 {
-        self.time
-    }
-
     /// An event that happened just then, or a while ago, or one that nobody can read.
     pub(crate) fn next(&mut self) -> Fed {
         let rng = &mut self.rng;

@@ -10,6 +10,7 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
+mod chaos;
 mod equality;
 mod events;
 mod oracle;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use processing_core::plan::Plan;
-use tests::kafka::admin::Admin;
+use tests::kafka::admin::{Admin, Group};
 use tests::kafka::cluster::Cluster;
 use tests::kafka::dump::{Dumped, committed};
 use tests::kafka::feed::{Fed, Feed};
@@ -70,6 +70,26 @@ impl Stage {
         let time = format!("{}-time", self.app);
         let log = if self.admin.partitions(&time).is_some() { committed(&self.brokers, &time) } else { Vec::new() };
         oracle::expected(&input, &oracle::raises(&self.input, &log))
+    }
+
+    /// The application's group.
+    pub(crate) fn group(&self) -> Group {
+        self.admin.group(&self.app)
+    }
+
+    /// Waits until the group has committed so many times again, as far as one can see from outside.
+    pub(crate) fn await_commits(&self, more: u32) {
+        let (group, deadline) = (self.group(), Instant::now() + PATIENCE);
+        let partitions = self.admin.partitions(&self.input).unwrap();
+        let mut last = group.committed(&self.input, partitions);
+        let mut seen = 0;
+        while seen < more {
+            let now = group.committed(&self.input, partitions);
+            if now != last {
+                (seen, last) = (seen + 1, now);
+            }
+            assert!(Instant::now() < deadline, "the group commits nothing\n{}", self.setup.last_words());
+        }
     }
 
     /// Waits until as much has come out as has to.

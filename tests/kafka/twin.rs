@@ -21,13 +21,16 @@ pub(crate) struct Twin {
 }
 
 impl Twin {
-    /// Runs `plan` over topics as they were dumped.
-    pub(crate) fn run(plan: Plan, topics: &[(&str, &[Vec<Dumped>])]) -> Self {
+    /// Runs `plan` over an input and a time log as they were dumped.
+    pub(crate) fn run(plan: Plan, input: (&str, &[Vec<Dumped>]), time: (&str, &[Vec<Dumped>])) -> Self {
+        for (at, record) in input.1.iter().flat_map(|partition| (0..).zip(partition)) {
+            assert_eq!(record.offset, at, "the input has gaps, which the embedded log does not know");
+        }
         let folder = tempfile::tempdir().unwrap();
         let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
         let options = EmbeddedOptions::new(Arc::new(move || LogTime(now() as i64)));
         let log = EmbeddedLog::open(folder.path(), options).unwrap();
-        for (topic, partitions) in topics {
+        for (topic, partitions) in [input, time] {
             let settings = TopicSettings {
                 partitions: partitions.len() as u32,
                 cleanup: Cleanup::Delete,
@@ -36,10 +39,7 @@ impl Twin {
             };
             log.admin().unwrap().create_topic(&TopicName::new(topic), settings).unwrap();
             for (partition, records) in (0..).zip(partitions.iter()) {
-                let place = TopicPartition::new(*topic, partition);
-                for (at, record) in records.iter().enumerate() {
-                    assert_eq!(record.offset, at as u64, "{topic} has gaps, which the embedded log does not know");
-                }
+                let place = TopicPartition::new(topic, partition);
                 log.append(&place, &batch(records), Durability::Os).unwrap();
             }
         }
