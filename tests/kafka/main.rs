@@ -10,7 +10,7 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
-mod chaos;
+mod contract;
 mod equality;
 mod events;
 mod oracle;
