@@ -10,6 +10,7 @@
 //! ```
 
 pub mod application;
+pub mod copies;
 pub mod embedded;
 pub mod event_time;
 pub mod explain;
@@ -29,6 +30,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub use application::ApplicationSettings;
+pub use copies::CopiesSettings;
 pub use embedded::EmbeddedSettings;
 pub use event_time::EventTimeSettings;
 pub use http::HttpSettings;
@@ -98,6 +100,7 @@ impl Declarations {
             http::SPECS,
             logging::SPECS,
             embedded::SPECS,
+            copies::SPECS,
         ];
         Self { specs: groups.into_iter().flatten().cloned().collect(), inputs: Vec::new() }
             .with_default("application.id", application_id)
@@ -222,6 +225,8 @@ pub struct Settings {
     pub logging: LoggingSettings,
     /// The embedded log.
     pub embedded: EmbeddedSettings,
+    /// How many copies there are of topics and state.
+    pub copies: CopiesSettings,
     /// What passes through to the Kafka client.
     pub kafka: KafkaSettings,
     /// What deserves a warning in the log once there is one.
@@ -272,6 +277,7 @@ impl Settings {
             http: HttpSettings::read(&values)?,
             logging: LoggingSettings::read(&values)?,
             embedded: EmbeddedSettings::read(&values)?,
+            copies: CopiesSettings::read(&values)?,
             kafka: client.settings,
             warnings,
             declared,

@@ -218,6 +218,14 @@ fn the_group_id_of_a_backend_goes_before_the_applications_own() {
     assert_eq!(of("KAFKA_GROUP_ID", "").0, "trending-cities");
 }
 
+#[test]
+fn copies_are_the_brokers_own_number_unless_set() {
+    let copies = |flags| Case { flags, ..Case::default() }.load().unwrap().copies;
+    assert_eq!(copies(vec![]), CopiesSettings { replication: None, standbys: 0 });
+    let set = vec![("replication.factor", "3"), ("num.standby.replicas", "1")];
+    assert_eq!(copies(set), CopiesSettings { replication: Some(3), standbys: 1 });
+}
+
 /// Fits where it stands alone.
 const LONG: &str = "eighty-letters-are-enough-to-be-too-long-when-they-are-followed-by-as-many-more-";
 
@@ -246,6 +254,8 @@ fn settings_that_contradict_each_other_are_refused() {
             Case { flags: vec![("application.id", LONG), ("application.prefix", LONG)], ..Case::default() },
             "149 letters",
         ),
+        (Case { flags: vec![("replication.factor", "0")], ..Case::default() }, "takes -1, or 1 and more"),
+        (Case { flags: vec![("num.standby.replicas", "4")], ..Case::default() }, "from 0 to 3"),
     ] {
         let problems = case.problems();
         assert!(problems.len() == 1 && problems[0].contains(part), "{part}: {problems:?}");
@@ -334,6 +344,7 @@ proptest! {
             ("state.dir".into(), dir.clone()),
             ("kafka.client.id".into(), dir),
             ("application.prefix".into(), "loci".into()),
+            ("replication.factor".into(), threads.to_string()),
         ];
         let first = Settings::load(declared(), &Sources { flags, ..Sources::default() }).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -345,6 +356,7 @@ proptest! {
         prop_assert_eq!(&first.event_time, &second.event_time);
         prop_assert_eq!(&first.http, &second.http);
         prop_assert_eq!(&first.kafka, &second.kafka);
+        prop_assert_eq!(&first.copies, &second.copies);
     }
 
     /// No text breaks a source.
