@@ -136,7 +136,7 @@ mod tests {
         let begin = "kafka-acls.sh --bootstrap-server k:9092 --add --allow-principal User:ada";
         let text = script(&plan(&[("application.prefix", "loci")]), "User:ada", "k:9092", None);
         let commands: Vec<String> =
-            text.replace("\\\n   ", "").lines().filter(|l| l.starts_with('k')).map(Into::into).collect();
+            text.replace("\\\n    ", "").lines().filter(|l| l.starts_with('k')).map(Into::into).collect();
         let app = "loci-trending-cities.v1";
         let expected = [
             "--operation Read --operation Describe --operation DescribeConfigs --topic chat.itinerary.saved --topic \
@@ -151,8 +151,7 @@ mod tests {
                  DescribeConfigs --resource-pattern-type prefixed --topic {app}-"
             ),
             format!(
-                "--operation Delete --topic {app}-city-minute-repartition --topic {app}-city-window-repartition \
-                 --topic {app}-lists-repartition --topic {app}-query-hour-repartition --topic {app}-top-queries-repartition"
+                "--operation Delete --topic {app}-city-minute-repartition --topic {app}-lists-repartition --topic {app}-query-hour-repartition --topic {app}-top-queries-repartition"
             ),
             format!("--operation Read --operation Describe --group {app}"),
             format!(
