@@ -54,6 +54,7 @@ impl Layout {
     /// [`crate::error::Remedy::Retry`]) for inputs that are missing, naming them.
     pub fn new(plan: Arc<Plan>, admin: &mut dyn Admin) -> Result<Self, CoreError> {
         let app = plan.name().to_owned();
+        inputs_stand(&plan, admin)?;
         let time_topic = TopicName::new(format!("{app}-time"));
         let one = |cleanup| TopicSettings { partitions: 1, cleanup, retention_ms: None, log_append_time: false };
         make(admin, &time_topic, one(Cleanup::Delete))?;
@@ -67,7 +68,9 @@ impl Layout {
         for part in plan.sub_topologies() {
             let mut sources = Vec::new();
             for source in &part.sources {
-                let info = admin.topic(source.topic())?.ok_or_else(|| missing(source.topic()))?;
+                let info = admin.topic(source.topic())?.ok_or_else(|| {
+                    waits(format!("topic {} is gone again: waiting for it; create it", source.topic()))
+                })?;
                 let input = matches!(source, Source::Input(_));
                 if input {
                     inputs.push((info.name.clone(), info.settings.partitions));
@@ -172,8 +175,24 @@ fn same_partitions(info: &TopicInfo, tasks: u32) -> Result<(), CoreError> {
     )))
 }
 
-fn missing(topic: &TopicName) -> CoreError {
-    CoreError::Log(crate::log::LogError::Retry(format!(
-        "input topic {topic} does not exist yet: waiting for it; create it, or disable the input in the settings"
-    )))
+/// Waits for the inputs that are missing, all of them in one word. Nothing is made before they stand: whoever
+/// has misspelled a broker's address finds no topics of ours there.
+fn inputs_stand(plan: &Plan, admin: &mut dyn Admin) -> Result<(), CoreError> {
+    let mut missing: Vec<&str> = Vec::new();
+    for source in plan.sub_topologies().iter().flat_map(|part| &part.sources) {
+        if matches!(source, Source::Input(_)) && admin.topic(source.topic())?.is_none() {
+            missing.push(source.topic().as_str());
+        }
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    match missing.as_slice() {
+        [] => Ok(()),
+        [one] => Err(waits(format!("input topic {one} does not exist yet: waiting for it; create it"))),
+        many => Err(waits(format!("input topics {} do not exist yet: waiting for them; create them", many.join(", ")))),
+    }
+}
+
+fn waits(what: String) -> CoreError {
+    CoreError::Log(crate::log::LogError::Retry(format!("{what}, or disable the input in the settings")))
 }

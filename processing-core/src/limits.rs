@@ -116,6 +116,41 @@ pub const REPARTITION_PURGE: DurationMs = DurationMs::seconds(30);
 /// How often the embedded log is looked after while it has nothing to do.
 pub const LOG_UPKEEP: DurationMs = DurationMs::seconds(5);
 
+// ---- Kafka -------------------------------------------------------------------------------------
+
+/// A record: a row's largest value and what goes with it.
+pub const RECORD_BYTES_MAX: usize = 16 * MIB;
+/// Records taken from one partition at once.
+pub const FETCH_RECORDS_MAX: usize = 2_000;
+/// What a consumer has fetched ahead, all its partitions together.
+pub const FETCH_QUEUE_KIB: usize = 8 * 1024;
+/// Clients of readers that are kept for the next reader.
+pub const KAFKA_READERS_IDLE_MAX: usize = 2;
+/// How long a broker may hold back its answer to a reader that catches up.
+pub const CATCH_UP_FETCH_WAIT: DurationMs = DurationMs::millis(10);
+/// How often a new topic is asked for before the layout begins anew, and the pause in between.
+pub const TOPIC_KNOWN_TRIES: u32 = 50;
+/// See [`TOPIC_KNOWN_TRIES`].
+pub const TOPIC_KNOWN_WAIT: DurationMs = DurationMs::millis(20);
+/// How long a thread waits for one answer of a broker before it looks up.
+pub const KAFKA_ANSWER_WAIT: DurationMs = DurationMs::seconds(1);
+/// The same where nothing else waits: making and describing topics.
+pub const KAFKA_ADMIN_WAIT: DurationMs = DurationMs::seconds(5);
+/// How long a producer waits for its coordinator before the worker tries anew.
+pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
+/// How long a partition has to begin reading elsewhere before it is asked again.
+pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
+/// How long a reader that is not at an end waits for records.
+pub const READ_WAIT: DurationMs = DurationMs::millis(50);
+/// `transaction.timeout.ms`: a transaction that is open for longer is aborted by the broker.
+pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
+/// How long one call of a transaction takes before it is made again.
+pub const TRANSACTION_STEP_WAIT: DurationMs = DurationMs::seconds(1);
+/// How often it is made before its answer counts as unknown.
+pub const TRANSACTION_STEPS_MAX: u32 = 15;
+/// Waits of a millisecond for the delivery of a transaction's records.
+pub const DELIVERY_POLLS_MAX: u32 = 15_000;
+
 // ---- Retries -----------------------------------------------------------------------------------
 
 /// How often one step is tried again before the worker stops, so that something restarts it.
@@ -173,6 +208,10 @@ const _: () = assert!(RETRY_WAIT_FIRST.0 <= RETRY_WAIT_MAX.0);
 const _: () = assert!(RETRY_WAIT_MAX.0 * 2 < TICK_BOUND.0);
 // All tries together outlast a broker's restart.
 const _: () = assert!(RETRIES_MAX as i64 * RETRY_WAIT_MAX.0 >= DurationMs::minutes(2).0);
+// A commit that is tried for as long as this has outlived its transaction, so that its answer is known or lost.
+const _: () = assert!(TRANSACTION_STEP_WAIT.0 * TRANSACTION_STEPS_MAX as i64 > TRANSACTION_TIMEOUT.0);
+const _: () = assert!(DELIVERY_POLLS_MAX as i64 > TRANSACTION_TIMEOUT.0);
+const _: () = assert!((DELIVERY_POLLS_MAX as i64) < TICK_BOUND.0);
 // A query is answered, or given up, before its request is.
 const _: () = assert!(QUERY_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
 const _: () = assert!(IDLE_WAIT_FIRST.0 <= IDLE_WAIT_MAX.0);

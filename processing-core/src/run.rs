@@ -29,6 +29,7 @@ use crate::layout::Layout;
 use crate::limits::{Bounds, INPUTS_RETRY, REPARTITION_PURGE, STATE_UNUSED_CHECK};
 use crate::log::Log;
 use crate::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
+use crate::log::kafka::{KafkaLog, KafkaOptions};
 use crate::metrics::Telemetry;
 use crate::plan::Plan;
 use crate::query::Queries;
@@ -428,17 +429,10 @@ fn serve<R: FnOnce(Queries) -> Router>(
         }
         Start::Run(shell) => shell,
     };
-    if shell.settings.kafka.get("bootstrap.servers").is_some() {
-        return Err(CoreError::config(
-            "KAFKA_BROKERS is set, but this build has no Kafka log yet: unset it to run on the embedded log of one \
-             machine, in the folder `embedded.dir`",
-        ));
-    }
     let (plan, routes) = build(&shell.settings)?;
     let plan = Arc::new(plan);
     let budget = memory_budget(&shell.settings);
-    let log = open_log(&shell.settings, &shell.clock, &budget)?;
-    let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&shell.clock)).map_err(no_thread)?;
+    let (log, keeper) = open_log(&shell.settings, &plan, &shell.clock, &budget)?;
     let running = Running::start(plan, log, RunOptions::of(&shell.settings, budget), Surroundings::of(&shell))?;
     // The port tells what is missing while it is missing.
     shell.serve(routes(running.queries()))?;
@@ -453,7 +447,31 @@ pub fn memory_budget(settings: &Settings) -> MemoryBudget {
     MemoryBudget::new(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
-fn open_log(settings: &Settings, clock: &Arc<dyn Clock>, budget: &MemoryBudget) -> Result<Arc<EmbeddedLog>, CoreError> {
+/// The cluster that the settings name, else the embedded log with its upkeep.
+fn open_log(
+    settings: &Settings,
+    plan: &Plan,
+    clock: &Arc<dyn Clock>,
+    budget: &MemoryBudget,
+) -> Result<(Arc<dyn Log>, Option<LogKeeper>), CoreError> {
+    if settings.kafka.get("bootstrap.servers").is_some() {
+        let log = KafkaLog::open(KafkaOptions {
+            application: plan.name().to_owned(),
+            properties: settings.kafka.0.clone(),
+            replication: -1,
+        })?;
+        return Ok((log, None));
+    }
+    let log = open_embedded(settings, clock, budget)?;
+    let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(clock)).map_err(no_thread)?;
+    Ok((log, Some(keeper)))
+}
+
+fn open_embedded(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    budget: &MemoryBudget,
+) -> Result<Arc<EmbeddedLog>, CoreError> {
     let clock = Arc::clone(clock);
     let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(clock.now().0)));
     options.store.budget = Some(budget.clone());

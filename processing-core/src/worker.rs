@@ -343,6 +343,11 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         batch: &RecordBatch,
         now: WallTime,
     ) -> Result<usize, CoreError> {
+        if batch.is_empty() {
+            // Only markers and aborted records: nothing to fold, and no reason for a commit.
+            self.pass(partition, next, epoch);
+            return Ok(0);
+        }
         let mut from = 0;
         loop {
             // Looked up afresh each time: a commit in between may have sent everything back.
@@ -372,6 +377,15 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             if self.crashed {
                 return Ok(from);
             }
+        }
+    }
+
+    /// Reading goes on beyond what holds no records.
+    fn pass(&mut self, partition: &TopicPartition, next: Offset, epoch: FetchEpoch) {
+        let route = self.routes.get(partition).copied().filter(|route| route.epoch == epoch);
+        let task = route.and_then(|route| Some((self.tasks.get_mut(&route.task)?, route.source)));
+        if let Some(source) = task.and_then(|(task, source)| task.sources.get_mut(source)) {
+            source.pass_to(next);
         }
     }
 

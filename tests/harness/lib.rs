@@ -10,4 +10,6 @@
 pub mod command;
 pub mod compare;
 pub mod demo_process;
+pub mod guarded;
+pub mod kafka;
 pub mod stores;

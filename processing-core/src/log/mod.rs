@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod contract;
 pub mod embedded;
+pub mod kafka;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 

@@ -1,0 +1,191 @@
+//! Topics and group positions, asked and changed.
+//!
+//! Not here: which topics a plan needs ([`crate::layout`]). Invariant: a topic is told with the identity that
+//! the brokers gave it, so that one that was deleted and made anew is never taken for the old one.
+
+use std::sync::Arc;
+
+use rdkafka::admin::{AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset as At, TopicPartitionList};
+use tokio::runtime::Runtime;
+
+use super::refusal::{self, Doing};
+use super::{Cluster, ffi};
+use crate::limits::{KAFKA_ADMIN_WAIT, RECORD_BYTES_MAX, TOPIC_KNOWN_TRIES, TOPIC_KNOWN_WAIT};
+use crate::log::{Admin, Cleanup, LogError, TopicInfo, TopicSettings};
+use crate::record::{Offset, Partition, TopicId, TopicName, TopicPartition};
+
+pub(super) struct KafkaAdmin {
+    cluster: Arc<Cluster>,
+    /// The client's admin calls are futures; this waits for them.
+    runtime: Runtime,
+}
+
+impl KafkaAdmin {
+    pub(super) fn new(cluster: Arc<Cluster>) -> Result<Self, LogError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime =
+            runtime.map_err(|error| LogError::Fatal(format!("the machine refuses what admin calls need: {error}")))?;
+        Ok(Self { cluster, runtime })
+    }
+
+    fn options() -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(admin_wait())).operation_timeout(Some(admin_wait()))
+    }
+
+    fn settings_of(&self, name: &TopicName, partitions: u32) -> Result<TopicSettings, LogError> {
+        let doing = Doing::DescribeConfigs(name.as_str());
+        let failed = |error: KafkaError| refusal::of(doing, &error);
+        let wanted = [ResourceSpecifier::Topic(name.as_str())];
+        let asked = self.cluster.admin.describe_configs(&wanted, &Self::options());
+        let mut found = self.runtime.block_on(asked).map_err(failed)?;
+        let found = match found.pop() {
+            Some(Ok(found)) => found,
+            Some(Err(code)) => return Err(refusal::refusal(doing, code, "")),
+            None => return Err(LogError::Retry(format!("{doing}: no answer"))),
+        };
+        Ok(TopicSettings {
+            partitions,
+            cleanup: cleanup_of(value(&found, "cleanup.policy")),
+            retention_ms: value(&found, "retention.ms").parse().ok(),
+            log_append_time: value(&found, "message.timestamp.type") == "LogAppendTime",
+        })
+    }
+}
+
+fn value<'a>(found: &'a ConfigResource, name: &str) -> &'a str {
+    found.get(name).and_then(|entry| entry.value.as_deref()).unwrap_or("")
+}
+
+fn cleanup_of(policy: &str) -> Cleanup {
+    match (policy.contains("compact"), policy.contains("delete")) {
+        (true, true) => Cleanup::CompactDelete,
+        (true, false) => Cleanup::Compact,
+        _ => Cleanup::Delete,
+    }
+}
+
+fn policy_of(cleanup: Cleanup) -> &'static str {
+    match cleanup {
+        Cleanup::Delete => "delete",
+        Cleanup::Compact => "compact",
+        Cleanup::CompactDelete => "compact,delete",
+    }
+}
+
+fn admin_wait() -> std::time::Duration {
+    std::time::Duration::from_millis(KAFKA_ADMIN_WAIT.0.unsigned_abs())
+}
+
+fn wait_ms() -> i32 {
+    i32::try_from(KAFKA_ADMIN_WAIT.0).unwrap_or(i32::MAX)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the brokers tell each other of a new topic; the worker's loop has not begun"
+)]
+fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(TOPIC_KNOWN_WAIT.0.unsigned_abs()));
+}
+
+impl Admin for KafkaAdmin {
+    fn create_topic(&mut self, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, LogError> {
+        if let Some(standing) = self.topic(name)? {
+            return Ok(standing);
+        }
+        let doing = Doing::Create(name.as_str());
+        let retention = settings.retention_ms.map_or_else(|| "-1".to_owned(), |ms| ms.to_string());
+        let largest = (RECORD_BYTES_MAX + 64 * 1024).to_string();
+        let partitions = i32::try_from(settings.partitions).unwrap_or(i32::MAX);
+        let replication = TopicReplication::Fixed(self.cluster.options.replication);
+        let mut topic = NewTopic::new(name.as_str(), partitions, replication)
+            .set("cleanup.policy", policy_of(settings.cleanup))
+            .set("retention.ms", &retention)
+            .set("max.message.bytes", &largest);
+        if settings.log_append_time {
+            topic = topic.set("message.timestamp.type", "LogAppendTime");
+        }
+        let asked = self.cluster.admin.create_topics([&topic], &Self::options());
+        let made = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
+        match made.into_iter().next() {
+            Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => {}
+            Some(Err((_, code))) => return Err(refusal::refusal(doing, code, "")),
+            None => return Err(LogError::Retry(format!("{doing}: no answer"))),
+        }
+        // Not every broker knows it at once.
+        for _ in 0..TOPIC_KNOWN_TRIES {
+            if let Some(known) = self.topic(name)? {
+                return Ok(known);
+            }
+            pause();
+        }
+        Err(LogError::Retry(format!("topic {name} was made, and the brokers do not all know it yet")))
+    }
+
+    fn topic(&mut self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
+        let found = ffi::describe_topic(self.cluster.admin.inner(), name.as_str(), wait_ms());
+        let found = found.map_err(|failure| refusal::of_failure(Doing::Describe(name.as_str()), &failure))?;
+        let Some((id, partitions)) = found else { return Ok(None) };
+        let settings = self.settings_of(name, partitions)?;
+        Ok(Some(TopicInfo { name: name.clone(), id: TopicId(id), settings }))
+    }
+
+    fn topics(&mut self) -> Result<Vec<TopicInfo>, LogError> {
+        let found = self.cluster.ends.client().fetch_metadata(None, admin_wait());
+        let found = found.map_err(|error| refusal::of(Doing::Connect, &error))?;
+        let mut names: Vec<&str> = found.topics().iter().map(rdkafka::metadata::MetadataTopic::name).collect();
+        // Kafka's own.
+        names.retain(|name| !name.starts_with("__"));
+        names.sort_unstable();
+        let mut topics = Vec::with_capacity(names.len());
+        for name in names {
+            topics.extend(self.topic(&TopicName::new(name))?);
+        }
+        Ok(topics)
+    }
+
+    fn delete_topic(&mut self, name: &TopicName) -> Result<(), LogError> {
+        let doing = Doing::Delete(name.as_str());
+        let asked = self.cluster.admin.delete_topics(&[name.as_str()], &Self::options());
+        let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
+        match done.into_iter().next() {
+            Some(Err((_, code))) if code != Code::UnknownTopicOrPartition => Err(refusal::refusal(doing, code, "")),
+            _ => Ok(()),
+        }
+    }
+
+    fn purge(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), LogError> {
+        let doing = Doing::Delete(partition.topic.as_str());
+        let mut list = TopicPartitionList::new();
+        let at = At::Offset(before.0.cast_signed());
+        list.add_partition_offset(partition.topic.as_str(), ffi::number(partition), at)
+            .map_err(|error| refusal::of(doing, &error))?;
+        let asked = self.cluster.admin.delete_records(&list, &Self::options());
+        let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
+        for element in done.elements() {
+            element.error().map_err(|error| refusal::of(doing, &error))?;
+        }
+        Ok(())
+    }
+
+    fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+        let found = ffi::group_offsets(self.cluster.admin.inner(), group, wait_ms());
+        let found = match found {
+            Err(failure) if failure.code == Code::GroupIdNotFound => return Ok(Vec::new()),
+            found => found.map_err(|failure| refusal::of_failure(Doing::Group(group), &failure))?,
+        };
+        let mut offsets: Vec<_> = found
+            .into_iter()
+            .filter_map(|(topic, partition, offset)| {
+                let offset = Offset(u64::try_from(offset).ok()?);
+                let partition = Partition(u32::try_from(partition).ok()?);
+                Some((TopicPartition { topic: TopicName::new(topic), partition }, offset))
+            })
+            .collect();
+        offsets.sort();
+        Ok(offsets)
+    }
+}

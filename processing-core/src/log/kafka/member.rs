@@ -1,0 +1,424 @@
+//! A member of a consumer group: rebalances, and records taken in batches from one queue per partition.
+//!
+//! Not here: which other partitions go with an anchor's (the worker asks for them by `fetch`).
+//! Invariant: nothing is given back to the group before the worker has released all of it. librdkafka takes
+//! any call of unassign while a revoke is pending for its answer, so there is exactly one such call.
+//!
+//! ```text
+//!   assigned ─▶ paused, nothing read ─fetch─▶ read from there ─revoke─▶ silent ─release of all─▶ unassigned
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset as At, TopicPartitionList};
+
+use super::ffi::{self, Met, PartitionQueue};
+use super::refusal::{self, Doing};
+use super::{KafkaOptions, answer_wait, consumer_config, log_line};
+use crate::batch::RecordBatch;
+use crate::limits::{FETCH_RECORDS_MAX, SEEK_WAIT};
+use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
+use crate::record::{Offset, Partition, TopicName, TopicPartition};
+
+/// What the group has told, in order, and not yet been heard.
+struct MemberContext {
+    told: Mutex<VecDeque<Told>>,
+    /// The consumer is going: whatever is told now is answered at once.
+    closing: AtomicBool,
+}
+
+enum Told {
+    Assign(Vec<TopicPartition>),
+    Revoke(Vec<TopicPartition>),
+    Lose(Vec<TopicPartition>),
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "{reason}");
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::SeqCst) {
+            if let Err(error) = consumer.unassign() {
+                tracing::debug!(%error, "the last partitions are not given back in good order");
+            }
+            return;
+        }
+        let places = places(partitions);
+        let told = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Told::Assign(places),
+            _ if consumer.assignment_lost() => Told::Lose(places),
+            _ => Told::Revoke(places),
+        };
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push_back(told);
+    }
+}
+
+fn places(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+    let place = |topic: &str, partition: i32| TopicPartition {
+        topic: TopicName::new(topic),
+        partition: Partition(partition.max(0).cast_unsigned()),
+    };
+    partitions.elements().iter().map(|element| place(element.topic(), element.partition())).collect()
+}
+
+/// A partition that is assigned to this client.
+struct Taken {
+    queue: PartitionQueue,
+    /// `None` until the worker asks for records.
+    reading: Option<Reading>,
+    paused: bool,
+}
+
+struct Reading {
+    next: Offset,
+    epoch: FetchEpoch,
+    /// The end was met here: nothing decided lies beyond.
+    at_end: bool,
+}
+
+pub(super) struct KafkaMember {
+    membership: Membership,
+    /// `None` once it is closed.
+    consumer: Option<Arc<BaseConsumer<MemberContext>>>,
+    taken: BTreeMap<TopicPartition, Taken>,
+    /// The order in which partitions are asked, and whose turn it is.
+    turns: Vec<TopicPartition>,
+    turn: usize,
+    /// Anchors that the group wants back and the worker has not released yet.
+    pending: BTreeSet<TopicPartition>,
+    /// Released, to be unassigned together with the last of `pending`.
+    released: BTreeSet<TopicPartition>,
+    /// What the brokers' last word was, if it was none of success.
+    trouble: Option<LogError>,
+}
+
+impl KafkaMember {
+    pub(super) fn join(options: &KafkaOptions, membership: Membership) -> Result<Self, LogError> {
+        let group = Doing::Group(&membership.group);
+        let mut config = consumer_config(options, &membership.instance);
+        config.set("group.id", &membership.group).set("group.instance.id", &membership.instance);
+        if options.properties.get("group.protocol").is_none_or(|protocol| protocol == "classic") {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        let context = MemberContext { told: Mutex::default(), closing: AtomicBool::new(false) };
+        let consumer: BaseConsumer<MemberContext> =
+            config.create_with_context(context).map_err(|error| refusal::of(group, &error))?;
+        if !membership.anchors.is_empty() {
+            let topics: Vec<&str> = membership.anchors.iter().map(TopicName::as_str).collect();
+            consumer.subscribe(&topics).map_err(|error| refusal::of(group, &error))?;
+        }
+        Ok(Self {
+            membership,
+            consumer: Some(Arc::new(consumer)),
+            taken: BTreeMap::new(),
+            turns: Vec::new(),
+            turn: 0,
+            pending: BTreeSet::new(),
+            released: BTreeSet::new(),
+            trouble: None,
+        })
+    }
+
+    fn consumer(&self) -> Result<&Arc<BaseConsumer<MemberContext>>, LogError> {
+        let closed = || LogError::Fenced(format!("this member of group {} is closed", self.membership.group));
+        self.consumer.as_ref().ok_or_else(closed)
+    }
+
+    /// Lets the group speak.
+    fn listen(&mut self) -> Result<(), LogError> {
+        let consumer = Arc::clone(self.consumer()?);
+        match consumer.poll(Duration::ZERO) {
+            None => {}
+            // Nothing is read through the consumer's own queue: this was fetched before its queue was cut off, and
+            // is fetched again from where the worker wants it.
+            Some(Ok(_)) => {}
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                return Err(match refusal::refusal(Doing::Group(&self.membership.group), code, "") {
+                    // A consumer that has failed for good is made anew, with everything that hangs on it.
+                    LogError::Retry(text) => LogError::Fenced(text),
+                    error => error,
+                });
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(error)) => {
+                let error = refusal::of(Doing::Group(&self.membership.group), &error);
+                if matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
+                    return Err(error);
+                }
+                self.trouble = Some(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the group has told, with its first half carried out.
+    fn heard(&mut self) -> Result<Option<Polled>, LogError> {
+        let consumer = Arc::clone(self.consumer()?);
+        let told = consumer.context().told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        Ok(match told {
+            None => None,
+            Some(Told::Assign(anchors)) => {
+                self.trouble = None;
+                self.assign(&consumer, &anchors, At::End)?;
+                for anchor in &anchors {
+                    self.released.remove(anchor);
+                }
+                let news = !anchors.is_empty();
+                news.then_some(Polled::Assigned(anchors))
+            }
+            Some(Told::Revoke(anchors)) => {
+                self.silence(&anchors);
+                self.hand_back_if_done(&consumer)?;
+                (!anchors.is_empty()).then_some(Polled::Revoked(anchors))
+            }
+            Some(Told::Lose(anchors)) => {
+                self.silence(&anchors);
+                self.hand_back_if_done(&consumer)?;
+                (!anchors.is_empty()).then_some(Polled::Lost(anchors))
+            }
+        })
+    }
+
+    /// Tells librdkafka that these are ours. The end is a place from which nothing is read that anybody wants.
+    fn assign(
+        &mut self,
+        consumer: &Arc<BaseConsumer<MemberContext>>,
+        places: &[TopicPartition],
+        from: At,
+    ) -> Result<(), LogError> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for place in places {
+            let queue = PartitionQueue::cut(consumer, place, FETCH_RECORDS_MAX);
+            let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
+            list.add_partition_offset(place.topic.as_str(), ffi::number(place), from)
+                .map_err(|error| refusal::of(Doing::Read(place.topic.as_str()), &error))?;
+            self.taken.insert(place.clone(), Taken { queue, reading: None, paused: false });
+            self.turns.push(place.clone());
+        }
+        let group = Doing::Group(&self.membership.group);
+        consumer.incremental_assign(&list).map_err(|error| refusal::of(group, &error))?;
+        if from == At::End && !places.is_empty() {
+            consumer.pause(&list).map_err(|error| refusal::of(group, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more is handed out of these.
+    fn silence(&mut self, anchors: &[TopicPartition]) {
+        for anchor in anchors {
+            if let Some(taken) = self.taken.get_mut(anchor) {
+                taken.reading = None;
+            }
+            self.pending.insert(anchor.clone());
+        }
+    }
+
+    fn hand_back_if_done(&mut self, consumer: &Arc<BaseConsumer<MemberContext>>) -> Result<(), LogError> {
+        if !self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for place in std::mem::take(&mut self.released) {
+            // Its queue goes with it.
+            if self.taken.remove(&place).is_some() {
+                list.add_partition(place.topic.as_str(), ffi::number(&place));
+            }
+        }
+        self.turns.retain(|place| self.taken.contains_key(place));
+        let group = Doing::Group(&self.membership.group);
+        consumer.incremental_unassign(&list).map_err(|error| refusal::of(group, &error))
+    }
+
+    /// A batch of the next partition that has one.
+    fn records(&mut self, batch: &mut RecordBatch) -> Result<Polled, LogError> {
+        for _ in 0..self.turns.len() {
+            self.turn = (self.turn + 1) % self.turns.len();
+            let Some(place) = self.turns.get(self.turn) else { continue };
+            let Some(taken) = self.taken.get_mut(place) else { continue };
+            let Taken { queue, reading: Some(reading), paused: false } = taken else { continue };
+            let met = queue.take(0, batch);
+            if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.get(last)) {
+                (reading.next, reading.at_end) = (last.offset.next().max(reading.next), false);
+            }
+            match met {
+                Met::Nothing => {}
+                Met::End(end) => (reading.next, reading.at_end) = (end.max(reading.next), true),
+                Met::Error(Code::AutoOffsetReset | Code::OffsetOutOfRange, text) => {
+                    return Err(LogError::Fatal(format!(
+                        "{place} is read at offset {}, which is not in the log any more ({text}): what is missing was \
+                         deleted by retention or purge; `streamfleet reprocess` begins anew",
+                        reading.next
+                    )));
+                }
+                Met::Error(code, text) => {
+                    let error = refusal::of_partition(place, code, &text);
+                    if matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
+                        return Err(error);
+                    }
+                    self.trouble = Some(error);
+                    continue;
+                }
+            }
+            if !batch.is_empty() || met != Met::Nothing {
+                self.trouble = None;
+                let (partition, next, epoch) = (place.clone(), reading.next, reading.epoch);
+                return Ok(Polled::Records { partition, next, epoch });
+            }
+        }
+        Ok(Polled::Nothing)
+    }
+
+    /// Whether the trouble is over: a silent partition would not tell.
+    fn look_up(&mut self) -> Result<(), LogError> {
+        let Some(error) = self.trouble.clone() else { return Ok(()) };
+        let topic = self.membership.anchors.first().map(TopicName::as_str);
+        if self.consumer()?.client().fetch_metadata(topic, answer_wait()).is_err() {
+            return Err(error);
+        }
+        self.trouble = None;
+        Ok(())
+    }
+}
+
+impl GroupSource for KafkaMember {
+    fn poll(&mut self, batch: &mut RecordBatch) -> Result<Polled, LogError> {
+        batch.clear();
+        self.listen()?;
+        if let Some(news) = self.heard()? {
+            return Ok(news);
+        }
+        let found = self.records(batch)?;
+        if found == Polled::Nothing {
+            self.look_up()?;
+        }
+        Ok(found)
+    }
+
+    fn fetch(&mut self, partition: &TopicPartition, from: Offset, epoch: FetchEpoch) -> Result<(), LogError> {
+        let consumer = Arc::clone(self.consumer()?);
+        let at = At::Offset(from.0.cast_signed());
+        let read = Doing::Read(partition.topic.as_str());
+        if self.taken.contains_key(partition) {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(partition.topic.as_str(), ffi::number(partition), at)
+                .map_err(|error| refusal::of(read, &error))?;
+            let wait = Duration::from_millis(SEEK_WAIT.0.unsigned_abs());
+            let sought = consumer.seek_partitions(list.clone(), wait).map_err(|error| refusal::of(read, &error))?;
+            for element in sought.elements() {
+                // Right after an assignment it has not begun yet; the worker asks again.
+                element.error().map_err(|error| LogError::Retry(format!("{read}: {error}")))?;
+            }
+            consumer.resume(&list).map_err(|error| refusal::of(read, &error))?;
+        } else {
+            self.assign(&consumer, std::slice::from_ref(partition), at)?;
+        }
+        if let Some(taken) = self.taken.get_mut(partition) {
+            taken.reading = Some(Reading { next: from, epoch, at_end: false });
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
+        // Its queue fills up to its bound and fetching stops by itself; nothing that was fetched is thrown away.
+        if let Some(taken) = self.taken.get_mut(partition) {
+            taken.paused = true;
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
+        if let Some(taken) = self.taken.get_mut(partition) {
+            taken.paused = false;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
+        let consumer = Arc::clone(self.consumer()?);
+        if let Some(taken) = self.taken.get_mut(partition) {
+            taken.reading = None;
+        }
+        let anchor = self.membership.anchors.contains(&partition.topic);
+        if !anchor || self.pending.contains(partition) {
+            self.released.insert(partition.clone());
+        }
+        if self.pending.remove(partition) && self.pending.is_empty() {
+            self.hand_back_if_done(&consumer)?;
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, LogError> {
+        let group = Doing::Group(&self.membership.group);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(partition.topic.as_str(), ffi::number(partition));
+        let found =
+            self.consumer()?.committed_offsets(list, answer_wait()).map_err(|error| refusal::of(group, &error))?;
+        let element = found.elements().into_iter().next();
+        let Some(element) = element else { return Ok(None) };
+        element.error().map_err(|error| refusal::of(group, &error))?;
+        Ok(match element.offset() {
+            At::Offset(offset) => Some(Offset(offset.max(0).cast_unsigned())),
+            _ => None,
+        })
+    }
+
+    fn watermarks(&mut self, partition: &TopicPartition) -> Result<Watermarks, LogError> {
+        let known = ffi::known_ends(self.consumer()?.client(), partition);
+        let reading = self.taken.get(partition).and_then(|taken| taken.reading.as_ref());
+        let next = reading.map_or(Offset::ZERO, |reading| reading.next);
+        let at_end = reading.is_some_and(|reading| reading.at_end);
+        Ok(match known {
+            Some((start, high)) => {
+                let high = high.max(next);
+                Watermarks { start, last_stable: if at_end { next } else { high }, high }
+            }
+            // Before the first answer: as if there were more, which nobody takes for the end.
+            None => Watermarks { start: Offset::ZERO, last_stable: next, high: next.next() },
+        })
+    }
+
+    fn group_metadata(&self) -> GroupMetadata {
+        let (generation, member) =
+            self.consumer.as_ref().map_or((-1, String::new()), |consumer| ffi::group_standing(consumer.client()));
+        GroupMetadata {
+            group: self.membership.group.clone(),
+            generation: i64::from(generation).cast_unsigned(),
+            member,
+            instance: self.membership.instance.clone(),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            consumer.context().closing.store(true, Ordering::SeqCst);
+            // ORDER: queues go before the client that they belong to.
+            self.taken.clear();
+            self.turns.clear();
+            self.pending.clear();
+            self.released.clear();
+        }
+    }
+}
+
+impl Drop for KafkaMember {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

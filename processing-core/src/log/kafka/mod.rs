@@ -1,0 +1,233 @@
+//! Apache Kafka as the log.
+//!
+//! Not here: what a worker does with it. `member` is a group's member, `producer` a transaction, `reader` a
+//! reader outside every group, `admin` the topics; `ffi` holds the calls that the client's wrapper lacks.
+//! Invariant: what decides over exactly-once (isolation, offsets, identities) is set here and by nobody else.
+//!
+//! ```text
+//!   worker thread ── member (group consumer) ── one queue per partition
+//!                 └─ producer (transactional)
+//!   restore, time log ── reader ── clients from a pool
+//!   supervisor ── admin ── one client per process
+//! ```
+
+mod admin;
+mod ffi;
+mod member;
+mod producer;
+mod reader;
+mod refusal;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+
+use super::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId, Watermarks};
+use crate::limits::{
+    CATCH_UP_FETCH_WAIT, FETCH_QUEUE_KIB, KAFKA_ANSWER_WAIT, KAFKA_READERS_IDLE_MAX, RECORD_BYTES_MAX,
+    TRANSACTION_TIMEOUT,
+};
+use crate::record::{Offset, TopicPartition};
+use reader::Pace;
+use refusal::Doing;
+
+/// How a fleet reaches a cluster.
+#[derive(Clone)]
+pub struct KafkaOptions {
+    /// The application's id: the group, and what client ids begin with.
+    pub application: String,
+    /// Properties of librdkafka by their names, `bootstrap.servers` among them.
+    pub properties: BTreeMap<String, String>,
+    /// `replication.factor` of the topics that are made; -1 is the broker's default.
+    pub replication: i32,
+}
+
+/// A Kafka cluster as a log.
+pub struct KafkaLog {
+    cluster: Arc<Cluster>,
+}
+
+/// What all sides share.
+struct Cluster {
+    options: KafkaOptions,
+    /// Sees records of open transactions too: only it knows where a partition really ends.
+    ends: BaseConsumer<Quiet>,
+    admin: AdminClient<Quiet>,
+    /// Readers' clients that nobody uses now: a client has threads and connections of its own.
+    idle: Mutex<Vec<(Pace, Arc<BaseConsumer<Quiet>>)>>,
+}
+
+/// A client that only passes on what librdkafka logs.
+#[derive(Clone, Copy)]
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// librdkafka's errors are mostly what it mends by itself: a broker that is away.
+fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(facility, "{message}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
+    }
+}
+
+impl KafkaLog {
+    /// Makes the clients; nothing is sent yet, so that a cluster that is away is no error here.
+    ///
+    /// # Errors
+    /// If librdkafka refuses a property.
+    pub fn open(options: KafkaOptions) -> Result<Arc<Self>, LogError> {
+        let made = |error: KafkaError| refusal::of(Doing::Connect, &error);
+        let mut config = consumer_config(&options, "ends");
+        config.set("isolation.level", "read_uncommitted");
+        let ends = config.create_with_context(Quiet).map_err(made)?;
+        let admin = base_config(&options, "admin").create_with_context(Quiet).map_err(made)?;
+        Ok(Arc::new(Self { cluster: Arc::new(Cluster { options, ends, admin, idle: Mutex::default() }) }))
+    }
+}
+
+impl Log for KafkaLog {
+    fn group_source(&self, membership: Membership) -> Result<Box<dyn GroupSource>, LogError> {
+        Ok(Box::new(member::KafkaMember::join(&self.cluster.options, membership)?))
+    }
+
+    fn transaction(&self, id: &TransactionalId) -> Result<Box<dyn Transaction>, LogError> {
+        Ok(Box::new(producer::KafkaProducer::open(&self.cluster.options, id)?))
+    }
+
+    fn reader(&self) -> Result<Box<dyn FreeReader>, LogError> {
+        Ok(Box::new(reader::KafkaReader::new(Arc::clone(&self.cluster))))
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, LogError> {
+        Ok(Box::new(admin::KafkaAdmin::new(Arc::clone(&self.cluster))?))
+    }
+}
+
+impl Cluster {
+    /// A client for a reader.
+    fn lend(&self, pace: Pace) -> Result<Arc<BaseConsumer<Quiet>>, LogError> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle.iter().position(|(known, _)| *known == pace).map(|index| idle.swap_remove(index));
+        drop(idle);
+        if let Some((_, client)) = found {
+            return Ok(client);
+        }
+        let mut config = consumer_config(&self.options, "reader");
+        if pace == Pace::CatchingUp {
+            config.set("fetch.wait.max.ms", CATCH_UP_FETCH_WAIT.0.to_string());
+        }
+        let made = config.create_with_context(Quiet);
+        Ok(Arc::new(made.map_err(|error| refusal::of(Doing::Connect, &error))?))
+    }
+
+    /// Takes a client back for the next reader.
+    fn take_back(&self, pace: Pace, client: Arc<BaseConsumer<Quiet>>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KAFKA_READERS_IDLE_MAX && client.unassign().is_ok() {
+            idle.push((pace, client));
+        }
+    }
+
+    /// Asks the brokers for the ends: the high watermark by a client that sees open transactions, the last stable
+    /// offset by one that does not.
+    fn watermarks(&self, committed: &BaseConsumer<Quiet>, place: &TopicPartition) -> Result<Watermarks, LogError> {
+        let (topic, number) = (place.topic.as_str(), ffi::number(place));
+        let failed = |error: KafkaError| match error.rdkafka_error_code() {
+            Some(code) => refusal::of_partition(place, code, ""),
+            None => refusal::of(Doing::Describe(topic), &error),
+        };
+        // ORDER: the last stable offset first, or it could be taken beyond the high watermark.
+        let (_, stable) = committed.fetch_watermarks(topic, number, answer_wait()).map_err(failed)?;
+        let (low, high) = self.ends.fetch_watermarks(topic, number, answer_wait()).map_err(failed)?;
+        let offset = |at: i64| Offset(at.max(0).cast_unsigned());
+        Ok(Watermarks { start: offset(low), last_stable: offset(stable), high: offset(high) })
+    }
+}
+
+/// How long an answer of the cluster is waited for before the caller looks up.
+fn answer_wait() -> Duration {
+    Duration::from_millis(KAFKA_ANSWER_WAIT.0.unsigned_abs())
+}
+
+/// What every client of the application is set to.
+fn base_config(options: &KafkaOptions, role: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set_log_level(RDKafkaLogLevel::Info);
+    // Before what was set: whoever knows better may.
+    config.set("socket.keepalive.enable", "true");
+    for (name, value) in &options.properties {
+        config.set(name, value);
+    }
+    let client = options.properties.get("client.id").map_or("streamfleet", String::as_str);
+    config.set("client.id", format!("{client}-{}-{role}", options.application));
+    config
+}
+
+/// What every consumer is set to, member or not.
+fn consumer_config(options: &KafkaOptions, role: &str) -> ClientConfig {
+    let mut defaults = BTreeMap::new();
+    // The default waits for a second when the queue was full once, which is how long a restore would stand still.
+    defaults.insert("fetch.queue.backoff.ms", "10".to_owned());
+    defaults.insert("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string());
+    defaults.insert("queued.min.messages", "20000".to_owned());
+    // Kafka rejects no larger record of ours, and a partition's first record is delivered whatever its size.
+    defaults.insert("receive.message.max.bytes", (4 * RECORD_BYTES_MAX).to_string());
+    let mut config = base_config(options, role);
+    for (name, value) in defaults {
+        if !options.properties.contains_key(name) {
+            config.set(name, value);
+        }
+    }
+    config
+        .set("group.id", &options.application)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false")
+        .set("enable.partition.eof", "true");
+    config
+}
+
+/// What every producer is set to.
+fn producer_config(options: &KafkaOptions, id: &TransactionalId) -> ClientConfig {
+    let mut defaults = BTreeMap::new();
+    // A commit waits for what was sent last, so nothing is gained by gathering longer.
+    defaults.insert("linger.ms", "2".to_owned());
+    defaults.insert("compression.type", "lz4".to_owned());
+    defaults.insert("queue.buffering.max.messages", "500000".to_owned());
+    defaults.insert("queue.buffering.max.kbytes", (64 * 1024).to_string());
+    defaults.insert("message.max.bytes", (RECORD_BYTES_MAX + 64 * 1024).to_string());
+    // Kafka Streams' own choice under exactly-once: a worker that is gone holds up its readers no longer.
+    defaults.insert("transaction.timeout.ms", TRANSACTION_TIMEOUT.0.to_string());
+    let mut config = base_config(options, "producer");
+    for (name, value) in defaults {
+        if !options.properties.contains_key(name) {
+            config.set(name, value);
+        }
+    }
+    config.set("transactional.id", &id.0).set("partitioner", "murmur2_random");
+    config
+}

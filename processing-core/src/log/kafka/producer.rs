@@ -1,0 +1,309 @@
+//! A transactional producer: sent, delivered, committed, and never guessed.
+//!
+//! Not here: when a commit is due. Invariant: `Published` is answered only when the coordinator has said so;
+//! a producer whose last answer was ambiguous or fatal is of no further use and says so to every call.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+
+use super::ffi::{self, Failure, TopicHandle};
+use super::refusal::{self, Doing};
+use super::{KafkaOptions, log_line, producer_config};
+use crate::batch::RecordBatch;
+use crate::limits::{DELIVERY_POLLS_MAX, KAFKA_INIT_WAIT, TRANSACTION_STEP_WAIT, TRANSACTION_STEPS_MAX};
+use crate::log::{GroupMetadata, LogError, Publish, Published, Transaction, TransactionalId};
+use crate::record::{Offset, TopicName, TopicPartition};
+
+/// What the brokers have said of the records sent since the transaction began.
+#[derive(Default)]
+struct Deliveries {
+    /// By the number of the partition in [`KafkaProducer::sent`]: one past the last record.
+    next: Vec<Option<Offset>>,
+    failed: Option<(Code, String)>,
+}
+
+struct Reports(Mutex<Deliveries>);
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "{reason}");
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, mark: usize) {
+        let mut deliveries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(message) => {
+                if let Some(slot) = deliveries.next.get_mut(mark) {
+                    // A retried batch can succeed without telling its offset: then the place is not known.
+                    let told = u64::try_from(message.offset()).ok().map(|offset| Offset(offset).next());
+                    *slot = told.and_then(|told| slot.map_or(Some(told), |known| Some(known.max(told))));
+                }
+            }
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+                deliveries.failed.get_or_insert((code, message.topic().to_owned()));
+            }
+        }
+    }
+}
+
+enum State {
+    /// No transaction is open.
+    Idle,
+    Open,
+    /// Something of the open transaction is lost: it can only be aborted.
+    Spoiled(String),
+    /// The producer is of no use any more.
+    Dead(String),
+}
+
+pub(super) struct KafkaProducer {
+    id: String,
+    producer: Arc<BaseProducer<Reports>>,
+    topics: BTreeMap<TopicName, TopicHandle>,
+    /// The partitions of the open transaction, by number.
+    sent: Vec<TopicPartition>,
+    state: State,
+}
+
+impl KafkaProducer {
+    pub(super) fn open(options: &KafkaOptions, id: &TransactionalId) -> Result<Self, LogError> {
+        let doing = Doing::Transact(&id.0);
+        let context = Reports(Mutex::default());
+        let producer: BaseProducer<Reports> =
+            producer_config(options, id).create_with_context(context).map_err(|error| refusal::of(doing, &error))?;
+        ffi::init(producer.client(), wait(KAFKA_INIT_WAIT.0))
+            .map_err(|failure| refusal::of_failure(doing, &failure))?;
+        Ok(Self {
+            id: id.0.clone(),
+            producer: Arc::new(producer),
+            topics: BTreeMap::new(),
+            sent: Vec::new(),
+            state: State::Idle,
+        })
+    }
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        match &self.state {
+            State::Idle => {}
+            State::Open | State::Spoiled(_) => return Ok(()),
+            State::Dead(why) => return Err(LogError::Fenced(why.clone())),
+        }
+        self.sent.clear();
+        *self.deliveries() = Deliveries::default();
+        match ffi::begin(self.producer.client()) {
+            Ok(()) => {
+                self.state = State::Open;
+                Ok(())
+            }
+            Err(failure) => Err(self.die(&failure)),
+        }
+    }
+
+    fn deliveries(&self) -> std::sync::MutexGuard<'_, Deliveries> {
+        self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn die(&mut self, failure: &Failure) -> LogError {
+        let why = format!("{}: {} ({})", Doing::Transact(&self.id), failure.text, failure.code);
+        self.state = State::Dead(why.clone());
+        match refusal::of_failure(Doing::Transact(&self.id), failure) {
+            error @ LogError::Fatal(_) => error,
+            _ => LogError::Fenced(why),
+        }
+    }
+
+    /// The number under which reports on a partition come back.
+    fn mark(&mut self, to: &TopicPartition) -> usize {
+        let known = self.sent.iter().position(|place| place == to);
+        known.unwrap_or_else(|| {
+            self.sent.push(to.clone());
+            // Nothing is known and nothing is unknown yet; the first report decides.
+            self.deliveries().next.push(None);
+            self.sent.len() - 1
+        })
+    }
+
+    fn produce_all(&mut self, to: &TopicPartition, records: &RecordBatch) -> Result<(), Failure> {
+        let mark = self.mark(to);
+        let Self { topics, producer, .. } = self;
+        let handle = match topics.get(&to.topic) {
+            Some(handle) => handle,
+            None => {
+                let made = TopicHandle::new(producer, to.topic.as_str());
+                let made = made.ok_or_else(|| local(Code::UnknownTopic, "the client has no room for the topic"))?;
+                topics.entry(to.topic.clone()).or_insert(made)
+            }
+        };
+        for record in records.iter() {
+            let mut polls = 0;
+            loop {
+                match ffi::produce(producer.client(), handle, to.partition.0, record, mark) {
+                    Err(failure) if failure.code == Code::QueueFull && polls < DELIVERY_POLLS_MAX => {
+                        polls += 1;
+                        producer.poll(Duration::from_millis(1));
+                    }
+                    done => break done?,
+                }
+            }
+        }
+        // Reports are taken in while there are some, so that they do not pile up until the commit.
+        producer.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Waits until the brokers have answered for every record.
+    fn deliver(&mut self) -> Result<(), String> {
+        for _ in 0..DELIVERY_POLLS_MAX {
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        if let Some((code, topic)) = self.deliveries().failed.take() {
+            return Err(format!("a record for topic {topic} was not delivered: {code}"));
+        }
+        match self.producer.in_flight_count() {
+            0 => Ok(()),
+            left => Err(format!("{left} records were not delivered in time")),
+        }
+    }
+
+    /// Repeats a call that may be repeated.
+    fn patiently(&self, mut call: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut last = Ok(());
+        for _ in 0..TRANSACTION_STEPS_MAX {
+            last = call();
+            match &last {
+                Err(failure) if failure.retriable && !failure.fatal => self.producer.poll(Duration::from_millis(1)),
+                _ => return last,
+            }
+        }
+        last
+    }
+
+    /// Ends the transaction without a trace and says why.
+    fn give_up(&mut self, why: String) -> Publish {
+        match self.end() {
+            Ok(()) => Publish::Aborted(why),
+            Err(error) => Publish::Fenced(format!("{why}; {error}")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), LogError> {
+        match &self.state {
+            State::Idle => return Ok(()),
+            State::Dead(why) => return Err(LogError::Fenced(why.clone())),
+            State::Open | State::Spoiled(_) => {}
+        }
+        // What lies in the queue is not sent any more; what is on its way is waited for, or it could arrive in the next
+        // transaction.
+        self.producer.purge(PurgeConfig::default().queue());
+        for _ in 0..DELIVERY_POLLS_MAX {
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        let client = self.producer.client();
+        match self.patiently(|| ffi::abort(client, wait(TRANSACTION_STEP_WAIT.0))) {
+            Ok(()) => {
+                self.state = State::Idle;
+                Ok(())
+            }
+            Err(failure) => Err(self.die(&failure)),
+        }
+    }
+}
+
+fn wait(ms: i64) -> i32 {
+    i32::try_from(ms).unwrap_or(i32::MAX)
+}
+
+fn local(code: Code, text: &str) -> Failure {
+    Failure { code, text: text.to_owned(), fatal: false, retriable: false, abortable: true }
+}
+
+impl Transaction for KafkaProducer {
+    fn send(&mut self, to: &TopicPartition, records: &RecordBatch) -> Result<(), LogError> {
+        self.begin()?;
+        if matches!(self.state, State::Spoiled(_)) || records.is_empty() {
+            return Ok(());
+        }
+        match self.produce_all(to, records) {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.fatal => Err(self.die(&failure)),
+            Err(failure) => {
+                match refusal::of_failure(Doing::Write(to.topic.as_str()), &failure) {
+                    error @ (LogError::Fatal(_) | LogError::Full(_)) => Err(error),
+                    // Half of the batch may be in the transaction: the caller must not send it again into this one.
+                    error => {
+                        self.state = State::Spoiled(error.to_string());
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, positions: &[(TopicPartition, Offset)], group: &GroupMetadata) -> Publish {
+        if let Err(error) = self.begin() {
+            return Publish::Fenced(error.to_string());
+        }
+        if let State::Spoiled(why) = &self.state {
+            let why = why.clone();
+            return self.give_up(why);
+        }
+        if !positions.is_empty() {
+            // While the last records are on their way.
+            let client = self.producer.client();
+            let sent = self.patiently(|| ffi::send_offsets(client, positions, group, wait(TRANSACTION_STEP_WAIT.0)));
+            if let Err(failure) = sent {
+                let why = format!("the group's positions were refused: {} ({})", failure.text, failure.code);
+                if failure.fatal {
+                    self.die(&failure);
+                    return Publish::Fenced(why);
+                }
+                return self.give_up(why);
+            }
+        }
+        if let Err(why) = self.deliver() {
+            return self.give_up(why);
+        }
+        let client = self.producer.client();
+        match self.patiently(|| ffi::commit(client, wait(TRANSACTION_STEP_WAIT.0))) {
+            Ok(()) => {
+                self.state = State::Idle;
+                let next = std::mem::take(&mut self.deliveries().next);
+                Publish::Published(Published::new(self.sent.drain(..).zip(next).collect()))
+            }
+            Err(failure) if failure.abortable && !failure.fatal => {
+                self.give_up(format!("{} ({})", failure.text, failure.code))
+            }
+            Err(failure) => {
+                let why = format!("{} ({})", failure.text, failure.code);
+                self.die(&failure);
+                Publish::Ambiguous(why)
+            }
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.end()
+    }
+}
