@@ -18,11 +18,10 @@ const LINES_MAX: usize = 600;
 const LONGER: &[(&str, usize)] = &[];
 
 /// Files that may hold `unsafe`, each with the one thing that it needs it for.
-const UNSAFE: &[(&str, &str)] =
-    &[
-        ("processing-core/src/log/kafka/ffi.rs", "the calls of librdkafka that its wrapper lacks"),
-        ("tests/bench/kafka/floor.rs", "reading in batches, which the wrapper lacks, as the bench's floor"),
-    ];
+const UNSAFE: &[(&str, &str)] = &[
+    ("processing-core/src/log/kafka/ffi.rs", "the calls of librdkafka that its wrapper lacks"),
+    ("tests/bench/kafka/floor.rs", "reading in batches, which the wrapper lacks, as the bench's floor"),
+];
 
 /// Everything that may lie at the top. Another folder means another map of the whole: ask first.
 const TOP: &[&str] = &[

@@ -1,27 +1,30 @@
-//! One broker of the bench: a folder, a port, a process.
+//! The bench's broker: a folder, a port, a process.
 //!
-//! Not here: its jars (`.ci/kafka`). Invariant: it ends with its handle, and leaves no folder.
+//! Not here: the brokers of the tests, which look after their logs every two seconds and are compiled in a hurry, so
+//! that they start fast. Invariant: it ends with its handle, and leaves no folder.
 
-use std::fs::File;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tests::guarded::Guarded;
+use tests::kafka::cluster::free_port;
+use tests::kafka::jars::jars;
+
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A broker at work.
 pub(crate) struct Broker {
     folder: tempfile::TempDir,
     port: u16,
-    child: Child,
+    process: Guarded,
 }
 
 impl Broker {
     pub(crate) fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("bench-kafka-").tempdir().expect("a folder");
-        let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let (port, control) = (free(), free());
+        let folder = tempfile::Builder::new().prefix("streamfleet-bench-").tempdir().expect("a folder");
+        let (port, control) = (free_port(), free_port());
         let settings = folder.path().join("server.properties");
-        let data = folder.path().join("data");
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{control}\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}\n\
@@ -32,37 +35,35 @@ impl Broker {
              transaction.state.log.num.partitions=4\nshare.coordinator.state.topic.replication.factor=1\n\
              share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n\
              auto.create.topics.enable=false\n",
-            data.display()
+            folder.path().join("data").display()
         );
         std::fs::write(&settings, text).expect("written");
-        let jars = std::env::var("STREAMFLEET_KAFKA_JARS").expect("STREAMFLEET_KAFKA_JARS: see .ci/kafka");
+        let log = folder.path().join("broker.log");
         let java = |heap: &str| {
             let mut command = Command::new("java");
-            command.args([heap, "-XX:+UseSerialGC", "-cp", &format!("{jars}/*")]);
-            command.stdout(File::create(folder.path().join("broker.log")).expect("a file")).stderr(Stdio::null());
+            command.args([heap, "-XX:+UseSerialGC", "-cp"]).arg(jars().join("*"));
             command
         };
-        let formatted = java("-Xmx256m")
-            .args(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"])
-            .arg(&settings)
-            .status()
-            .expect("java runs");
-        assert!(formatted.success(), "the broker's folder cannot be formatted");
-        let child = java("-Xmx512m").arg("kafka.Kafka").arg(&settings).spawn().expect("java runs");
-        let mut broker = Self { folder, port, child };
+        let mut format = java("-Xmx128m");
+        format.args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"]).arg(&settings);
+        let mut format = Guarded::start("StorageTool", format, &log);
+        assert!(format.wait(PATIENCE).success(), "{}", format.last_words());
+        let mut broker = java("-Xmx512m");
+        broker.arg("kafka.Kafka").arg(&settings);
+        let process = Guarded::start_in("broker", broker, &log, folder.path());
+        let mut broker = Self { folder, port, process };
         broker.wait_for_port();
         broker
     }
 
+    #[allow(clippy::disallowed_types, reason = "whether a port answers is asked of the port")]
     fn wait_for_port(&mut self) {
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(self.child.try_wait().expect("it can be asked").is_none(), "the broker has ended: {}", self.log());
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let fit = self.process.ended().is_none() && Instant::now() < deadline;
+            assert!(fit, "the broker does not answer\n{}", self.process.last_words());
             std::thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("broker.log")).unwrap_or_default()
     }
 
     pub(crate) fn address(&self) -> String {
@@ -70,7 +71,7 @@ impl Broker {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// The folder of its partitions.
@@ -81,12 +82,5 @@ impl Broker {
     /// For files of the bench that go with the broker.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }

@@ -3,9 +3,13 @@
 //! Not here: topologies (`worker.rs` and `StreamsBench.java`). Invariant: a line is a result's value as both sides
 //! write it, and holds the key and the window.
 
+use std::collections::BTreeMap;
+
 use crate::input::{self, CITIES, HOUR_MS, START_MS, USERS};
 
 const MINUTE_MS: i64 = 60_000;
+/// The only case that does not wait for windows to close.
+const UPDATES: &str = "updates";
 /// Of both sides' windows.
 const GRACE_MS: i64 = 5 * MINUTE_MS;
 /// Windows that end later may be open at the end of the input: Kafka Streams measures time behind the repartition
@@ -22,16 +26,32 @@ pub(crate) struct Case {
     pub(crate) results: fn(u64) -> Vec<String>,
 }
 
-pub(crate) const CASES: [Case; 4] = [
+pub(crate) const CASES: [Case; 5] = [
     Case { name: "tumbling", events: 3_000_000, results: tumbling },
+    Case { name: UPDATES, events: 3_000_000, results: updates },
     Case { name: "per_user", events: 3_000_000, results: per_user },
     // Kafka Streams takes a quarter of a millisecond for each.
     Case { name: "hopping", events: 500_000, results: hopping },
     Case { name: "top20", events: 3_000_000, results: top20 },
 ];
 
+/// The values that are compared, of all that were read in the order of each partition.
+pub(crate) fn compared(case: &str, lines: Vec<String>) -> Vec<String> {
+    let mut compared: Vec<String> = if case == UPDATES {
+        // The last word on each window counts.
+        let split =
+            |line: String| line.rsplit_once(",\"count\"").map(|(pane, count)| (pane.to_owned(), count.to_owned()));
+        let last: BTreeMap<String, String> = lines.into_iter().filter_map(split).collect();
+        last.into_iter().map(|(pane, count)| format!("{pane},\"count\"{count}")).collect()
+    } else {
+        lines.into_iter().filter(|line| is_closed(case, line)).collect()
+    };
+    compared.sort_unstable();
+    compared
+}
+
 /// Whether a result's window is one of those that are compared.
-pub(crate) fn is_compared(case: &str, line: &str) -> bool {
+fn is_closed(case: &str, line: &str) -> bool {
     let digits = line.split_once("\"start\":").map_or("", |(_, rest)| rest);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let start: i64 = digits[..end].parse().unwrap_or_else(|_| panic!("{line}: no window's start in it"));
@@ -74,11 +94,11 @@ fn compared_minutes() -> usize {
     ((LAST_END_MS - START_MS) / MINUTE_MS) as usize
 }
 
-fn minutes_of(counts: &Counts, name: impl Fn(usize) -> String) -> Vec<String> {
+fn minutes_of(counts: &Counts, through: usize, name: impl Fn(usize) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, minutes) in counts.by_minute.iter().enumerate() {
         let name = name(key);
-        let compared = minutes.iter().enumerate().take(compared_minutes()).filter(|(_, count)| **count > 0);
+        let compared = minutes.iter().enumerate().take(through).filter(|(_, count)| **count > 0);
         lines.extend(compared.map(|(minute, count)| line(&name, start_of(minute), *count)));
     }
     lines.sort_unstable();
@@ -90,11 +110,16 @@ fn city_name(city: usize) -> String {
 }
 
 fn tumbling(events: u64) -> Vec<String> {
-    minutes_of(&Counts::cities(events), city_name)
+    minutes_of(&Counts::cities(events), compared_minutes(), city_name)
+}
+
+fn updates(events: u64) -> Vec<String> {
+    minutes_of(&Counts::cities(events), MINUTES, city_name)
 }
 
 fn per_user(events: u64) -> Vec<String> {
-    minutes_of(&Counts::of(events, USERS, |number| input::user(number, USERS)), |user| format!("u{user:06}"))
+    let users = Counts::of(events, USERS, |number| input::user(number, USERS));
+    minutes_of(&users, compared_minutes(), |user| format!("u{user:06}"))
 }
 
 fn hopping(events: u64) -> Vec<String> {

@@ -3,9 +3,14 @@
 //! Not here: what it computes. Invariant: figures are the kernel's, of the whole process with all its threads, start
 //! included.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tests::guarded::Guarded;
+
+/// How long a side may take to end in good order.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,56 +48,39 @@ pub(crate) struct Job<'j> {
 }
 
 /// A process of one side.
-pub(crate) struct Running {
-    child: Child,
-    log: PathBuf,
-}
+pub(crate) struct Running(Guarded);
 
 impl Running {
     pub(crate) fn start(system: System, job: &Job<'_>) -> Self {
-        let log = job.folder.join(format!("{}.log", job.app));
         let state = job.folder.join(job.app);
-        let mut command = match system {
+        let command = match system {
             System::KafkaStreams => kafka_streams(job, &state),
             System::Streamfleet => streamfleet(job, &state),
             System::Librdkafka => unreachable!("the floor has no state and no job"),
         };
-        let out = File::options().create(true).append(true).open(&log).expect("a file");
-        command.stdout(out.try_clone().expect("a file")).stderr(out);
-        Self { child: command.spawn().expect("it starts"), log }
+        Self(Guarded::start(job.app, command, &job.folder.join(format!("{}.log", job.app))))
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        Usage::of(self.child.id())
+        Usage::of(self.0.id())
     }
 
     /// Panics with its last words if it has ended.
     pub(crate) fn must_live(&mut self) {
-        if let Some(status) = self.child.try_wait().expect("it can be asked") {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let last: Vec<&str> = log.lines().rev().take(30).collect();
-            let last: Vec<&str> = last.into_iter().rev().collect();
-            panic!("it has ended ({status}): {}", last.join("\n"));
+        if let Some(status) = self.0.ended() {
+            panic!("it has ended with {status}\n{}", self.0.last_words());
         }
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.0.kill();
     }
 
     /// SIGTERM, and its end.
     pub(crate) fn stop(mut self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill();
+        self.0.signal("TERM");
+        self.0.wait(PATIENCE);
     }
 }
 
@@ -109,6 +97,12 @@ fn kafka_streams(job: &Job<'_>, state: &Path) -> Command {
 fn streamfleet(job: &Job<'_>, state: &Path) -> Command {
     let worker = std::env::current_exe().expect("this program").with_file_name("bench_worker");
     let mut command = Command::new(worker);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("KAFKA_") || text.starts_with("STREAMFLEET_") {
+            command.env_remove(&name);
+        }
+    }
     command.env("KAFKA_BROKERS", job.brokers).env("STREAMFLEET_BENCH_CASE", job.case);
     command.args(["--application.id", job.app, "--inputs.events.topic", job.input]);
     command.args(["--commit.interval.ms", &job.commit_interval_ms.to_string()]);

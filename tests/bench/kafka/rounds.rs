@@ -136,12 +136,8 @@ impl Bench {
         let (used, broker) = self.settle(&app, &running, broker);
         let out = format!("{app}-out");
         let mut found = Vec::with_capacity(expected.len());
-        self.client.reader(&out).values(Duration::from_secs(3), |line| {
-            if expected::is_compared(case.name, line) {
-                found.push(line.to_owned());
-            }
-        });
-        found.sort_unstable();
+        self.client.reader(&out).values(Duration::from_secs(3), |line| found.push(line.to_owned()));
+        let found = expected::compared(case.name, found);
         expected::compare(&app, &found, expected);
         running.stop();
         let changelogs = self.bytes_of(&app, "-changelog-");
