@@ -53,6 +53,7 @@ fn main() {
         }
     }
     let wanted = |case: &str| names.is_empty() || names.iter().any(|name| name == case);
+    tell_of_others();
     let bench = rounds::Bench::start(terms);
     let mut table = Table::default();
     // The floor is taken in every round of the first case, so that all stand beside each other.
@@ -70,4 +71,14 @@ fn main() {
     }
     table.print();
     table.write();
+}
+
+/// CPU time bears company; latencies and restarts do not.
+fn tell_of_others() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+    if load > cores / 2.0 {
+        eprintln!("this machine is busy otherwise (load {load}): latencies and restarts will say little of both sides");
+    }
 }
