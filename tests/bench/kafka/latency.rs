@@ -88,7 +88,8 @@ fn run(bench: &Bench, system: System, interval: u32, round: u64) -> Taken {
 }
 
 fn send(client: &Client, topic: &str, begin: Instant, end: Instant, waiting: &Mutex<Waiting>) {
-    let sender = client.sender(0);
+    // As long as librdkafka gathers by default.
+    let sender = client.sender(5);
     let (mut key, mut value) = (String::new(), String::new());
     let mut number = 0;
     while Instant::now() < end {
@@ -105,7 +106,7 @@ fn send(client: &Client, topic: &str, begin: Instant, end: Instant, waiting: &Mu
             sender.send(topic, &key, &value, time);
             number += 1;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(2));
     }
     sender.finish();
 }
