@@ -1,6 +1,7 @@
 //! The floor: reading with librdkafka and parsing, and nothing else. No worker on this client can cost less.
 //!
-//! Not here: anything of ours. Invariant: the same five fields are parsed as in the worker, by the same parser.
+//! Not here: anything of ours. Invariant: the parser is the worker's, and reads five fields; the worker reads the two
+//! or three that its topology asks for.
 
 use std::ptr;
 

@@ -187,6 +187,10 @@ impl Bench {
             let before = ends();
             std::thread::sleep(Duration::from_millis(500));
             if ends() == before {
+                // Markers included.
+                for (topic, end) in topics.iter().zip(before) {
+                    eprintln!("{topic}: {} records", end.iter().flatten().sum::<i64>());
+                }
                 return used;
             }
         }
