@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command line is the outside as a whole")]
 
+mod acls;
 mod demo;
 mod describe;
 mod door;
@@ -41,6 +42,7 @@ enum Command {
     State(state::State),
     Replay(replay::Replay),
     Describe(describe::Describe),
+    Acls(acls::Acls),
 }
 
 fn main() -> std::process::ExitCode {
@@ -53,6 +55,7 @@ fn main() -> std::process::ExitCode {
         Command::State(state) => state.run(),
         Command::Replay(replay) => replay.run(),
         Command::Describe(describe) => describe.run(),
+        Command::Acls(acls) => acls.run(),
     };
     if let Err(error) = &result
         && tracing::dispatcher::has_been_set()
