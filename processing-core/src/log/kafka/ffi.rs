@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{Offset as At, TopicPartitionList};
 
@@ -317,6 +318,68 @@ fn native_headers(headers: Headers<'_>) -> Option<NonNull<rd::rd_kafka_headers_t
             rd::rd_kafka_header_add(list, name.as_ptr().cast(), name.len().cast_signed(), start, length);
         }
         NonNull::new(list)
+    }
+}
+
+/// What has become of a record that [`produce`] took.
+pub(super) struct Delivery {
+    /// The mark it was given.
+    pub(super) mark: usize,
+    /// The record's offset, if the broker told it.
+    pub(super) offset: Result<Option<Offset>, RDKafkaErrorCode>,
+}
+
+/// Shows the reports that are there to `take`, after waiting at most `wait_ms` for the first. The wrapper's own call
+/// does not wait for less than a millisecond but asks over and over, and makes an object of each report.
+pub(super) fn deliveries(client: &Client<impl ClientContext>, wait_ms: c_int, mut take: impl FnMut(Delivery)) {
+    // SAFETY: the client is alive; queue and event are given back here, and what is read belongs to the event.
+    unsafe {
+        let queue = rd::rd_kafka_queue_get_main(client.native_ptr());
+        let mut wait = wait_ms;
+        loop {
+            let event = rd::rd_kafka_queue_poll(queue, wait);
+            if event.is_null() {
+                break;
+            }
+            match rd::rd_kafka_event_type(event) {
+                rd::RD_KAFKA_EVENT_DR => loop {
+                    let message = rd::rd_kafka_event_message_next(event);
+                    let Some(report) = message.as_ref() else { break };
+                    let told = u64::try_from(report.offset).ok().map(Offset);
+                    let good = report.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+                    let offset = if good { Ok(told) } else { Err(RDKafkaErrorCode::from(report.err)) };
+                    take(Delivery { mark: report._private as usize, offset });
+                },
+                rd::RD_KAFKA_EVENT_LOG => pass_on_log(client, event),
+                rd::RD_KAFKA_EVENT_ERROR => {
+                    let error = KafkaError::Global(RDKafkaErrorCode::from(rd::rd_kafka_event_error(event)));
+                    client.context().error(error, &text(rd::rd_kafka_event_error_string(event)));
+                }
+                _ => {}
+            }
+            rd::rd_kafka_event_destroy(event);
+            wait = 0;
+        }
+        rd::rd_kafka_queue_destroy(queue);
+    }
+}
+
+/// SAFETY: `event` is a line of librdkafka's log.
+unsafe fn pass_on_log(client: &Client<impl ClientContext>, event: *mut rd::rd_kafka_event_t) {
+    let (mut facility, mut line, mut level) = (null(), null(), 0);
+    // SAFETY: by this function's own contract; the texts belong to the event and are copied.
+    unsafe {
+        if rd::rd_kafka_event_log(event, &mut facility, &mut line, &mut level) == 0 {
+            // Syslog's numbers.
+            let level = match level {
+                0..=2 => RDKafkaLogLevel::Critical,
+                3 => RDKafkaLogLevel::Error,
+                4 => RDKafkaLogLevel::Warning,
+                5 | 6 => RDKafkaLogLevel::Info,
+                _ => RDKafkaLogLevel::Debug,
+            };
+            client.context().log(level, &text(facility), &text(line));
+        }
     }
 }
 
