@@ -10,6 +10,7 @@ use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
 use crate::plan::{OutputKind, Plan, Source};
 use crate::record::{DurationMs, TopicId, TopicName};
 use crate::sink::OutboxTopics;
+use crate::{bulletin, control};
 
 /// What windowed changelogs keep beyond what their windows need.
 const CHANGELOG_SLACK: DurationMs = DurationMs::hours(24);
@@ -60,6 +61,8 @@ impl Layout {
         make(admin, &time_topic, one(Cleanup::Delete))?;
         let late = make(admin, &TopicName::new(format!("{app}-late")), one(Cleanup::Delete))?;
         let dead = make(admin, &TopicName::new(format!("{app}-dlq")), one(Cleanup::Delete))?;
+        make(admin, &bulletin::instances_topic(&app), one(Cleanup::Compact))?;
+        make(admin, &control::topic(&app), one(Cleanup::Compact))?;
         let side = |info: &TopicInfo| (info.name.clone(), info.settings.partitions);
         let (late, dead) = (side(&late), side(&dead));
 

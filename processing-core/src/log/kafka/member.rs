@@ -329,7 +329,7 @@ impl GroupSource for KafkaMember {
             self.assign(&consumer, std::slice::from_ref(partition), at)?;
         }
         if let Some(taken) = self.taken.get_mut(partition) {
-            taken.reading = Some(Reading { next: from, epoch, at_end: false });
+            (taken.reading, taken.paused) = (Some(Reading { next: from, epoch, at_end: false }), false);
         }
         Ok(())
     }

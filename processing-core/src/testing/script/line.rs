@@ -24,21 +24,41 @@ pub(super) struct Line {
 impl Line {
     /// Whether it makes the worker do something.
     pub(super) fn acts(&self) -> bool {
-        matches!(self.word, Word::In { .. } | Word::Advance(_) | Word::Crash | Word::Rebalance)
+        matches!(self.word, Word::In { .. } | Word::Advance(_) | Word::Crash | Word::Rebalance | Word::Pause(_))
     }
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Word {
     Set(Setting),
-    Topic { topic: TopicName, partitions: u32 },
-    In { topic: TopicName, partition: Option<u32>, time: LogTime, key: Option<String>, value: Option<String> },
-    Out { topic: TopicName, key: Option<String>, value: Value, fields: Fields },
-    Last { topic: TopicName, key: String, value: Value },
+    Topic {
+        topic: TopicName,
+        partitions: u32,
+    },
+    In {
+        topic: TopicName,
+        partition: Option<u32>,
+        time: LogTime,
+        key: Option<String>,
+        value: Option<String>,
+    },
+    Out {
+        topic: TopicName,
+        key: Option<String>,
+        value: Value,
+        fields: Fields,
+    },
+    Last {
+        topic: TopicName,
+        key: String,
+        value: Value,
+    },
     Late(Option<Value>),
     Dead(Option<String>),
     Crash,
     Rebalance,
+    /// New input waits, or waits no longer.
+    Pause(bool),
     Advance(DurationMs),
 }
 
@@ -129,11 +149,13 @@ fn read_word(text: &str) -> Result<Word, String> {
         },
         "crash" => Word::Crash,
         "rebalance" => Word::Rebalance,
+        "pause" => Word::Pause(true),
+        "resume" => Word::Pause(false),
         "advance" => Word::Advance(duration(rest.token("a duration")?)?),
         other => {
             return Err(format!(
                 "no line begins with {other:?}: there are set, topic, in, out, has, last, late, dead, crash, \
-                 rebalance and advance"
+                 rebalance, pause, resume and advance"
             ));
         }
     })
