@@ -54,7 +54,8 @@ impl Admin {
         let Ok(metadata) = self.witness.fetch_metadata(None, Duration::from_secs(1)) else { return false };
         let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         metadata.brokers().len() == nodes
-            && partitions.all(|partition| partition.leader() >= 0 && partition.isr().len() == partition.replicas().len())
+            && partitions
+                .all(|partition| partition.leader() >= 0 && partition.isr().len() == partition.replicas().len())
     }
 
     /// Makes a topic with these settings, and waits until its leaders are there.

@@ -98,7 +98,14 @@ impl Cluster {
                 let mut format = java("-Xmx128m");
                 format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(file);
                 let log = cluster.nodes[at].folder.join("format.log");
-                Guarded::start("StorageTool", { format.args(&setup.format); format }, &log)
+                Guarded::start(
+                    "StorageTool",
+                    {
+                        format.args(&setup.format);
+                        format
+                    },
+                    &log,
+                )
             })
             .collect();
         for mut format in formatting {

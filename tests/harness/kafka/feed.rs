@@ -62,7 +62,9 @@ impl Feed {
     /// The same, compressed with `gzip`, `snappy`, `lz4` or `zstd`.
     pub fn compressed(brokers: &str, codec: &str) -> Self {
         // A compressed batch that is no smaller is sent plain: wait until there is something to compress.
-        Self::of(client(brokers).set("enable.idempotence", "true").set("compression.type", codec).set("linger.ms", "50"))
+        Self::of(
+            client(brokers).set("enable.idempotence", "true").set("compression.type", codec).set("linger.ms", "50"),
+        )
     }
 
     /// In transactions of this id; [`Self::begin`] comes first.

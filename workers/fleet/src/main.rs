@@ -10,6 +10,7 @@ mod describe;
 mod door;
 mod folder;
 mod lines;
+mod pausing;
 mod publish;
 mod read;
 mod record_line;
@@ -41,6 +42,8 @@ enum Command {
     State(state::State),
     Replay(replay::Replay),
     Describe(describe::Describe),
+    Pause(pausing::Pause),
+    Resume(pausing::Resume),
 }
 
 fn main() -> std::process::ExitCode {
@@ -53,6 +56,8 @@ fn main() -> std::process::ExitCode {
         Command::State(state) => state.run(),
         Command::Replay(replay) => replay.run(),
         Command::Describe(describe) => describe.run(),
+        Command::Pause(pause) => pause.run(),
+        Command::Resume(resume) => resume.run(),
     };
     if let Err(error) = &result
         && tracing::dispatcher::has_been_set()
