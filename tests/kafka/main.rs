@@ -7,5 +7,6 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
+mod contract;
 mod plan;
 mod witness;

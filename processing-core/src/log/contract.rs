@@ -6,8 +6,11 @@
 //! Invariant: a case makes its log with `make` and uses nothing of it but the traits.
 //!
 //! ```text
-//!   crate::log::contract::for_every_case!(|| -> Arc<dyn Log> { … });   // one #[test] per case
+//!   processing_core::for_every_case!(|| -> Arc<dyn Log> { … });   // one #[test] per case
 //! ```
+//!
+//! It is public to the feature `testing`, because the tests of a log on another machine need more than this
+//! crate has: a broker.
 
 mod groups;
 mod reads;
@@ -24,17 +27,18 @@ use super::{
 use crate::batch::{Headers, RecordBatch, RecordRef};
 use crate::record::{LogTime, Offset, TopicName, TopicPartition};
 
-pub(in crate::log) use groups::*;
-pub(in crate::log) use reads::*;
-pub(in crate::log) use transactions::*;
+pub use groups::*;
+pub use reads::*;
+pub use transactions::*;
 
 /// Makes a new, empty log.
-pub(in crate::log) type Make<'a> = &'a dyn Fn() -> Arc<dyn Log>;
+pub type Make<'a> = &'a dyn Fn() -> Arc<dyn Log>;
 
 /// One `#[test]` for each case of the contract, against the log that the closure makes.
+#[macro_export]
 macro_rules! for_every_case {
     ($make:expr) => {
-        $crate::log::contract::for_every_case! { $make =>
+        $crate::for_every_case! { $make =>
             a_topic_is_made_once_and_listed
             a_topic_made_anew_has_another_id
             records_come_back_as_they_were_sent
@@ -78,7 +82,6 @@ macro_rules! for_every_case {
         )*
     };
 }
-pub(in crate::log) use for_every_case;
 
 /// How many polls may find nothing before a case gives up.
 const PATIENCE: usize = 2_000;
@@ -150,6 +153,11 @@ fn published(answer: Publish) -> Published {
 
 fn fenced(answer: Publish) {
     assert!(matches!(answer, Publish::Fenced(_)), "expected Fenced, got {answer:?}");
+}
+
+/// Nothing of it is true, and the answer says so: fenced, or undone if the member only has to hear what is new.
+fn refused(answer: Publish) {
+    assert!(matches!(answer, Publish::Fenced(_) | Publish::Aborted(_)), "expected a refusal, got {answer:?}");
 }
 
 /// Publishes `values` to one partition with a producer of its own and no positions.

@@ -9,8 +9,14 @@
 //!   FreeReader   ── restore, time log, `read` ──▶          Admin: topics, settings, purge
 //! ```
 
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "testing"))]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each case is a test, and its name says what it holds"
+)]
+pub mod contract;
 pub mod embedded;
 pub mod kafka;
 #[cfg(any(test, feature = "testing"))]
@@ -171,6 +177,13 @@ impl Published {
     /// Only logs make one, and only after the transaction is decided.
     pub(in crate::log) fn new(positions: BTreeMap<TopicPartition, Option<Offset>>) -> Self {
         Self { positions }
+    }
+
+    /// The same under other names, for a log that stands in front of another one.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn renamed(self, name: impl Fn(TopicPartition) -> TopicPartition) -> Self {
+        Self { positions: self.positions.into_iter().map(|(place, next)| (name(place), next)).collect() }
     }
 
     /// One past the last record that this transaction wrote to `partition`; `None` where it wrote

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(in crate::log) fn a_topic_is_made_once_and_listed(make: Make<'_>) {
+pub fn a_topic_is_made_once_and_listed(make: Make<'_>) {
     let log = make();
     let mut admin = log.admin().unwrap();
     let name = TopicName::new("b");
@@ -16,7 +16,7 @@ pub(in crate::log) fn a_topic_is_made_once_and_listed(make: Make<'_>) {
     assert_eq!(admin.topics().unwrap(), vec![other, made]);
 }
 
-pub(in crate::log) fn a_topic_made_anew_has_another_id(make: Make<'_>) {
+pub fn a_topic_made_anew_has_another_id(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let name = TopicName::new("t");
     put(&*log, &tp("t", 0), &["old"]);
@@ -31,16 +31,16 @@ pub(in crate::log) fn a_topic_made_anew_has_another_id(make: Make<'_>) {
     assert_eq!(values(&*log, &tp("t", 0)), ["new"]);
 }
 
-pub(in crate::log) fn records_come_back_as_they_were_sent(make: Make<'_>) {
+pub fn records_come_back_as_they_were_sent(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut headers = crate::batch::HeaderBuffer::default();
     headers.push("name", Some(b"value"));
     headers.push("null", None);
     let sent = [
         (Some(&b"key"[..]), Some(&b"value"[..]), 5, Headers::NONE),
-        (None, Some(&b""[..]), -7, headers.as_headers()),
+        (None, Some(&b""[..]), 7, headers.as_headers()),
         (Some(&b""[..]), None, 1_700_000_000_000, Headers::NONE),
-        (None, None, 0, headers.as_headers()),
+        (None, None, 1, headers.as_headers()),
         (Some(&[0xff, 0x00][..]), Some(&[7; 70_000][..]), 6, Headers::NONE),
     ];
     let mut batch = RecordBatch::new();
@@ -66,7 +66,7 @@ pub(in crate::log) fn records_come_back_as_they_were_sent(make: Make<'_>) {
     }
 }
 
-pub(in crate::log) fn records_of_many_transactions_keep_their_order(make: Make<'_>) {
+pub fn records_of_many_transactions_keep_their_order(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let source = member_of(&*log, "feeders");
     let mut transaction = producer(&*log, "p");
@@ -93,7 +93,7 @@ pub(in crate::log) fn records_of_many_transactions_keep_their_order(make: Make<'
     assert_eq!(member.values(&tp("t", 0)), all);
 }
 
-pub(in crate::log) fn nothing_is_seen_before_publish(make: Make<'_>) {
+pub fn nothing_is_seen_before_publish(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut member = Watched::join(&*log, "a", &["t"]);
     until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
@@ -108,7 +108,7 @@ pub(in crate::log) fn nothing_is_seen_before_publish(make: Make<'_>) {
     until(&mut [&mut member], "the record", |m| m[0].values(&tp("t", 0)) == ["x"]);
 }
 
-pub(in crate::log) fn an_abort_leaves_no_trace(make: Make<'_>) {
+pub fn an_abort_leaves_no_trace(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let source = member_of(&*log, "feeders");
     let mut transaction = producer(&*log, "p");
@@ -121,7 +121,7 @@ pub(in crate::log) fn an_abort_leaves_no_trace(make: Make<'_>) {
     assert_eq!(values(&*log, &tp("t", 0)), ["seen"]);
 }
 
-pub(in crate::log) fn a_dropped_transaction_leaves_no_trace(make: Make<'_>) {
+pub fn a_dropped_transaction_leaves_no_trace(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut transaction = producer(&*log, "p");
     transaction.send(&tp("t", 0), &batch_of(&["never"])).unwrap();
@@ -134,7 +134,7 @@ pub(in crate::log) fn a_dropped_transaction_leaves_no_trace(make: Make<'_>) {
     assert_eq!(values(&*log, &tp("t", 0)), ["seen"]);
 }
 
-pub(in crate::log) fn records_and_positions_become_true_together(make: Make<'_>) {
+pub fn records_and_positions_become_true_together(make: Make<'_>) {
     let log = with_topic(make, "in", 2);
     add_topic(&*log, "out", 2);
     let mut member = Watched::join(&*log, "a", &["in"]);
@@ -157,7 +157,7 @@ pub(in crate::log) fn records_and_positions_become_true_together(make: Make<'_>)
     assert_eq!(patiently(|| member.source.committed(&tp("in", 0))), Some(Offset(17)));
 }
 
-pub(in crate::log) fn positions_alone_are_published(make: Make<'_>) {
+pub fn positions_alone_are_published(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut member = Watched::join(&*log, "a", &["t"]);
     until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
@@ -169,7 +169,7 @@ pub(in crate::log) fn positions_alone_are_published(make: Make<'_>) {
     }
 }
 
-pub(in crate::log) fn an_unknown_partition_is_named(make: Make<'_>) {
+pub fn an_unknown_partition_is_named(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     for unknown in [tp("t", 1), tp("u", 0)] {
         let wanted = LogError::Unknown(unknown.clone());
@@ -182,7 +182,7 @@ pub(in crate::log) fn an_unknown_partition_is_named(make: Make<'_>) {
     }
 }
 
-pub(in crate::log) fn a_newer_producer_fences_the_older(make: Make<'_>) {
+pub fn a_newer_producer_fences_the_older(make: Make<'_>) {
     let log = with_topic(make, "t", 1);
     let mut member = Watched::join(&*log, "a", &["t"]);
     until(&mut [&mut member], "the partition", |m| m[0].held.len() == 1);
@@ -205,7 +205,7 @@ pub(in crate::log) fn a_newer_producer_fences_the_older(make: Make<'_>) {
     assert_eq!(values(&*log, &tp("t", 0)), ["seen", "seen"]);
 }
 
-pub(in crate::log) fn producers_at_once_lose_and_mix_nothing(make: Make<'_>) {
+pub fn producers_at_once_lose_and_mix_nothing(make: Make<'_>) {
     const PRODUCERS: usize = 4;
     const ROUNDS: usize = 25;
     let log = with_topic(make, "t", 2);

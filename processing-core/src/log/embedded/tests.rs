@@ -70,7 +70,7 @@ mod contract_of_the_log {
         Arc::new(InTemporaryFolder { log, _folder: folder })
     }
 
-    contract::for_every_case!(make);
+    crate::for_every_case!(make);
 }
 
 fn open(folder: &Path) -> Arc<EmbeddedLog> {

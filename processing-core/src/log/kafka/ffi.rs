@@ -444,6 +444,12 @@ pub(super) fn group_offsets(
                 return Ok(Vec::new());
             }
             let entries = std::slice::from_raw_parts((*list).elems, usize::try_from((*list).cnt).unwrap_or(0));
+            let undecided =
+                entries.iter().find(|entry| entry.err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
+            if let Some(entry) = undecided {
+                let (code, text) = (RDKafkaErrorCode::from(entry.err), text(entry.topic));
+                return Err(Failure { code, text, fatal: false, retriable: true, abortable: false });
+            }
             Ok(entries.iter().map(|entry| (text(entry.topic), entry.partition, entry.offset)).collect())
         });
         rd::rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
@@ -468,6 +474,11 @@ unsafe fn ask_admin<T>(
         let mut error = [0; 256];
         rd::rd_kafka_AdminOptions_set_request_timeout(options, wait_ms, error.as_mut_ptr(), error.len());
         let queue = rd::rd_kafka_queue_new(client.native_ptr());
+        if operation == rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS {
+            // A position that a transaction is still deciding over would be told as it was before.
+            let refused = rd::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
+            rd::rd_kafka_error_destroy(refused);
+        }
         ask(options, queue);
         // The request ends by itself; a little more, so that its own answer is the one that is seen.
         let event = rd::rd_kafka_queue_poll(queue, wait_ms + 1_000);

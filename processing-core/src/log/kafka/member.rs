@@ -5,8 +5,11 @@
 //! any call of unassign while a revoke is pending for its answer, so there is exactly one such call.
 //!
 //! ```text
-//!   assigned ─▶ paused, nothing read ─fetch─▶ read from there ─revoke─▶ silent ─release of all─▶ unassigned
+//!   ours by the group's word ─fetch─▶ assigned, read from there ─revoke─▶ silent ─release of all─▶ unassigned
 //! ```
+//!
+//! librdkafka learns of a partition only when the worker knows where to read it. Assigned before, at whatever
+//! place, it would look that place up, and the answer could arrive after a seek and override it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,11 +83,12 @@ fn places(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
 /// A partition that is assigned to this client.
 struct Taken {
     queue: PartitionQueue,
-    /// `None` until the worker asks for records.
+    /// `None` once the group wants it back.
     reading: Option<Reading>,
     paused: bool,
 }
 
+#[derive(Clone, Copy)]
 struct Reading {
     next: Offset,
     epoch: FetchEpoch,
@@ -175,7 +179,8 @@ impl KafkaMember {
             None => None,
             Some(Told::Assign(anchors)) => {
                 self.trouble = None;
-                self.assign(&consumer, &anchors, At::End)?;
+                // The answer that the group waits for; the partitions follow one by one.
+                self.assign(&consumer, None)?;
                 for anchor in &anchors {
                     self.released.remove(anchor);
                 }
@@ -195,28 +200,24 @@ impl KafkaMember {
         })
     }
 
-    /// Tells librdkafka that these are ours. The end is a place from which nothing is read that anybody wants.
+    /// Tells librdkafka what is to be read from where.
     fn assign(
         &mut self,
         consumer: &Arc<BaseConsumer<MemberContext>>,
-        places: &[TopicPartition],
-        from: At,
+        what: Option<(&TopicPartition, Reading)>,
     ) -> Result<(), LogError> {
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for place in places {
+        let mut list = TopicPartitionList::new();
+        if let Some((place, reading)) = what {
             let queue = PartitionQueue::cut(consumer, place, FETCH_RECORDS_MAX);
             let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
-            list.add_partition_offset(place.topic.as_str(), ffi::number(place), from)
+            let at = At::Offset(reading.next.0.cast_signed());
+            list.add_partition_offset(place.topic.as_str(), ffi::number(place), at)
                 .map_err(|error| refusal::of(Doing::Read(place.topic.as_str()), &error))?;
-            self.taken.insert(place.clone(), Taken { queue, reading: None, paused: false });
+            self.taken.insert(place.clone(), Taken { queue, reading: Some(reading), paused: false });
             self.turns.push(place.clone());
         }
         let group = Doing::Group(&self.membership.group);
-        consumer.incremental_assign(&list).map_err(|error| refusal::of(group, &error))?;
-        if from == At::End && !places.is_empty() {
-            consumer.pause(&list).map_err(|error| refusal::of(group, &error))?;
-        }
-        Ok(())
+        consumer.incremental_assign(&list).map_err(|error| refusal::of(group, &error))
     }
 
     /// Nothing more is handed out of these.
@@ -314,7 +315,8 @@ impl GroupSource for KafkaMember {
         let consumer = Arc::clone(self.consumer()?);
         let at = At::Offset(from.0.cast_signed());
         let read = Doing::Read(partition.topic.as_str());
-        if self.taken.contains_key(partition) {
+        let reading = Reading { next: from, epoch, at_end: false };
+        if let Some(taken) = self.taken.get_mut(partition) {
             let mut list = TopicPartitionList::new();
             list.add_partition_offset(partition.topic.as_str(), ffi::number(partition), at)
                 .map_err(|error| refusal::of(read, &error))?;
@@ -324,14 +326,10 @@ impl GroupSource for KafkaMember {
                 // Right after an assignment it has not begun yet; the worker asks again.
                 element.error().map_err(|error| LogError::Retry(format!("{read}: {error}")))?;
             }
-            consumer.resume(&list).map_err(|error| refusal::of(read, &error))?;
-        } else {
-            self.assign(&consumer, std::slice::from_ref(partition), at)?;
+            (taken.reading, taken.paused) = (Some(reading), false);
+            return Ok(());
         }
-        if let Some(taken) = self.taken.get_mut(partition) {
-            (taken.reading, taken.paused) = (Some(Reading { next: from, epoch, at_end: false }), false);
-        }
-        Ok(())
+        self.assign(&consumer, Some((partition, reading)))
     }
 
     fn pause(&mut self, partition: &TopicPartition) -> Result<(), LogError> {

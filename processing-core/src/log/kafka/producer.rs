@@ -24,6 +24,8 @@ use crate::record::{Offset, TopicName, TopicPartition};
 /// What the brokers have said of the records sent since the transaction began.
 #[derive(Default)]
 struct Deliveries {
+    /// Which transaction of the producer they belong to; reports on an earlier one are nobody's any more.
+    transaction: usize,
     /// By the number of the partition in [`KafkaProducer::sent`]: one past the last record.
     next: Vec<Option<Offset>>,
     failed: Option<(Code, String)>,
@@ -46,6 +48,10 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, mark: usize) {
         let mut deliveries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (transaction, mark) = (mark / PARTITIONS_MAX, mark % PARTITIONS_MAX);
+        if transaction != deliveries.transaction {
+            return;
+        }
         match result {
             Ok(message) => {
                 if let Some(slot) = deliveries.next.get_mut(mark) {
@@ -61,6 +67,9 @@ impl ProducerContext for Reports {
         }
     }
 }
+
+/// Partitions that one transaction writes to, at most: a report's mark holds both numbers.
+const PARTITIONS_MAX: usize = 1 << 20;
 
 enum State {
     /// No transaction is open.
@@ -105,7 +114,11 @@ impl KafkaProducer {
             State::Dead(why) => return Err(LogError::Fenced(why.clone())),
         }
         self.sent.clear();
-        *self.deliveries() = Deliveries::default();
+        {
+            let mut deliveries = self.deliveries();
+            let transaction = deliveries.transaction.wrapping_add(1) % (usize::MAX / PARTITIONS_MAX);
+            *deliveries = Deliveries { transaction, ..Deliveries::default() };
+        }
         match ffi::begin(self.producer.client()) {
             Ok(()) => {
                 self.state = State::Open;
@@ -131,12 +144,13 @@ impl KafkaProducer {
     /// The number under which reports on a partition come back.
     fn mark(&mut self, to: &TopicPartition) -> usize {
         let known = self.sent.iter().position(|place| place == to);
-        known.unwrap_or_else(|| {
+        let number = known.unwrap_or_else(|| {
             self.sent.push(to.clone());
-            // Nothing is known and nothing is unknown yet; the first report decides.
-            self.deliveries().next.push(None);
             self.sent.len() - 1
-        })
+        });
+        let mut deliveries = self.deliveries();
+        deliveries.next.resize(self.sent.len(), None);
+        deliveries.transaction * PARTITIONS_MAX + number
     }
 
     fn produce_all(&mut self, to: &TopicPartition, records: &RecordBatch) -> Result<(), Failure> {
@@ -199,6 +213,7 @@ impl KafkaProducer {
 
     /// Ends the transaction without a trace and says why.
     fn give_up(&mut self, why: String) -> Publish {
+        self.state = State::Spoiled(why.clone());
         match self.end() {
             Ok(()) => Publish::Aborted(why),
             Err(error) => Publish::Fenced(format!("{why}; {error}")),
@@ -209,10 +224,11 @@ impl KafkaProducer {
         match &self.state {
             State::Idle => return Ok(()),
             State::Dead(why) => return Err(LogError::Fenced(why.clone())),
-            State::Open | State::Spoiled(_) => {}
+            // Delivered first: the end of a transaction whose partitions the coordinator does not know yet is refused,
+            // and what is on its way could arrive in the next one.
+            State::Open => self.deliver().unwrap_or_else(|why| tracing::debug!("{why}")),
+            State::Spoiled(_) => {}
         }
-        // What lies in the queue is not sent any more; what is on its way is waited for, or it could arrive in the next
-        // transaction.
         self.producer.purge(PurgeConfig::default().queue());
         for _ in 0..DELIVERY_POLLS_MAX {
             if self.producer.in_flight_count() == 0 {
@@ -279,7 +295,11 @@ impl Transaction for KafkaProducer {
                     self.die(&failure);
                     return Publish::Fenced(why);
                 }
-                return self.give_up(why);
+                return match (failure.code, self.give_up(why)) {
+                    // Another process has taken this member's place.
+                    (Code::FencedInstanceId, Publish::Aborted(why)) => Publish::Fenced(why),
+                    (_, answer) => answer,
+                };
             }
         }
         if let Err(why) = self.deliver() {

@@ -15,13 +15,13 @@ mod transactions;
 
 mod contract {
     use super::*;
-    crate::log::contract::for_every_case!(|| -> Arc<dyn Log> { MemoryLog::new(MemoryOptions::default()) });
+    crate::for_every_case!(|| -> Arc<dyn Log> { MemoryLog::new(MemoryOptions::default()) });
 }
 
 /// Freedom of order is not a fault: the contract holds whatever the batches and turns are.
 mod contract_in_disorder {
     use super::*;
-    crate::log::contract::for_every_case!(|| -> Arc<dyn Log> {
+    crate::for_every_case!(|| -> Arc<dyn Log> {
         MemoryLog::new(MemoryOptions { seed: 7, faults: FaultPlan::SHUFFLED, ..MemoryOptions::default() })
     });
 }

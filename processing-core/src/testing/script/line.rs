@@ -31,33 +31,14 @@ impl Line {
 #[derive(Debug, Clone)]
 pub(super) enum Word {
     Set(Setting),
-    Topic {
-        topic: TopicName,
-        partitions: u32,
-    },
-    In {
-        topic: TopicName,
-        partition: Option<u32>,
-        time: LogTime,
-        key: Option<String>,
-        value: Option<String>,
-    },
-    Out {
-        topic: TopicName,
-        key: Option<String>,
-        value: Value,
-        fields: Fields,
-    },
-    Last {
-        topic: TopicName,
-        key: String,
-        value: Value,
-    },
+    Topic { topic: TopicName, partitions: u32 },
+    In { topic: TopicName, partition: Option<u32>, time: LogTime, key: Option<String>, value: Option<String> },
+    Out { topic: TopicName, key: Option<String>, value: Value, fields: Fields },
+    Last { topic: TopicName, key: String, value: Value },
     Late(Option<Value>),
     Dead(Option<String>),
     Crash,
     Rebalance,
-    /// New input waits, or waits no longer.
     Pause(bool),
     Advance(DurationMs),
 }
