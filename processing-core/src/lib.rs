@@ -89,6 +89,7 @@ pub mod record;
 pub mod repartition;
 pub mod restore;
 mod rewrite;
+pub mod rights;
 pub mod run;
 pub mod service;
 pub mod sliding;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command line is the outside as a whole")]
 
+mod acls;
 mod demo;
 mod describe;
 mod door;
@@ -42,6 +43,7 @@ enum Command {
     State(state::State),
     Replay(replay::Replay),
     Describe(describe::Describe),
+    Acls(acls::Acls),
     Pause(pausing::Pause),
     Resume(pausing::Resume),
 }
@@ -56,6 +58,7 @@ fn main() -> std::process::ExitCode {
         Command::State(state) => state.run(),
         Command::Replay(replay) => replay.run(),
         Command::Describe(describe) => describe.run(),
+        Command::Acls(acls) => acls.run(),
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),
     };
