@@ -151,7 +151,8 @@ mod tests {
                  DescribeConfigs --resource-pattern-type prefixed --topic {app}-"
             ),
             format!(
-                "--operation Delete --topic {app}-city-minute-repartition --topic {app}-lists-repartition --topic {app}-query-hour-repartition --topic {app}-top-queries-repartition"
+                "--operation Delete --topic {app}-city-minute-repartition --topic {app}-lists-repartition \
+                 --topic {app}-query-hour-repartition --topic {app}-top-queries-repartition"
             ),
             format!("--operation Read --operation Describe --group {app}"),
             format!(
