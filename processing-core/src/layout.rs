@@ -12,6 +12,7 @@ use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
 use crate::plan::{OutputKind, Plan, Source};
 use crate::record::{DurationMs, TopicId, TopicName};
 use crate::sink::OutboxTopics;
+use crate::{bulletin, control};
 use standing::{Purpose, make, same_partitions};
 
 /// What windowed changelogs keep beyond what their windows need.
@@ -63,6 +64,8 @@ impl Layout {
         make(admin, &time_topic, Purpose::TimeLog, one(Cleanup::Delete))?;
         let late = make(admin, &TopicName::new(format!("{app}-late")), Purpose::Output, one(Cleanup::Delete))?;
         let dead = make(admin, &TopicName::new(format!("{app}-dlq")), Purpose::Output, one(Cleanup::Delete))?;
+        make(admin, &bulletin::instances_topic(&app), Purpose::Bulletin, one(Cleanup::Compact))?;
+        make(admin, &control::topic(&app), Purpose::Bulletin, one(Cleanup::Compact))?;
         let side = |info: &TopicInfo| (info.name.clone(), info.settings.partitions);
         let (late, dead) = (side(&late), side(&dead));
 

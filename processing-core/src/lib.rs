@@ -61,15 +61,18 @@ pub mod commit;
 // What stands beside the way.
 pub mod aggregate;
 pub mod batch;
+mod bulletin;
 pub mod clock;
 mod closing;
 mod commit_record;
+pub mod control;
 pub mod counts;
 mod describe;
 pub mod error;
 pub mod hindsight;
 pub mod home;
 mod idleness;
+pub mod instances;
 pub mod keeper;
 pub mod latest;
 pub mod layout;
@@ -92,6 +95,7 @@ pub mod service;
 pub mod sliding;
 mod state_view;
 pub mod step;
+mod tail;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -97,6 +97,35 @@ pub const QUERY_BYTES_MAX: usize = 8 * MIB;
 /// How long a query waits for its worker threads.
 pub const QUERY_WAIT: DurationMs = DurationMs::seconds(5);
 
+// ---- Instances ---------------------------------------------------------------------------------
+
+/// Instances of one application that others know of.
+pub const INSTANCES_MAX: usize = 1_024;
+/// How often an instance says that it lives; when its tasks change, it says so at once.
+pub const NOTE_EVERY: DurationMs = DurationMs::seconds(5);
+/// An instance that was not heard of for this long is gone: two notes may be missed.
+pub const INSTANCE_GONE: DurationMs = DurationMs::seconds(16);
+/// How often the topics of instances and control are looked into.
+pub const BULLETIN_LOOK: DurationMs = DurationMs::millis(100);
+/// The pause after a look that has failed.
+pub const BULLETIN_RETRY: DurationMs = DurationMs::seconds(1);
+/// Batches of such a topic that are read in one go.
+pub const TAIL_BATCHES_MAX: usize = 64;
+/// How long a query waits for such a look when it was sent to the wrong instance.
+pub const REFRESH_WAIT: DurationMs = DurationMs::millis(500);
+/// How long another instance may take to accept a connection.
+pub const FORWARD_CONNECT: DurationMs = DurationMs::seconds(1);
+/// How long the instances that are asked together may take to answer.
+pub const FORWARD_WAIT: DurationMs = DurationMs::seconds(3);
+/// Instances that are asked at the same time by one query.
+pub const FORWARDS_AT_ONCE: usize = 8;
+/// An answer of another instance: rows, and the length of each.
+pub const FORWARD_BYTES_MAX: usize = QUERY_BYTES_MAX + 8 * QUERY_ROWS_MAX + KIB;
+/// When to ask again for a task that is being restored.
+pub const RESTORE_RETRY: DurationMs = DurationMs::seconds(5);
+/// When to ask again for a task that nobody has for the moment.
+pub const OWNER_RETRY: DurationMs = DurationMs::seconds(2);
+
 // ---- Idle loops --------------------------------------------------------------------------------
 
 /// The first pause of a thread that has nothing to do; each one is twice the last.
@@ -217,6 +246,11 @@ const _: () = assert!((DELIVERY_POLLS_MAX as i64) < TICK_BOUND.0);
 // A query is answered, or given up, before its request is.
 const _: () = assert!(QUERY_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
 const _: () = assert!(IDLE_WAIT_FIRST.0 <= IDLE_WAIT_MAX.0);
+// So is one that is sent to others twice, with a look into the topic in between.
+const _: () = assert!(2 * FORWARD_WAIT.0 + REFRESH_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
+const _: () = assert!(FORWARD_CONNECT.0 < FORWARD_WAIT.0);
+// A look may fail, and its repetition come late, before an instance counts as gone.
+const _: () = assert!(3 * NOTE_EVERY.0 + BULLETIN_RETRY.0 <= INSTANCE_GONE.0);
 // A slow request is ended before its connection counts as idle.
 const _: () = assert!(HTTP_REQUEST_TIMEOUT.0 < HTTP_IDLE_TIMEOUT.0);
 const _: () = assert!(HTTP_BLOCKING_THREADS_MAX < HTTP_CONNECTIONS_MAX);

@@ -18,6 +18,8 @@ pub(super) enum Purpose {
     Repartition,
     /// Raises and progress of inputs.
     TimeLog,
+    /// What instances and operators say; who says it says it again.
+    Bulletin,
     /// Results, late records, dead letters: whoever reads them may decide how long they are kept.
     Output,
 }
@@ -41,7 +43,7 @@ pub(super) fn make(
     }
     let keeps = |ms: Option<u64>| ms.map_or_else(|| "-1".to_owned(), |ms| ms.to_string());
     let keeps_less = match (purpose, found.retention_ms, wanted.retention_ms) {
-        (Purpose::MetaChangelog | Purpose::Output, ..) | (_, None, _) => false,
+        (Purpose::MetaChangelog | Purpose::Bulletin | Purpose::Output, ..) | (_, None, _) => false,
         (Purpose::Repartition | Purpose::TimeLog, Some(_), _) | (_, Some(_), None) => true,
         (Purpose::WindowedChangelog, Some(found), Some(wanted)) => found < wanted,
     };

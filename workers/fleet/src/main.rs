@@ -11,6 +11,7 @@ mod describe;
 mod door;
 mod folder;
 mod lines;
+mod pausing;
 mod publish;
 mod read;
 mod record_line;
@@ -43,6 +44,8 @@ enum Command {
     Replay(replay::Replay),
     Describe(describe::Describe),
     Acls(acls::Acls),
+    Pause(pausing::Pause),
+    Resume(pausing::Resume),
 }
 
 fn main() -> std::process::ExitCode {
@@ -56,6 +59,8 @@ fn main() -> std::process::ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Describe(describe) => describe.run(),
         Command::Acls(acls) => acls.run(),
+        Command::Pause(pause) => pause.run(),
+        Command::Resume(resume) => resume.run(),
     };
     if let Err(error) = &result
         && tracing::dispatcher::has_been_set()

@@ -326,7 +326,7 @@ impl GroupSource for KafkaMember {
                 // Right after an assignment it has not begun yet; the worker asks again.
                 element.error().map_err(|error| LogError::Retry(format!("{read}: {error}")))?;
             }
-            taken.reading = Some(reading);
+            (taken.reading, taken.paused) = (Some(reading), false);
             return Ok(());
         }
         self.assign(&consumer, Some((partition, reading)))
