@@ -97,6 +97,7 @@ impl SourcePartition {
         step.counts.bytes += record.value.map_or(0, <[u8]>::len) as u64;
         self.next = record.offset.next();
         step.log_time = record.timestamp;
+        step.headers.set(record.headers);
         step.seen = EventTime::MIN;
         match &mut self.time {
             SourceTime::Input { stream_time, raises } => {

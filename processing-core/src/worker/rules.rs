@@ -183,10 +183,14 @@ impl Stage {
     }
 
     pub(super) fn append_to(&self, topic: &str, partition: u32, key: &str, at: i64) {
+        self.append_with(topic, partition, key, at, Headers::NONE);
+    }
+
+    pub(super) fn append_with(&self, topic: &str, partition: u32, key: &str, at: i64, headers: Headers<'_>) {
         let value = format!(r#"{{"at": {}, "key": "{key}"}}"#, MemoryOptions::default().start.0 + at);
         let mut batch = RecordBatch::new();
         let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        batch.push(RecordRef { offset: Offset::ZERO, timestamp: self.log.now(), key, value, headers: Headers::NONE });
+        batch.push(RecordRef { offset: Offset::ZERO, timestamp: self.log.now(), key, value, headers });
         self.log.append(&TopicPartition::new(topic, partition), &batch).unwrap();
     }
 
