@@ -8,5 +8,6 @@
 )]
 
 mod contract;
+mod instances;
 mod plan;
 mod witness;
