@@ -22,6 +22,8 @@ pub const CACHED_BYTES_MAX: usize = 16 * MIB;
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
+/// Partial aggregates for one partition travel together up to this; a larger one travels alone.
+pub const BUNDLE_BYTES: usize = 16 * KIB;
 /// How often a store is made anew without a commit in between before its changelog is held to be what cannot
 /// be read.
 pub const STORE_REBUILDS_MAX: u32 = 3;

@@ -560,7 +560,7 @@ fn open_log(
         let log = KafkaLog::open(KafkaOptions {
             application: plan.name().to_owned(),
             properties: settings.kafka.0.clone(),
-            replication: -1,
+            replication: settings.copies.replication.map_or(-1, i32::from),
         })?;
         return Ok((log, None));
     }

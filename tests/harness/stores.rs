@@ -19,6 +19,11 @@ pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The rows of every store of `plan`, by the name of its changelog and by task, as the stores' folders
 /// in `folder` hold them.
 pub fn stored(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
+    stored_with_positions(plan, folder).into_iter().map(|(store, (rows, _))| (store, rows)).collect()
+}
+
+/// The same, each with the changelog offset that it has followed up to.
+pub fn stored_with_positions(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), (Rows, u64)> {
     let directory = StateDirectory::new(&folder.join("state"), plan.name()).expect("the folder has a name");
     let mut stores = BTreeMap::new();
     for task in directory.tasks().expect("the state folder can be read") {
@@ -34,7 +39,8 @@ pub fn stored(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
                 ControlFlow::Continue(())
             })
             .expect("the store can be read");
-            stores.insert((changelog_of(plan, task, &column.name), task.partition), rows);
+            let position = base.position(column.id).expect("the store can be read").map_or(0, |position| position.0);
+            stores.insert((changelog_of(plan, task, &column.name), task.partition), (rows, position));
         }
     }
     stores
@@ -56,17 +62,24 @@ pub fn replayed(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
     let changelogs = topics.iter().map(|topic| topic.name.as_str());
     for topic in changelogs.filter(|name| name.starts_with(&own) && name.ends_with("-changelog")) {
         for (partition, records) in (0..).zip(committed(folder, topic)) {
-            let mut rows = Rows::new();
-            for record in records {
-                match changelog::read(0, record.key.as_deref(), record.value.as_deref()) {
-                    Some(Logged::Row { key, value: Some(value) }) => drop(rows.insert(key.to_vec(), value.to_vec())),
-                    Some(Logged::Row { key, value: None }) => drop(rows.remove(key)),
-                    Some(Logged::Expiry { before }) => rows = rows.split_off(before),
-                    other => panic!("{topic} holds {other:?}"),
-                }
-            }
+            let records = records.iter().map(|record| (record.key.as_deref(), record.value.as_deref()));
+            let rows = replay(topic, records);
             stores.insert((topic.to_owned(), partition), rows);
         }
     }
     stores
+}
+
+/// The rows that changelog records leave behind, from the first to the last.
+pub fn replay<'r>(changelog: &str, records: impl Iterator<Item = (Option<&'r [u8]>, Option<&'r [u8]>)>) -> Rows {
+    let mut rows = Rows::new();
+    for (key, value) in records {
+        match changelog::read(0, key, value) {
+            Some(Logged::Row { key, value: Some(value) }) => drop(rows.insert(key.to_vec(), value.to_vec())),
+            Some(Logged::Row { key, value: None }) => drop(rows.remove(key)),
+            Some(Logged::Expiry { before }) => rows = rows.split_off(before),
+            other => panic!("{changelog} holds {other:?}"),
+        }
+    }
+    rows
 }

@@ -1,4 +1,7 @@
 //! Proof on a real broker: what a worker promises, tried on Apache Kafka.
+//!
+//! Not here: faults within a commit, which the simulator places exactly. Invariant: what has come out is read by a
+//! client of the harness and compared with an oracle that is computed from the input topic and the time log.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +11,11 @@
 )]
 
 mod contract;
+mod equality;
+mod events;
 mod instances;
+mod oracle;
 mod plan;
+mod stage;
+mod twin;
 mod witness;

@@ -130,27 +130,67 @@ impl Admin {
         wait(self.client.delete_records(&list, &options())).expect("the broker deletes records");
     }
 
-    /// What a group has committed for a partition.
-    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topic, partition);
-        let found = self.member(group).committed_offsets(list, ANSWER).expect("the broker answers");
-        match found.elements()[0].offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
+    /// A group as its coordinator sees it.
+    pub fn group(&self, name: &str) -> Group {
+        let mut config = client(&self.brokers);
+        let witness = config.set("group.id", name).set("enable.auto.commit", "false").create();
+        Group { name: name.to_owned(), witness: witness.expect("a consumer can be made") }
+    }
+}
+
+/// A group, watched from outside.
+pub struct Group {
+    name: String,
+    witness: BaseConsumer,
+}
+
+impl Group {
+    /// What the group has committed for each of a topic's partitions; -1 where it has nothing. An answer that does not
+    /// come is asked for again.
+    pub fn committed(&self, topic: &str, partitions: u32) -> Vec<i64> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(topic, 0, partitions as i32 - 1);
+            match self.witness.committed_offsets(list, ANSWER) {
+                Ok(found) => {
+                    let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { -1 };
+                    return found.elements().iter().map(|element| offset(element.offset())).collect();
+                }
+                Err(error) => assert!(Instant::now() < deadline, "group {}: {error}", self.name),
+            }
         }
     }
 
-    /// Sets by hand what a group without members has committed.
-    pub fn commit(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+    /// Sets by hand what the group, which has no members, has committed.
+    pub fn commit(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
-        self.member(group).commit(&list, CommitMode::Sync).expect("offsets can be set by hand");
+        self.witness.commit(&list, CommitMode::Sync).expect("offsets can be set by hand");
     }
 
-    fn member(&self, group: &str) -> BaseConsumer {
-        let mut config = client(&self.brokers);
-        config.set("group.id", group).set("enable.auto.commit", "false").create().expect("a consumer can be made")
+    /// The client ids of its members.
+    pub fn members(&self) -> Vec<String> {
+        let Ok(list) = self.witness.fetch_group_list(Some(&self.name), ANSWER) else { return Vec::new() };
+        let members = list.groups().iter().flat_map(|group| group.members());
+        members.map(|member| member.client_id().to_owned()).collect()
+    }
+
+    /// Waits until `holds` of the members' client ids.
+    pub fn await_members(&self, what: &str, holds: impl Fn(&[String]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let members = self.members();
+            if holds(&members) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "group {}: not {what}, but {members:?}", self.name);
+        }
+    }
+
+    /// Waits until no member is left: static members go when their session times out.
+    pub fn await_empty(&self) {
+        self.await_members("empty", <[String]>::is_empty);
     }
 }
 

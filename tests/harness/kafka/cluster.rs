@@ -154,7 +154,8 @@ impl Cluster {
              share.coordinator.state.topic.min.isr={in_sync}\n\
              auto.create.topics.enable=false\n\
              group.initial.rebalance.delay.ms=0\n\
-             group.min.session.timeout.ms=1000\n",
+             group.min.session.timeout.ms=1000\n\
+             transaction.abort.timed.out.transaction.cleanup.interval.ms=1000\n",
             id = node.id,
             voters = voters.join(","),
             controller = node.controller,

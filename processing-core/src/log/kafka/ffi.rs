@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{Offset as At, TopicPartitionList};
 
@@ -85,7 +86,9 @@ pub(super) enum Met {
 /// it: a batch from the consumer's own queue would swallow rebalances.
 pub(super) struct PartitionQueue {
     queue: NonNull<rd::rd_kafka_queue_t>,
-    messages: Vec<*mut rd::rd_kafka_message_t>,
+    client: *mut rd::rd_kafka_t,
+    /// The most records that one call takes.
+    batch: usize,
     headers: HeaderBuffer,
     /// The queue lives no longer than its client.
     _client: Arc<dyn Send + Sync>,
@@ -112,47 +115,66 @@ impl PartitionQueue {
             queue
         };
         let queue = NonNull::new(queue)?;
-        let messages = Vec::with_capacity(batch);
         Some(Self {
             queue,
-            messages,
+            client,
+            batch,
             headers: HeaderBuffer::default(),
             _client: Arc::clone(owner) as Arc<dyn Send + Sync>,
         })
     }
 
     /// Appends the records that are there, in offset order, after waiting at most `wait_ms` for the first.
+    ///
+    /// By callback, although a batch in an array is a little cheaper: that call takes the end of a partition for a
+    /// record too and moves the client's position beyond it. At the next rebalance the client goes on there with
+    /// every partition that it keeps, and has lost a record.
     pub(super) fn take(&mut self, wait_ms: u16, into: &mut RecordBatch) -> Met {
-        let Self { queue, messages, headers, .. } = self;
-        // SAFETY: the buffer has room for as many pointers as it is said to have.
-        let count = unsafe {
-            rd::rd_kafka_consume_batch_queue(
+        let Self { queue, client, batch, headers, .. } = self;
+        let mut taking = Taking { client: *client, left: *batch, headers, into, met: Met::Nothing };
+        // SAFETY: the queue is alive; `taking` outlives the call, which is when the callback is called.
+        unsafe {
+            rd::rd_kafka_consume_callback_queue(
                 queue.as_ptr(),
                 c_int::from(wait_ms),
-                messages.as_mut_ptr(),
-                messages.capacity(),
-            )
-        };
-        // SAFETY: that many pointers were written; -1 is an error of the arguments, which cannot be.
-        unsafe { messages.set_len(usize::try_from(count).unwrap_or(0)) };
-        let mut met = Met::Nothing;
-        for message in messages.drain(..) {
-            // SAFETY: each message is this call's own until it is destroyed, after its bytes were copied.
-            unsafe {
-                let found = &*message;
-                if found.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    copy(message, headers, into);
-                    // An end that was met before these records is the end no more.
-                    met = Met::Nothing;
-                } else if found.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-                    met = Met::End(Offset(found.offset.max(0).cast_unsigned()));
-                } else if !matches!(met, Met::Error(..)) {
-                    met = Met::Error(RDKafkaErrorCode::from(found.err), text(rd::rd_kafka_message_errstr(message)));
-                }
-                rd::rd_kafka_message_destroy(message);
-            }
+                Some(taken),
+                (&raw mut taking).cast::<c_void>(),
+            );
         }
-        met
+        taking.met
+    }
+}
+
+/// What a call of [`PartitionQueue::take`] hands to its callback.
+struct Taking<'t> {
+    client: *mut rd::rd_kafka_t,
+    left: usize,
+    headers: &'t mut HeaderBuffer,
+    into: &'t mut RecordBatch,
+    met: Met,
+}
+
+/// SAFETY: `taking` is a [`Taking`] that nobody else holds; `message` is alive during the call.
+unsafe extern "C" fn taken(message: *mut rd::rd_kafka_message_t, taking: *mut c_void) {
+    // SAFETY: by this function's own contract; the message's bytes are copied.
+    unsafe {
+        let taking = &mut *taking.cast::<Taking<'_>>();
+        let found = &*message;
+        if found.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            copy(message, taking.headers, taking.into);
+            // An end that was met before these records is the end no more.
+            taking.met = Met::Nothing;
+        } else if found.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            taking.met = Met::End(Offset(found.offset.max(0).cast_unsigned()));
+        } else if !matches!(taking.met, Met::Error(..)) {
+            let why = format!("{}, at offset {}", text(rd::rd_kafka_message_errstr(message)), found.offset);
+            taking.met = Met::Error(RDKafkaErrorCode::from(found.err), why);
+        }
+        taking.left = taking.left.saturating_sub(1);
+        if taking.left == 0 {
+            // What is left stays in the queue.
+            rd::rd_kafka_yield(taking.client);
+        }
     }
 }
 
@@ -317,6 +339,68 @@ fn native_headers(headers: Headers<'_>) -> Option<NonNull<rd::rd_kafka_headers_t
             rd::rd_kafka_header_add(list, name.as_ptr().cast(), name.len().cast_signed(), start, length);
         }
         NonNull::new(list)
+    }
+}
+
+/// What has become of a record that [`produce`] took.
+pub(super) struct Delivery {
+    /// The mark it was given.
+    pub(super) mark: usize,
+    /// The record's offset, if the broker told it.
+    pub(super) offset: Result<Option<Offset>, RDKafkaErrorCode>,
+}
+
+/// Shows the reports that are there to `take`, after waiting at most `wait_ms` for the first. The wrapper's own call
+/// does not wait for less than a millisecond but asks over and over, and makes an object of each report.
+pub(super) fn deliveries(client: &Client<impl ClientContext>, wait_ms: c_int, mut take: impl FnMut(Delivery)) {
+    // SAFETY: the client is alive; queue and event are given back here, and what is read belongs to the event.
+    unsafe {
+        let queue = rd::rd_kafka_queue_get_main(client.native_ptr());
+        let mut wait = wait_ms;
+        loop {
+            let event = rd::rd_kafka_queue_poll(queue, wait);
+            if event.is_null() {
+                break;
+            }
+            match rd::rd_kafka_event_type(event) {
+                rd::RD_KAFKA_EVENT_DR => loop {
+                    let message = rd::rd_kafka_event_message_next(event);
+                    let Some(report) = message.as_ref() else { break };
+                    let told = u64::try_from(report.offset).ok().map(Offset);
+                    let good = report.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+                    let offset = if good { Ok(told) } else { Err(RDKafkaErrorCode::from(report.err)) };
+                    take(Delivery { mark: report._private as usize, offset });
+                },
+                rd::RD_KAFKA_EVENT_LOG => pass_on_log(client, event),
+                rd::RD_KAFKA_EVENT_ERROR => {
+                    let error = KafkaError::Global(RDKafkaErrorCode::from(rd::rd_kafka_event_error(event)));
+                    client.context().error(error, &text(rd::rd_kafka_event_error_string(event)));
+                }
+                _ => {}
+            }
+            rd::rd_kafka_event_destroy(event);
+            wait = 0;
+        }
+        rd::rd_kafka_queue_destroy(queue);
+    }
+}
+
+/// SAFETY: `event` is a line of librdkafka's log.
+unsafe fn pass_on_log(client: &Client<impl ClientContext>, event: *mut rd::rd_kafka_event_t) {
+    let (mut facility, mut line, mut level) = (null(), null(), 0);
+    // SAFETY: by this function's own contract; the texts belong to the event and are copied.
+    unsafe {
+        if rd::rd_kafka_event_log(event, &mut facility, &mut line, &mut level) == 0 {
+            // Syslog's numbers.
+            let level = match level {
+                0..=2 => RDKafkaLogLevel::Critical,
+                3 => RDKafkaLogLevel::Error,
+                4 => RDKafkaLogLevel::Warning,
+                5 | 6 => RDKafkaLogLevel::Info,
+                _ => RDKafkaLogLevel::Debug,
+            };
+            client.context().log(level, &text(facility), &text(line));
+        }
     }
 }
 

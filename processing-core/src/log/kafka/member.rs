@@ -20,16 +20,30 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as At, TopicPartitionList};
 
 use super::ffi::{self, Met, PartitionQueue};
 use super::refusal::{self, Doing};
-use super::{KafkaOptions, answer_wait, consumer_config, log_line};
+use super::{KafkaOptions, answer_wait, consumer_config, log_line, mark};
 use crate::batch::RecordBatch;
 use crate::limits::{FETCH_RECORDS_MAX, SEEK_WAIT};
 use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
 use crate::record::{Offset, Partition, TopicName, TopicPartition};
+
+/// A group with somebody else's consumers in it would lose them partitions, and us.
+fn refuse_strangers(consumer: &BaseConsumer<MemberContext>, group: &str, mark: &str) -> Result<(), LogError> {
+    // Brokers that do not answer are told of by whatever is asked next.
+    let Ok(found) = consumer.client().fetch_group_list(Some(group), answer_wait()) else { return Ok(()) };
+    let members = found.groups().iter().filter(|found| found.name() == group).flat_map(GroupInfo::members);
+    match members.map(GroupMemberInfo::client_id).find(|client| !client.contains(mark)) {
+        None => Ok(()),
+        Some(stranger) => Err(LogError::Fatal(format!(
+            "group {group} has a member that is none of this application (client.id {stranger}): a worker's group is its              own; give this worker another `application.id`, or that consumer another group"
+        ))),
+    }
+}
 
 /// What the group has told, in order, and not yet been heard.
 struct MemberContext {
@@ -124,6 +138,7 @@ impl KafkaMember {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(|error| refusal::of(group, &error))?;
         if !membership.anchors.is_empty() {
+            refuse_strangers(&consumer, &membership.group, &mark(options))?;
             let topics: Vec<&str> = membership.anchors.iter().map(TopicName::as_str).collect();
             consumer.subscribe(&topics).map_err(|error| refusal::of(group, &error))?;
         }

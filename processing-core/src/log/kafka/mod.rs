@@ -83,6 +83,8 @@ impl ConsumerContext for Quiet {}
 /// librdkafka's errors are mostly what it mends by itself: a broker that is away.
 fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        // A consumer's property is told to the producer as well, and passed over there.
+        RDKafkaLogLevel::Warning if facility == "CONFWARN" => tracing::debug!(facility, "{message}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::error!(facility, "{message}");
         }
@@ -181,8 +183,13 @@ fn base_config(options: &KafkaOptions, role: &str) -> ClientConfig {
         config.set(name, value);
     }
     let client = options.properties.get("client.id").map_or("streamfleet", String::as_str);
-    config.set("client.id", format!("{client}-{}-{role}", options.application));
+    config.set("client.id", format!("{client}{}{role}", mark(options)));
     config
+}
+
+/// By which the clients of an application know each other.
+fn mark(options: &KafkaOptions) -> String {
+    format!("-{}-", options.application)
 }
 
 /// What every consumer is set to, member or not.

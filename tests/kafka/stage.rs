@@ -1,0 +1,280 @@
+//! A test's own input, application and workers on a broker, and the comparison of what has come out with what has to.
+//!
+//! Not here: what happens to them. Invariant: results are read by the witness from the broker; nothing is asked of a
+//! worker that is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use processing_core::plan::Plan;
+use tests::kafka::admin::{Admin, Group};
+use tests::kafka::cluster::Cluster;
+use tests::kafka::dump::{Dumped, committed};
+use tests::kafka::feed::{Fed, Feed};
+use tests::kafka::worker::{WorkerProcess, WorkerSetup};
+use tests::stores::{replay, stored_with_positions};
+
+use crate::oracle::{self, Closed, Expected};
+use crate::plan::{outputs, plan};
+
+/// How long results may take before the test fails with everything that the workers have said.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// An input and an application of their own.
+pub(crate) struct Stage {
+    pub(crate) brokers: String,
+    pub(crate) admin: Admin,
+    pub(crate) app: String,
+    pub(crate) input: String,
+    pub(crate) setup: WorkerSetup,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    /// The application `name` over an input of this many partitions.
+    pub(crate) fn new(cluster: &Cluster, name: &str, partitions: u32) -> Self {
+        let folder = tempfile::Builder::new().prefix("streamfleet-stage-").tempdir().unwrap();
+        let (app, input) = (name.to_owned(), format!("{name}.in"));
+        let setup = WorkerSetup {
+            program: env!("CARGO_BIN_EXE_kafka_worker").into(),
+            app: app.clone(),
+            input: input.clone(),
+            brokers: Some(cluster.brokers()),
+            data: folder.path().to_owned(),
+            variables: Vec::new(),
+            flags: Vec::new(),
+        };
+        // Idleness is a matter of clocks: on only where a test is about it.
+        let setup = setup
+            .setting("idle.after.ms", "off")
+            .variable("KAFKA_SESSION_TIMEOUT_MS", "4000")
+            .variable("KAFKA_HEARTBEAT_INTERVAL_MS", "500");
+        let admin = cluster.admin();
+        admin.create_topic(&input, partitions, &[]);
+        Self { brokers: cluster.brokers(), admin, app, input, setup, _folder: folder }
+    }
+
+    /// The plan that its workers run.
+    pub(crate) fn plan(&self) -> Plan {
+        plan(&self.app, &self.input).unwrap()
+    }
+
+    /// Records that stand in the input when this returns.
+    pub(crate) fn feed(&self, fed: &[Fed]) {
+        Feed::new(&self.brokers).send_all(&self.input, fed);
+    }
+
+    /// What has to be said about all that stands in the input.
+    pub(crate) fn expected(&self) -> Expected {
+        let input = committed(&self.brokers, &self.input);
+        let time = format!("{}-time", self.app);
+        let log = if self.admin.partitions(&time).is_some() { committed(&self.brokers, &time) } else { Vec::new() };
+        oracle::expected(&input, &oracle::raises(&self.input, &log))
+    }
+
+    /// The application's group.
+    pub(crate) fn group(&self) -> Group {
+        self.admin.group(&self.app)
+    }
+
+    /// Waits until the group has committed so many times again, as far as one can see from outside.
+    pub(crate) fn await_commits(&self, more: u32) {
+        let (group, deadline) = (self.group(), Instant::now() + PATIENCE);
+        let partitions = self.admin.partitions(&self.input).unwrap();
+        let mut last = group.committed(&self.input, partitions);
+        let mut seen = 0;
+        while seen < more {
+            let now = group.committed(&self.input, partitions);
+            if now != last {
+                (seen, last) = (seen + 1, now);
+            }
+            assert!(Instant::now() < deadline, "the group commits nothing\n{}", self.setup.last_words());
+        }
+    }
+
+    /// Waits until as much has come out as has to.
+    pub(crate) fn settle(&self, workers: &mut [&mut WorkerProcess]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let expected = self.expected();
+            let found = self.found();
+            // More than there has to be is no reason to wait either.
+            if found.as_ref().is_some_and(|found| found.len() >= expected.len()) {
+                return;
+            }
+            let all_run = workers.iter_mut().all(|worker| worker.runs());
+            if !all_run || Instant::now() > deadline {
+                let found = found.unwrap_or_default();
+                let difference = found.difference(&expected).unwrap_or_else(|| "the counts differ".to_owned());
+                let why = if all_run { "results do not come" } else { "a worker has ended" };
+                panic!("{why}: {} of {}: {difference}\n{}", found.len(), expected.len(), self.setup.last_words());
+            }
+        }
+    }
+
+    /// What has come out is what has to, no more and no less.
+    pub(crate) fn assert_results(&self) {
+        let expected = self.expected();
+        assert!(!expected.tumbling.is_empty() && !expected.hopping.is_empty(), "nothing is compared");
+        let found = self.found().expect("the outputs are there");
+        if let Some(difference) = found.difference(&expected) {
+            panic!("{difference}\n{}", self.setup.last_words());
+        }
+        println!(
+            "{}: {} and {} windows, {} late and {} dead records are as defined",
+            self.app,
+            expected.tumbling.len(),
+            expected.hopping.len(),
+            expected.late.len(),
+            expected.dead.len()
+        );
+    }
+
+    /// Each store in the folders of these instances, which have ended, holds what its changelog says up to the offset
+    /// that the store has followed it to, and for each task one of them has followed it to the end.
+    pub(crate) fn assert_stores(&self, instances: &[&str]) {
+        let plan = self.plan();
+        let mut changelogs = BTreeMap::<String, Vec<Vec<Dumped>>>::new();
+        let mut farthest = BTreeMap::<(String, u32), u64>::new();
+        let mut compared = 0;
+        for instance in instances {
+            let folder = self.setup.folder(instance);
+            for ((changelog, partition), (rows, position)) in stored_with_positions(&plan, &folder) {
+                let records =
+                    changelogs.entry(changelog.clone()).or_insert_with(|| committed(&self.brokers, &changelog));
+                let followed = records[partition as usize].iter().filter(|record| record.offset < position);
+                let replayed = replay(&changelog, followed.map(|one| (one.key.as_deref(), one.value.as_deref())));
+                assert!(
+                    rows == replayed,
+                    "{instance}: the store of {changelog} {partition} at {position} has {} rows, its changelog {}\n{}",
+                    rows.len(),
+                    replayed.len(),
+                    self.setup.last_words()
+                );
+                compared += rows.len();
+                let farthest = farthest.entry((changelog, partition)).or_default();
+                *farthest = position.max(*farthest);
+            }
+        }
+        for (changelog, records) in &changelogs {
+            for (partition, records) in (0..).zip(records) {
+                let end = records.last().map_or(0, |record| record.offset + 1);
+                let reached = farthest.get(&(changelog.clone(), partition)).copied().unwrap_or_default();
+                assert!(reached >= end, "no store has followed {changelog} {partition} to {end}, only to {reached}");
+            }
+        }
+        assert!(compared > 0, "the stores are empty: nothing is compared");
+        println!("{}: {} stores of {compared} rows equal their changelogs", self.app, farthest.len());
+    }
+
+    fn found(&self) -> Option<Found> {
+        let topics = self.admin.topics();
+        let [tumbling, hopping] = outputs(&self.app);
+        let sides = ["late", "dlq"].map(|side| format!("{}-{side}", self.app));
+        let dump = |topic: &String| topics.contains(topic).then(|| committed(&self.brokers, topic));
+        Some(Found {
+            tumbling: dump(&tumbling)?,
+            hopping: dump(&hopping)?,
+            late: dump(&sides[0])?,
+            dead: dump(&sides[1])?,
+        })
+    }
+}
+
+/// What has come out.
+#[derive(Debug, Default)]
+struct Found {
+    tumbling: Vec<Vec<Dumped>>,
+    hopping: Vec<Vec<Dumped>>,
+    late: Vec<Vec<Dumped>>,
+    dead: Vec<Vec<Dumped>>,
+}
+
+impl Expected {
+    fn len(&self) -> usize {
+        self.tumbling.len() + self.hopping.len() + self.late.len() + self.dead.len()
+    }
+}
+
+impl Found {
+    fn len(&self) -> usize {
+        [&self.tumbling, &self.hopping, &self.late, &self.dead]
+            .iter()
+            .flat_map(|topic| topic.iter())
+            .map(Vec::len)
+            .sum()
+    }
+
+    /// The first difference, for a person.
+    fn difference(&self, expected: &Expected) -> Option<String> {
+        windows("tumbling", &self.tumbling, &expected.tumbling)
+            .or_else(|| windows("hopping", &self.hopping, &expected.hopping))
+            .or_else(|| {
+                let expected = expected.dead.iter().map(|(place, reason)| (*place, (*reason).to_owned())).collect();
+                let reason = |record: &Dumped| record.header("__streams.errors.exception").unwrap_or_default();
+                aside("dead", &self.dead, &expected, reason)
+            })
+            .or_else(|| {
+                let stores = |stores: &BTreeSet<String>| stores.iter().cloned().collect::<Vec<_>>().join(", ");
+                let expected = expected.late.iter().map(|(place, late)| (*place, stores(late))).collect();
+                aside("late", &self.late, &expected, |record| {
+                    let message = record.header("__streams.errors.message").unwrap_or_default();
+                    let named = message.split_once("of store ").and_then(|(_, rest)| rest.split_once(" that holds"));
+                    stores(&named.map_or("", |(named, _)| named).split(", ").map(str::to_owned).collect())
+                })
+            })
+    }
+}
+
+/// Closed windows: each once, a key in one partition only, and each partition in the order of end and key.
+fn windows(what: &str, found: &[Vec<Dumped>], expected: &BTreeSet<Closed>) -> Option<String> {
+    let mut all = BTreeSet::new();
+    let mut homes = BTreeMap::new();
+    for (partition, records) in found.iter().enumerate() {
+        let mut last: Option<Closed> = None;
+        for record in records {
+            let Some(closed) = closed(record) else { return Some(format!("{what}: nobody can read {record:?}")) };
+            if *homes.entry(closed.1).or_insert(partition) != partition {
+                return Some(format!("{what}: key {} stands in two partitions", closed.1));
+            }
+            if last.as_ref().is_some_and(|last| (last.0, last.1) >= (closed.0, closed.1)) {
+                let offset = record.offset;
+                return Some(format!("{what} {partition}: at {offset}, {closed:?} comes after {last:?}"));
+            }
+            last = Some(closed.clone());
+            all.insert(closed);
+        }
+    }
+    let missing: Vec<_> = expected.difference(&all).take(3).collect();
+    let foreign: Vec<_> = all.difference(expected).take(3).collect();
+    (!missing.is_empty() || !foreign.is_empty())
+        .then(|| format!("{what}: of {} windows, missing {missing:?}, should not be there {foreign:?}", expected.len()))
+}
+
+fn closed(record: &Dumped) -> Option<Closed> {
+    let text = record.text();
+    let end = text.split(' ').nth(1)?.parse().ok()?;
+    Some((end, u16::from_be_bytes(record.key.as_deref()?.try_into().ok()?), text))
+}
+
+/// Records that were set aside: each once, told by where it came from.
+fn aside(
+    what: &str,
+    found: &[Vec<Dumped>],
+    expected: &BTreeMap<(u32, u64), String>,
+    reason: impl Fn(&Dumped) -> String,
+) -> Option<String> {
+    let mut all = BTreeMap::new();
+    for record in found.iter().flatten() {
+        let number = |name| record.header(name).and_then(|text| text.parse::<u64>().ok());
+        let place = number("__streams.errors.partition").zip(number("__streams.errors.offset"));
+        let Some((partition, offset)) = place else { return Some(format!("{what}: no place in {record:?}")) };
+        if all.insert((partition as u32, offset), reason(record)).is_some() {
+            return Some(format!("{what}: {partition}@{offset} was set aside twice"));
+        }
+    }
+    let missing: Vec<_> = expected.iter().filter(|(place, why)| all.get(*place) != Some(*why)).take(3).collect();
+    let foreign: Vec<_> = all.iter().filter(|(place, why)| expected.get(*place) != Some(*why)).take(3).collect();
+    (!missing.is_empty() || !foreign.is_empty())
+        .then(|| format!("{what}: of {} records, missing {missing:?}, should not be there {foreign:?}", expected.len()))
+}
