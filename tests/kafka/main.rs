@@ -13,6 +13,7 @@
 mod contract;
 mod equality;
 mod events;
+mod instances;
 mod oracle;
 mod plan;
 mod stage;

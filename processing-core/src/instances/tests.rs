@@ -1,7 +1,7 @@
 //! Several processes in one, on one log: whoever is asked gives the same answer, or says who cannot and why.
 //!
-//! The oracle is one instance alone with the same input, and a count of the input by hand. The test with three real
-//! processes on Kafka asks `GET /instances` until every task is listed as running, and then as here.
+//! The oracle is one instance alone with the same input, and a count of the input by hand. Three real processes on
+//! Kafka are in `tests/kafka/instances.rs`.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

@@ -47,7 +47,11 @@ impl Client {
         let new = NewTopic::new(topic, PARTITIONS as i32, TopicReplication::Fixed(1)).set("retention.ms", "-1");
         let made = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).expect("an answer");
         made.into_iter().for_each(|made| drop(made.expect("the topic")));
-        while self.end(topic).is_none() {}
+        wait_until(topic, PATIENCE, || {
+            // Asked for by name, or the client would believe what it has heard before: that there is none.
+            self.ends.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+            self.end(topic).is_some()
+        });
     }
 
     /// Deletes every topic whose name begins like this.
