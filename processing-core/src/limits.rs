@@ -153,8 +153,12 @@ pub const LOG_UPKEEP: DurationMs = DurationMs::seconds(5);
 pub const RECORD_BYTES_MAX: usize = 16 * MIB;
 /// Records taken from one partition at once.
 pub const FETCH_RECORDS_MAX: usize = 2_000;
-/// What a consumer has fetched ahead, all its partitions together.
-pub const FETCH_QUEUE_KIB: usize = 8 * 1024;
+/// What a consumer has fetched ahead of one partition.
+pub const FETCH_QUEUE_KIB: usize = 1024;
+/// Below this many records of a partition, more of it are fetched.
+pub const FETCH_MESSAGES_MIN: usize = 4 * FETCH_RECORDS_MAX;
+/// What a fetch brings of one partition, compressed as it lies there; a larger record comes alone.
+pub const FETCH_BYTES: usize = 512 * KIB;
 /// Clients of readers that are kept for the next reader.
 pub const KAFKA_READERS_IDLE_MAX: usize = 2;
 /// How long a broker may hold back its answer to a reader that catches up.
@@ -172,7 +176,7 @@ pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a partition has to begin reading elsewhere before it is asked again.
 pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 /// How long a reader that is not at an end waits for records.
-pub const READ_WAIT: DurationMs = DurationMs::millis(50);
+pub const READ_WAIT: DurationMs = DurationMs::millis(200);
 /// `transaction.timeout.ms`: a transaction that is open for longer is aborted by the broker.
 pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
 /// How long one call of a transaction takes before it is made again.
