@@ -51,14 +51,16 @@ pub(crate) enum Frame<'a> {
     Time(UpstreamTime),
 }
 
+/// A key with its partial aggregate: pane, first accepting window and aggregate, still encoded.
+type Keyed<'a> = (&'a [u8], &'a [u8]);
+
 /// Partial aggregates for one partition, each with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bundle<'a>(&'a [u8]);
 
 impl<'a> Bundle<'a> {
-    /// Takes the next one off: its key, and pane, first accepting window and aggregate, still encoded. `None` at the
-    /// end.
-    pub(crate) fn next(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, Poison> {
+    /// Takes the next one off; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Keyed<'a>>, Poison> {
         if self.0.is_empty() {
             return Ok(None);
         }

@@ -155,7 +155,7 @@ impl Cluster {
     /// Asks the brokers for the ends: the high watermark by a client that sees open transactions, the last stable
     /// offset by one that does not.
     fn watermarks(&self, committed: &BaseConsumer<Quiet>, place: &TopicPartition) -> Result<Watermarks, LogError> {
-        let (topic, number) = (place.topic.as_str(), ffi::number(place));
+        let (topic, number) = (place.topic.as_str(), number(place));
         let failed = |error: KafkaError| match error.rdkafka_error_code() {
             Some(code) => refusal::of_partition(place, code, ""),
             None => refusal::of(Doing::Describe(topic), &error),
@@ -166,6 +166,11 @@ impl Cluster {
         let offset = |at: i64| Offset(at.max(0).cast_unsigned());
         Ok(Watermarks { start: offset(low), last_stable: offset(stable), high: offset(high) })
     }
+}
+
+/// A partition as librdkafka numbers it.
+fn number(place: &TopicPartition) -> i32 {
+    i32::try_from(place.partition.0).unwrap_or(i32::MAX)
 }
 
 /// How long an answer of the cluster is waited for before the caller looks up.
