@@ -1,16 +1,17 @@
 # The house around the code. Every target looks for what it lacks and installs it where that needs no
 # password, or prints the one command that does. The scripts are in .ci/, one for each target.
 #
-#   ARGS=...        passed on by `demo` (see `make demo ARGS=--help`), `test` (to cargo test) and `soak`
+#   ARGS=...        passed on by `demo` (see `make demo ARGS=--help`), `test` (to cargo test), `soak`,
+#                   `bench` and `bench-kafka`
 #   ROCKSDB=source  compile RocksDB instead of fetching its library (see .ci/rocksdb)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories bench soak
+.PHONY: help demo test check advisories bench bench-kafka soak
 
 export ARGS ROCKSDB
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## trending cities from a seeded stream of events, live in this terminal; nothing to set up
 	@.ci/demo
@@ -26,6 +27,9 @@ advisories: ## known vulnerabilities of the dependencies (asks the RustSec datab
 
 bench: ## cost of an event by case, against the compiled RocksDB; writes tests/bench/results/core.json
 	@.ci/bench
+
+bench-kafka: ## the worker against Kafka Streams on one broker (an hour); writes tests/bench/results/kafka.json
+	@.ci/bench-kafka
 
 soak: ## the simulator over new seeds until stopped
 	@.ci/soak

@@ -71,9 +71,15 @@ fn a_running_demo_takes_records_and_shows_them() {
     assert!(line("trending.cities.v1").is_some() && !topics.contains("-changelog"), "{topics}");
     assert!(fleet.run(&["topics", "--internal"], "").out.contains("trending-cities.v1-trending-changelog"));
 
+    assert!(fleet.run(&["pause", "trending-cities"], "").ok);
+
     demo.interrupt();
     // Nobody holds the log now: the command holds it for as long as it takes.
     assert!(fleet.run(&["publish", "orders.v1"], "{\"n\":3}\n").ok);
+    assert!(fleet.run(&["resume", "trending-cities"], "").ok);
+    let control = fleet.run(&["read", "trending-cities.v1-control"], "");
+    let said: Vec<Value> = values(&control).iter().map(|value| value["paused"].clone()).collect();
+    assert_eq!(said, [true, false]);
     assert_eq!(values(&fleet.run(&["read", "orders.v1"], "")).len(), 3);
 }
 

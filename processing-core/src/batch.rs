@@ -85,6 +85,12 @@ impl HeaderBuffer {
         Self(headers.0.to_vec())
     }
 
+    /// Takes over the headers of a record instead of those that are there.
+    pub fn set(&mut self, headers: Headers<'_>) {
+        self.0.clear();
+        self.0.extend_from_slice(headers.0);
+    }
+
     /// Appends a header. A name longer than 65 535 bytes is cut there, at a character's border.
     pub fn push(&mut self, name: &str, value: Option<&[u8]>) {
         let mut cut = name.len().min(usize::from(u16::MAX));
@@ -156,6 +162,14 @@ impl RecordBatch {
             value: Some(value as u32),
             headers: 0,
         });
+    }
+
+    /// Gives the last record headers; it has none yet.
+    pub(crate) fn add_headers(&mut self, headers: Headers<'_>) {
+        if let Some(last) = self.slots.last_mut() {
+            self.bytes.extend_from_slice(headers.0);
+            last.headers = headers.0.len() as u32;
+        }
     }
 
     /// The keys, values and headers of the records in `range`, one behind the other; empty where the

@@ -3,6 +3,8 @@
 //! Not here: the plan itself, which knows no partition counts. Invariant: a layout exists only when
 //! every topic of the plan exists with settings that the plan can work with.
 
+mod standing;
+
 use std::sync::Arc;
 
 use crate::error::CoreError;
@@ -10,6 +12,8 @@ use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
 use crate::plan::{OutputKind, Plan, Source};
 use crate::record::{DurationMs, TopicId, TopicName};
 use crate::sink::OutboxTopics;
+use crate::{bulletin, control};
+use standing::{Purpose, make, same_partitions};
 
 /// What windowed changelogs keep beyond what their windows need.
 const CHANGELOG_SLACK: DurationMs = DurationMs::hours(24);
@@ -57,9 +61,11 @@ impl Layout {
         inputs_stand(&plan, admin)?;
         let time_topic = TopicName::new(format!("{app}-time"));
         let one = |cleanup| TopicSettings { partitions: 1, cleanup, retention_ms: None, log_append_time: false };
-        make(admin, &time_topic, one(Cleanup::Delete))?;
-        let late = make(admin, &TopicName::new(format!("{app}-late")), one(Cleanup::Delete))?;
-        let dead = make(admin, &TopicName::new(format!("{app}-dlq")), one(Cleanup::Delete))?;
+        make(admin, &time_topic, Purpose::TimeLog, one(Cleanup::Delete))?;
+        let late = make(admin, &TopicName::new(format!("{app}-late")), Purpose::Output, one(Cleanup::Delete))?;
+        let dead = make(admin, &TopicName::new(format!("{app}-dlq")), Purpose::Output, one(Cleanup::Delete))?;
+        make(admin, &bulletin::instances_topic(&app), Purpose::Bulletin, one(Cleanup::Compact))?;
+        make(admin, &control::topic(&app), Purpose::Bulletin, one(Cleanup::Compact))?;
         let side = |info: &TopicInfo| (info.name.clone(), info.settings.partitions);
         let (late, dead) = (side(&late), side(&dead));
 
@@ -120,7 +126,8 @@ impl Layout {
                     ),
                 };
                 let settings = TopicSettings { partitions: tasks, cleanup, retention_ms, log_append_time: true };
-                let info = make(admin, &TopicName::new(name), settings)?;
+                let purpose = if store.is_some() { Purpose::WindowedChangelog } else { Purpose::MetaChangelog };
+                let info = make(admin, &TopicName::new(name), purpose, settings)?;
                 same_partitions(&info, tasks)?;
                 changelogs.push(info.name);
                 changelog_ids.push(Some(info.id));
@@ -133,11 +140,11 @@ impl Layout {
                 let info = match &output.kind {
                     OutputKind::Topic(settings) => {
                         let partitions = if settings.partitions == 0 { tasks } else { settings.partitions };
-                        make(admin, &output.topic, TopicSettings { partitions, ..*settings })?
+                        make(admin, &output.topic, Purpose::Output, TopicSettings { partitions, ..*settings })?
                     }
                     OutputKind::Repartition => {
                         let settings = TopicSettings { partitions: tasks, ..one(Cleanup::Delete) };
-                        make(admin, &output.topic, settings)?
+                        make(admin, &output.topic, Purpose::Repartition, settings)?
                     }
                 };
                 if let Some(slot) = outputs.get_mut(*number) {
@@ -150,29 +157,6 @@ impl Layout {
         }
         Ok(Self { plan, parts, time_topic, inputs })
     }
-}
-
-fn make(admin: &mut dyn Admin, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, CoreError> {
-    let info = admin.create_topic(name, settings)?;
-    if info.settings.cleanup != settings.cleanup {
-        return Err(CoreError::config(format!(
-            "topic {name} stands with cleanup.policy {:?}, and this worker needs {:?}: change the topic's setting, \
-             or delete the topic if nobody needs its records",
-            info.settings.cleanup, settings.cleanup
-        )));
-    }
-    Ok(info)
-}
-
-fn same_partitions(info: &TopicInfo, tasks: u32) -> Result<(), CoreError> {
-    if info.settings.partitions == tasks {
-        return Ok(());
-    }
-    Err(CoreError::config(format!(
-        "topic {} has {} partitions, but its tasks are {tasks}: the input's partition count was changed, so keys have \
-         moved between partitions; `streamfleet reprocess` rebuilds the state for the new count",
-        info.name, info.settings.partitions
-    )))
 }
 
 /// Waits for the inputs that are missing, all of them in one word. Nothing is made before they stand: whoever

@@ -22,6 +22,8 @@ pub const CACHED_BYTES_MAX: usize = 16 * MIB;
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
+/// Partial aggregates for one partition travel together up to this; a larger one travels alone.
+pub const BUNDLE_BYTES: usize = 16 * KIB;
 /// How often a store is made anew without a commit in between before its changelog is held to be what cannot
 /// be read.
 pub const STORE_REBUILDS_MAX: u32 = 3;
@@ -95,6 +97,35 @@ pub const QUERY_BYTES_MAX: usize = 8 * MIB;
 /// How long a query waits for its worker threads.
 pub const QUERY_WAIT: DurationMs = DurationMs::seconds(5);
 
+// ---- Instances ---------------------------------------------------------------------------------
+
+/// Instances of one application that others know of.
+pub const INSTANCES_MAX: usize = 1_024;
+/// How often an instance says that it lives; when its tasks change, it says so at once.
+pub const NOTE_EVERY: DurationMs = DurationMs::seconds(5);
+/// An instance that was not heard of for this long is gone: two notes may be missed.
+pub const INSTANCE_GONE: DurationMs = DurationMs::seconds(16);
+/// How often the topics of instances and control are looked into.
+pub const BULLETIN_LOOK: DurationMs = DurationMs::millis(100);
+/// The pause after a look that has failed.
+pub const BULLETIN_RETRY: DurationMs = DurationMs::seconds(1);
+/// Batches of such a topic that are read in one go.
+pub const TAIL_BATCHES_MAX: usize = 64;
+/// How long a query waits for such a look when it was sent to the wrong instance.
+pub const REFRESH_WAIT: DurationMs = DurationMs::millis(500);
+/// How long another instance may take to accept a connection.
+pub const FORWARD_CONNECT: DurationMs = DurationMs::seconds(1);
+/// How long the instances that are asked together may take to answer.
+pub const FORWARD_WAIT: DurationMs = DurationMs::seconds(3);
+/// Instances that are asked at the same time by one query.
+pub const FORWARDS_AT_ONCE: usize = 8;
+/// An answer of another instance: rows, and the length of each.
+pub const FORWARD_BYTES_MAX: usize = QUERY_BYTES_MAX + 8 * QUERY_ROWS_MAX + KIB;
+/// When to ask again for a task that is being restored.
+pub const RESTORE_RETRY: DurationMs = DurationMs::seconds(5);
+/// When to ask again for a task that nobody has for the moment.
+pub const OWNER_RETRY: DurationMs = DurationMs::seconds(2);
+
 // ---- Idle loops --------------------------------------------------------------------------------
 
 /// The first pause of a thread that has nothing to do; each one is twice the last.
@@ -122,8 +153,12 @@ pub const LOG_UPKEEP: DurationMs = DurationMs::seconds(5);
 pub const RECORD_BYTES_MAX: usize = 16 * MIB;
 /// Records taken from one partition at once.
 pub const FETCH_RECORDS_MAX: usize = 2_000;
-/// What a consumer has fetched ahead, all its partitions together.
-pub const FETCH_QUEUE_KIB: usize = 8 * 1024;
+/// What a consumer has fetched ahead of one partition.
+pub const FETCH_QUEUE_KIB: usize = 1024;
+/// Below this many records of a partition, more of it are fetched.
+pub const FETCH_MESSAGES_MIN: usize = 4 * FETCH_RECORDS_MAX;
+/// What a fetch brings of one partition, compressed as it lies there; a larger record comes alone.
+pub const FETCH_BYTES: usize = 512 * KIB;
 /// Clients of readers that are kept for the next reader.
 pub const KAFKA_READERS_IDLE_MAX: usize = 2;
 /// How long a broker may hold back its answer to a reader that catches up.
@@ -141,7 +176,7 @@ pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a partition has to begin reading elsewhere before it is asked again.
 pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 /// How long a reader that is not at an end waits for records.
-pub const READ_WAIT: DurationMs = DurationMs::millis(50);
+pub const READ_WAIT: DurationMs = DurationMs::millis(200);
 /// `transaction.timeout.ms`: a transaction that is open for longer is aborted by the broker.
 pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
 /// How long one call of a transaction takes before it is made again.
@@ -215,6 +250,11 @@ const _: () = assert!((DELIVERY_POLLS_MAX as i64) < TICK_BOUND.0);
 // A query is answered, or given up, before its request is.
 const _: () = assert!(QUERY_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
 const _: () = assert!(IDLE_WAIT_FIRST.0 <= IDLE_WAIT_MAX.0);
+// So is one that is sent to others twice, with a look into the topic in between.
+const _: () = assert!(2 * FORWARD_WAIT.0 + REFRESH_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
+const _: () = assert!(FORWARD_CONNECT.0 < FORWARD_WAIT.0);
+// A look may fail, and its repetition come late, before an instance counts as gone.
+const _: () = assert!(3 * NOTE_EVERY.0 + BULLETIN_RETRY.0 <= INSTANCE_GONE.0);
 // A slow request is ended before its connection counts as idle.
 const _: () = assert!(HTTP_REQUEST_TIMEOUT.0 < HTTP_IDLE_TIMEOUT.0);
 const _: () = assert!(HTTP_BLOCKING_THREADS_MAX < HTTP_CONNECTIONS_MAX);

@@ -162,15 +162,32 @@ where
 {
     fn run(&mut self, step: &mut Step<'_>, place: &mut SourcePartition, batch: &RecordBatch, from: usize) -> usize {
         let Self { pipe, end } = self;
+        let source = place.source;
         for index in from..batch.len() {
             if step.is_full() {
                 return index;
             }
             let Some(record) = batch.get(index) else { return index };
-            if let Arrival::Data(value) = place.arrive(step, record) {
-                let input = Raw { source: place.source, value, key: record.key };
+            let mut feed = |step: &mut Step<'_>, key, value| {
+                let input = Raw { source, value, key };
                 pipe.feed(step, input, &mut |step, record| end.accept(step, &record));
-                place.depart(step, record);
+            };
+            match place.arrive(step, record) {
+                Arrival::Event(value) => {
+                    feed(step, record.key, value);
+                    place.depart(step, record);
+                }
+                Arrival::Bundle(mut bundle) => loop {
+                    match bundle.next() {
+                        Ok(Some((key, partial))) => feed(step, Some(key), Some(partial)),
+                        Ok(None) => break,
+                        Err(poison) => {
+                            place.fail(step, record.offset, &poison);
+                            break;
+                        }
+                    }
+                },
+                Arrival::Passed => {}
             }
         }
         batch.len()

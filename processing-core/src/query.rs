@@ -1,9 +1,12 @@
 //! Committed rows for those who ask: HTTP threads send a range, worker threads answer between two steps.
 //!
-//! Not here: what rows mean (the keys and values of a store are its topology's). Invariant: an answer
-//! holds committed rows only, is bounded, and is complete for the tasks of this process or is an error.
+//! Not here: what rows mean (the keys and values of a store are its topology's), and the rows of other instances
+//! ([`crate::instances`]). Invariant: an answer holds committed rows only, is bounded, and is complete for the tasks
+//! asked or is an error.
 
-use std::collections::BTreeMap;
+mod gathered;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +15,20 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use state::{OwnedRange, Row};
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 use crate::error::CoreError;
-use crate::limits::{QUERIES_WAITING_MAX, QUERY_BYTES_MAX, QUERY_ROWS_MAX, QUERY_WAIT};
-use crate::record::EventTime;
+use crate::instances::Instances;
+use crate::limits::{
+    HTTP_BODY_BYTES_MAX, QUERIES_WAITING_MAX, QUERY_BYTES_MAX, QUERY_ROWS_MAX, QUERY_WAIT, RESTORE_RETRY,
+};
+use crate::record::{DurationMs, EventTime};
 use crate::service::problem::Problem;
+use crate::task::TaskId;
 use crate::worker::{Nursery, Scan, StateHome, Worker};
+
+pub(crate) use gathered::Gathered;
+use gathered::Room;
 
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,18 +36,35 @@ pub enum QueryError {
     /// No store has this name.
     #[error("there is no store called {0}; `/status` and `streamfleet describe` name them")]
     NoSuchStore(String),
-    /// Tasks of the store are still being restored, or not here yet.
+    /// Not all worker threads have come yet.
     #[error("store {0} is being restored; ask again in a moment")]
     Restoring(String),
     /// No task that was asked is here: another process has it, or nobody for the moment.
     #[error("store {0}: another process has these rows, or nobody for the moment; ask again in a moment")]
     Elsewhere(String),
+    /// A task that has the rows cannot answer, wherever it is.
+    #[error("store {store}: task {task} {why}; ask again in {} s", after.whole_seconds())]
+    NotNow {
+        /// The store.
+        store: String,
+        /// The task.
+        task: TaskId,
+        /// The instance that has it, if one does.
+        instance: Option<String>,
+        /// What stands in the way, as it follows the task's name.
+        why: String,
+        /// When it may be different.
+        after: DurationMs,
+    },
     /// The worker threads have more questions than they answer, or are busy with a long step.
     #[error("the worker threads are busy; ask again in a moment")]
     Busy,
     /// The answer would be larger than an answer may be.
     #[error("the answer has more than {QUERY_ROWS_MAX} rows or {QUERY_BYTES_MAX} bytes; ask for a smaller range")]
     TooLarge,
+    /// The ranges are more than a question to another instance may hold.
+    #[error("the question takes more than {HTTP_BODY_BYTES_MAX} bytes; ask for fewer ranges at once")]
+    TooMuchAsked,
     /// The store cannot be read; the worker thread mends it or stops.
     #[error("the store cannot be read now: {0}")]
     Store(String),
@@ -47,7 +75,13 @@ impl From<QueryError> for Problem {
         let text = error.to_string();
         match error {
             QueryError::NoSuchStore(_) => Self::not_found(text),
-            QueryError::TooLarge => Self::bad_request(text),
+            QueryError::TooLarge | QueryError::TooMuchAsked => Self::bad_request(text),
+            QueryError::NotNow { task, instance, after, .. } => {
+                let mut problem = Self::unavailable(text).retry_after(after);
+                problem.task = Some(task.to_string());
+                problem.instance = instance;
+                problem
+            }
             QueryError::Restoring(_) | QueryError::Elsewhere(_) | QueryError::Busy | QueryError::Store(_) => {
                 Self::unavailable(text)
             }
@@ -62,9 +96,10 @@ impl IntoResponse for QueryError {
 }
 
 /// The way to the stores of a process; cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Queries {
     boxes: Arc<Mutex<Boxes>>,
+    instances: Instances,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +114,8 @@ struct Boxes {
 pub struct Inquiry {
     /// The store's name.
     pub store: String,
-    /// Only of the task that has this group; without it, of every task of this process.
+    /// Only of the task that has this group; without it, of every task: of all instances once this one is
+    /// advertised ([`Instances::advertise`]), before of this process.
     pub group: Option<Vec<u8>>,
     /// Which rows.
     pub ranges: Vec<OwnedRange>,
@@ -88,7 +124,8 @@ pub struct Inquiry {
 /// What an inquiry found, of each task as it stood between two of its commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The rows: in the order of the ranges and of keys for each task, unordered between tasks.
+    /// The rows in the order of their keys, whichever task and instance they come from. A row that two ranges hold
+    /// is there twice.
     pub rows: Vec<Row>,
     /// The event time that all tasks asked have committed: every window that closes by it has closed, and
     /// no record reaches one any more. `None` before time has begun, and while windows that are due still
@@ -100,56 +137,98 @@ pub struct Answer {
 #[derive(Debug)]
 pub(crate) struct Question {
     inquiry: Arc<Inquiry>,
-    answer: SyncSender<Result<Part, QueryError>>,
+    only: Option<Arc<BTreeSet<u32>>>,
+    reply: Reply,
 }
 
-/// A worker thread's rows, and its time if it has a task of which was asked.
-type Part = (Vec<Row>, Option<EventTime>);
+/// Where a thread's answer goes.
+#[derive(Debug)]
+enum Reply {
+    /// To a thread that waits.
+    Thread(SyncSender<Answered>),
+    /// To an HTTP handler that must not.
+    Handler(mpsc::Sender<Answered>),
+}
+
+type Answered = Result<Part, QueryError>;
+
+/// A worker thread's rows, its time if it has a task of which was asked, and those tasks' partitions.
+#[derive(Debug)]
+struct Part {
+    rows: Vec<Row>,
+    time: Option<EventTime>,
+    tasks: BTreeSet<u32>,
+}
 
 impl Queries {
-    /// For a process of this many worker threads.
-    pub(crate) fn of(threads: usize) -> Self {
-        let queries = Self::default();
-        queries.lock().threads = threads;
-        queries
+    /// For a process of this many worker threads, one of `instances`.
+    pub(crate) fn of(threads: usize, instances: Instances) -> Self {
+        let boxes = Boxes { threads, open: BTreeMap::new() };
+        Self { boxes: Arc::new(Mutex::new(boxes)), instances }
     }
 
-    /// Committed rows of the tasks that this process runs. Blocks at most [`QUERY_WAIT`]; in HTTP handlers
-    /// it belongs into `spawn_blocking`.
+    /// Committed rows, of all instances once this one is advertised, before of the tasks that this process runs.
+    /// Blocks for a bounded time; in HTTP handlers it belongs into `spawn_blocking`.
     ///
     /// # Errors
-    /// As [`QueryError`] says; all but `NoSuchStore` and `TooLarge` pass.
+    /// As [`QueryError`] says; all but `NoSuchStore`, `TooLarge` and `TooMuchAsked` pass.
     pub fn ask(&self, inquiry: Inquiry) -> Result<Answer, QueryError> {
-        let boxes: Vec<SyncSender<Question>> = {
-            let boxes = self.lock();
-            if boxes.open.len() < boxes.threads.max(1) {
-                return Err(QueryError::Restoring(inquiry.store));
-            }
-            boxes.open.values().cloned().collect()
-        };
         let inquiry = Arc::new(inquiry);
-        let (answer, answers) = sync_channel(boxes.len());
-        for mailbox in &boxes {
-            let question = Question { inquiry: Arc::clone(&inquiry), answer: answer.clone() };
-            mailbox.try_send(question).map_err(|_| QueryError::Busy)?;
+        if let Some(answer) = self.instances.ask(self, &inquiry) {
+            return answer;
         }
-        drop(answer);
-        let mut rows = Vec::new();
-        let mut times = Vec::new();
-        let mut room = Room::default();
+        let mut gathered = Gathered::default();
+        self.ask_here(&inquiry, None, &mut gathered)?;
+        gathered.answer(&inquiry.store)
+    }
+
+    /// Adds the rows of this process' tasks, or only of those with these partitions. Answers the partitions of the
+    /// tasks that are here.
+    pub(crate) fn ask_here(
+        &self,
+        inquiry: &Arc<Inquiry>,
+        only: Option<&BTreeSet<u32>>,
+        gathered: &mut Gathered,
+    ) -> Result<BTreeSet<u32>, QueryError> {
+        let boxes = self.mailboxes(inquiry)?;
+        let (reply, replies) = sync_channel(boxes.len());
+        pose(&boxes, inquiry, only, || Reply::Thread(reply.clone()))?;
+        drop(reply);
+        let mut visited = BTreeSet::new();
         for _ in &boxes {
-            let part = answers.recv_timeout(Duration::from_millis(QUERY_WAIT.0.unsigned_abs()));
-            let (part, time) = part.map_err(|_| QueryError::Busy)??;
-            for row in part {
-                room.take(row.0.len() + row.1.len())?;
-                rows.push(row);
-            }
-            times.extend(time);
+            let part = replies.recv_timeout(wait()).map_err(|_| QueryError::Busy)??;
+            gathered.take(part.rows, part.time)?;
+            visited.extend(part.tasks);
         }
-        match times.into_iter().min() {
-            Some(time) => Ok(Answer { rows, time: Some(time).filter(|time| *time > EventTime::MIN) }),
-            None => Err(QueryError::Elsewhere(inquiry.store.clone())),
+        Ok(visited)
+    }
+
+    /// As [`Self::ask_here`], for an HTTP handler: it takes none of the few threads on which queries wait. Were it
+    /// to, two instances that ask each other at once could wait for each other's threads.
+    pub(crate) async fn ask_here_async(
+        &self,
+        inquiry: &Arc<Inquiry>,
+        only: &BTreeSet<u32>,
+    ) -> Result<(Gathered, BTreeSet<u32>), QueryError> {
+        let boxes = self.mailboxes(inquiry)?;
+        let (reply, mut replies) = mpsc::channel(boxes.len().max(1));
+        pose(&boxes, inquiry, Some(only), || Reply::Handler(reply.clone()))?;
+        drop(reply);
+        let (mut gathered, mut visited) = (Gathered::default(), BTreeSet::new());
+        for _ in &boxes {
+            let part = tokio::time::timeout(wait(), replies.recv()).await.ok().flatten().ok_or(QueryError::Busy)??;
+            gathered.take(part.rows, part.time)?;
+            visited.extend(part.tasks);
         }
+        Ok((gathered, visited))
+    }
+
+    fn mailboxes(&self, inquiry: &Inquiry) -> Result<Vec<SyncSender<Question>>, QueryError> {
+        let boxes = self.lock();
+        if boxes.open.len() < boxes.threads.max(1) {
+            return Err(QueryError::Restoring(inquiry.store.clone()));
+        }
+        Ok(boxes.open.values().cloned().collect())
     }
 
     /// Opens a worker thread's mailbox; it is closed when the answer is dropped.
@@ -163,6 +242,25 @@ impl Queries {
         // A mailbox is put and taken in one step.
         self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Puts a question into each mailbox.
+fn pose(
+    boxes: &[SyncSender<Question>],
+    inquiry: &Arc<Inquiry>,
+    only: Option<&BTreeSet<u32>>,
+    reply: impl Fn() -> Reply,
+) -> Result<(), QueryError> {
+    let only = only.map(|only| Arc::new(only.clone()));
+    for mailbox in boxes {
+        let question = Question { inquiry: Arc::clone(inquiry), only: only.clone(), reply: reply() };
+        mailbox.try_send(question).map_err(|_| QueryError::Busy)?;
+    }
+    Ok(())
+}
+
+fn wait() -> Duration {
+    Duration::from_millis(QUERY_WAIT.0.unsigned_abs())
 }
 
 /// A worker thread's mailbox, and its pillow: it waits for questions when it has nothing to do.
@@ -200,17 +298,25 @@ impl Drop for Mailbox {
 
 impl Question {
     fn answer<H: StateHome, N: Nursery<H::Base>>(self, worker: &Worker<H, N>) {
-        let Self { inquiry, answer } = self;
+        let Self { inquiry, only, reply } = self;
+        let answered = part(worker, &inquiry, only.as_deref());
         // Who asked may have given up.
-        drop(answer.try_send(part(worker, &inquiry)));
+        match reply {
+            Reply::Thread(reply) => drop(reply.try_send(answered)),
+            Reply::Handler(reply) => drop(reply.try_send(answered)),
+        }
     }
 }
 
-fn part<H: StateHome, N: Nursery<H::Base>>(worker: &Worker<H, N>, inquiry: &Inquiry) -> Result<Part, QueryError> {
+fn part<H: StateHome, N: Nursery<H::Base>>(
+    worker: &Worker<H, N>,
+    inquiry: &Inquiry,
+    only: Option<&BTreeSet<u32>>,
+) -> Result<Part, QueryError> {
     let mut rows: Vec<Row> = Vec::new();
     let mut room = Room::default();
     let mut full = Ok(());
-    let scanned: Result<Scan, CoreError> = worker.query(inquiry, &mut |key, value| {
+    let scanned: Result<Scan, CoreError> = worker.query(inquiry, only, &mut |key, value| {
         full = room.take(key.len() + value.len());
         if full.is_err() {
             return ControlFlow::Break(());
@@ -221,31 +327,13 @@ fn part<H: StateHome, N: Nursery<H::Base>>(worker: &Worker<H, N>, inquiry: &Inqu
     full?;
     match scanned.map_err(|error| QueryError::Store(error.to_string()))? {
         Scan::NoSuchStore => Err(QueryError::NoSuchStore(inquiry.store.clone())),
-        Scan::Restoring => Err(QueryError::Restoring(inquiry.store.clone())),
-        Scan::Visited(time) => Ok((rows, time)),
-    }
-}
-
-/// What an answer may still hold.
-struct Room {
-    rows: usize,
-    bytes: usize,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self { rows: QUERY_ROWS_MAX, bytes: QUERY_BYTES_MAX }
-    }
-}
-
-impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), QueryError> {
-        match (self.rows.checked_sub(1), self.bytes.checked_sub(bytes)) {
-            (Some(rows), Some(bytes)) => {
-                *self = Self { rows, bytes };
-                Ok(())
-            }
-            _ => Err(QueryError::TooLarge),
-        }
+        Scan::Restoring(task) => Err(QueryError::NotNow {
+            store: inquiry.store.clone(),
+            task,
+            instance: None,
+            why: "is being restored".to_owned(),
+            after: RESTORE_RETRY,
+        }),
+        Scan::Visited(time, tasks) => Ok(Part { rows, time, tasks }),
     }
 }

@@ -161,4 +161,8 @@ impl DurationMs {
     pub const fn hours(n: i64) -> Self {
         Self(n * 3_600_000)
     }
+    /// In seconds, rounded up.
+    pub fn whole_seconds(self) -> u32 {
+        u32::try_from(self.0.max(0).unsigned_abs().div_ceil(1_000)).unwrap_or(u32::MAX)
+    }
 }

@@ -5,14 +5,18 @@
 //! everything that belongs before it.
 //!
 //! ```text
-//! partial  ┌──────┬───────────┬──────────┬───────────┬───────────────┐  key: the group's key
-//!          │ 0x01 │ epoch u32 │ pane i64 │ first i64 │ the aggregate │
-//!          └──────┴───────────┴──────────┴───────────┴───────────────┘
+//! bundle   ┌──────┬───────────┬─────────────────────────────────────────────────────────────────┐  key: none
+//!          │ 0x03 │ epoch u32 │ (key length u32 │ key │ length u32 │ pane i64 │ first i64 │      │
+//!          │      │           │  the aggregate) once for each partial of one partition          │
+//!          └──────┴───────────┴─────────────────────────────────────────────────────────────────┘
 //! time     ┌──────┬───────────┬──────────────────┬───────────────┬───────────┬──────────┬───────────┐  key: empty
 //!          │ 0x02 │ epoch u32 │ sub-topology u16 │ partition u32 │ tasks u32 │ time i64 │ since i64 │
 //!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┴───────────┘
 //! ```
-//! Big-endian; the aggregate is in the state's value codec.
+//! Big-endian; the length is that of pane, first accepting window and aggregate, which is in the state's value
+//! codec. 0x01 was a partial aggregate alone.
+//!
+//! A record costs a broker and both clients more than what is in it, so partial aggregates travel in bundles.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
@@ -24,25 +28,112 @@ use serde::{Deserialize, Serialize};
 use state::StateKey;
 
 use crate::aggregate::{Fold, Mergeable};
+use crate::batch::{Headers, RecordRef};
 use crate::decode::Poison;
 use crate::error::CoreError;
+use crate::limits::BUNDLE_BYTES;
 use crate::log::partition_for_key;
 use crate::process::{Terminal, Timed};
-use crate::record::{EventTime, LogTime, Partition, TopicPartition};
+use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition};
 use crate::sink::Lane;
 use crate::step::Step;
 use crate::window::Windows;
 
-const PARTIAL: u8 = 1;
 const TIME: u8 = 2;
+const BUNDLE: u8 = 3;
 
 /// A record of a repartition topic, its epoch checked and taken off.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
-    /// Pane, first accepting window and aggregate, still encoded.
-    Partial(&'a [u8]),
+    /// Partial aggregates, still encoded.
+    Bundle(Bundle<'a>),
     /// An upstream task's time.
     Time(UpstreamTime),
+}
+
+/// A key with its partial aggregate: pane, first accepting window and aggregate, still encoded.
+type Keyed<'a> = (&'a [u8], &'a [u8]);
+
+/// Partial aggregates for one partition, each with its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bundle<'a>(&'a [u8]);
+
+impl<'a> Bundle<'a> {
+    /// Takes the next one off; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Keyed<'a>>, Poison> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let broken = || Poison::new("internal", "a bundle of partial aggregates is cut off");
+        let (key, rest) = part(self.0).ok_or_else(broken)?;
+        let (partial, rest) = part(rest).ok_or_else(broken)?;
+        self.0 = rest;
+        Ok(Some((key, partial)))
+    }
+}
+
+/// A part with its length before it, and what is behind it.
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
+}
+
+/// Bundles under construction, one for each partition of the topic.
+#[derive(Default)]
+struct Bundles {
+    open: Vec<Vec<u8>>,
+}
+
+impl Bundles {
+    /// Adds a partial aggregate that `write` appends; a full bundle goes out.
+    fn add(
+        &mut self,
+        step: &mut Step<'_>,
+        lane: Lane,
+        key: &[u8],
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CoreError>,
+    ) {
+        let partitions = step.out.partitions(lane);
+        let partition = partition_for_key(key, partitions);
+        self.open.resize_with(partitions as usize, Vec::new);
+        let Some(bundle) = self.open.get_mut(partition.0 as usize) else { return };
+        if bundle.is_empty() {
+            bundle.push(BUNDLE);
+            bundle.extend_from_slice(&step.terms.epoch.to_be_bytes());
+        }
+        bundle.extend_from_slice(&(key.len() as u32).to_be_bytes());
+        bundle.extend_from_slice(key);
+        let length = bundle.len();
+        bundle.extend_from_slice(&[0; 4]);
+        let written = write(bundle);
+        let written_bytes = (bundle.len() - length - 4) as u32;
+        bundle[length..length + 4].copy_from_slice(&written_bytes.to_be_bytes());
+        step.ok(written);
+        if bundle.len() >= BUNDLE_BYTES {
+            send_bundle(step, lane, partition, bundle);
+        }
+    }
+
+    /// Sends what is still open.
+    fn finish(&mut self, step: &mut Step<'_>, lane: Lane) {
+        for (partition, bundle) in (0..).map(Partition).zip(&mut self.open) {
+            if !bundle.is_empty() {
+                send_bundle(step, lane, partition, bundle);
+            }
+        }
+    }
+}
+
+fn send_bundle(step: &mut Step<'_>, lane: Lane, partition: Partition, bundle: &mut Vec<u8>) {
+    let record = RecordRef {
+        offset: Offset::ZERO,
+        timestamp: LogTime(step.now.0),
+        key: None,
+        value: Some(bundle),
+        headers: Headers::NONE,
+    };
+    step.out.push(lane, partition, record);
+    bundle.clear();
 }
 
 /// How far one upstream task has come.
@@ -67,7 +158,7 @@ impl<'a> Frame<'a> {
             return Ok(None);
         }
         match kind {
-            PARTIAL => Ok(Some(Self::Partial(rest))),
+            BUNDLE => Ok(Some(Self::Bundle(Bundle(rest)))),
             TIME => {
                 let (bytes, since) = rest.split_first_chunk::<18>().ok_or_else(broken)?;
                 let [s0, s1, p0, p1, p2, p3, n0, n1, n2, n3, time @ ..] = *bytes;
@@ -264,26 +355,19 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
         if self.partials.is_empty() {
             return;
         }
-        let epoch = step.terms.epoch;
-        let partitions = step.out.partitions(self.lane);
-        let partials = self.partials.take_sorted();
+        let mut bundles = Bundles::default();
         let mut key_bytes = Vec::new();
-        for ((pane, first, key), aggregate) in partials {
+        for ((pane, first, key), aggregate) in self.partials.take_sorted() {
             key_bytes.clear();
             key.encode(&mut key_bytes);
-            let mut encoded = Ok(());
-            let partition = partition_for_key(&key_bytes, partitions);
-            step.out.push_with(self.lane, partition, LogTime(step.now.0), |into| {
-                into.extend_from_slice(&key_bytes);
-                into.push(PARTIAL);
-                into.extend_from_slice(&epoch.to_be_bytes());
+            bundles.add(step, self.lane, &key_bytes, |into| {
                 into.extend_from_slice(&pane.to_be_bytes());
                 into.extend_from_slice(&first.to_be_bytes());
-                encoded = state::codec::encode_into(into, &aggregate);
-                key_bytes.len()
+                let encoded = state::codec::encode_into(into, &aggregate);
+                encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.store)))
             });
-            step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.store))));
         }
+        bundles.finish(step, self.lane);
     }
 }
 
@@ -362,6 +446,34 @@ mod tests {
         assert_eq!(Frame::read(7, Some(&bytes)), Ok(Some(Frame::Time(told(1, 60_000, -5)))));
         assert_eq!(Frame::read(8, Some(&bytes)), Ok(None), "another epoch");
         assert!(Frame::read(7, Some(&bytes[..bytes.len() - 1])).is_err());
+    }
+
+    #[test]
+    fn a_bundle_is_read_as_it_was_written_and_one_cut_off_is_told() {
+        let mut bytes = vec![BUNDLE, 0, 0, 0, 7];
+        for (key, partial) in [(&b"a"[..], &b"first"[..]), (b"", b""), (b"key", &[9; 300])] {
+            for part in [key, partial] {
+                bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
+                bytes.extend_from_slice(part);
+            }
+        }
+        let read = |bytes: &[u8]| -> Result<Vec<(Vec<u8>, Vec<u8>)>, Poison> {
+            let Some(Frame::Bundle(mut bundle)) = Frame::read(7, Some(bytes))? else { panic!("no bundle") };
+            let mut all = Vec::new();
+            while let Some((key, partial)) = bundle.next()? {
+                all.push((key.to_vec(), partial.to_vec()));
+            }
+            Ok(all)
+        };
+        let whole = read(&bytes).unwrap();
+        assert_eq!(whole, [(b"a".to_vec(), b"first".to_vec()), (vec![], vec![]), (b"key".to_vec(), vec![9; 300])]);
+        // Cut anywhere but between two of them, it is broken.
+        for cut in 5..bytes.len() {
+            match read(&bytes[..cut]) {
+                Ok(some) => assert!([5, 19, 27].contains(&cut) && whole.starts_with(&some), "{cut}"),
+                Err(poison) => assert_eq!(poison.reason, "internal"),
+            }
+        }
     }
 
     #[test]

@@ -21,9 +21,12 @@ use std::time::Duration;
 use axum::Router;
 use state::{ColumnContents, MemoryBase, MemoryBudget};
 
+use crate::bulletin::Bulletin;
 use crate::clock::{Clock, SystemClock};
+use crate::control::Control;
 use crate::error::{CoreError, Remedy};
 use crate::home::RocksHome;
+use crate::instances::Instances;
 use crate::keeper::LogKeeper;
 use crate::layout::Layout;
 use crate::limits::{Bounds, INPUTS_RETRY, REPARTITION_PURGE, STATE_UNUSED_CHECK};
@@ -129,6 +132,7 @@ impl Surroundings {
 pub struct Running {
     around: Surroundings,
     queries: Queries,
+    instances: Instances,
     pulses: Vec<Arc<Pulse>>,
     supervisor: Option<JoinHandle<Result<(), CoreError>>>,
 }
@@ -145,15 +149,24 @@ impl Running {
         around: Surroundings,
     ) -> Result<Self, CoreError> {
         let threads = options.threads.max(1) as usize;
-        let queries = Queries::of(threads);
+        let instances = Instances::new(&options.instance, Arc::clone(&around.clock));
+        let queries = Queries::of(threads, instances.clone());
         let pulses: Vec<Arc<Pulse>> = (0..threads).map(|_| Arc::new(Pulse::default())).collect();
-        let supervisor =
-            Supervisor { plan, log, options, around: around.clone(), queries: queries.clone(), pulses: pulses.clone() };
+        let supervisor = Supervisor {
+            plan,
+            log,
+            options,
+            around: around.clone(),
+            queries: queries.clone(),
+            instances: instances.clone(),
+            control: Arc::default(),
+            pulses: pulses.clone(),
+        };
         let thread = std::thread::Builder::new()
             .name("supervisor".into())
             .spawn(move || supervisor.supervise())
             .map_err(no_thread)?;
-        Ok(Self { around, queries, pulses, supervisor: Some(thread) })
+        Ok(Self { around, queries, instances, pulses, supervisor: Some(thread) })
     }
 
     /// How it goes.
@@ -164,6 +177,16 @@ impl Running {
     /// The way to the stores.
     pub fn queries(&self) -> Queries {
         self.queries.clone()
+    }
+
+    /// The instances of the application, to be told where this one can be asked.
+    pub fn instances(&self) -> Instances {
+        self.instances.clone()
+    }
+
+    /// The routes at which other instances ask this one, to be served beside the worker's own.
+    pub fn routes(&self) -> Router {
+        self.instances.routes(&self.queries)
     }
 
     /// Whether it has ended, asked to or not.
@@ -247,6 +270,8 @@ struct Supervisor {
     options: RunOptions,
     around: Surroundings,
     queries: Queries,
+    instances: Instances,
+    control: Arc<Control>,
     pulses: Vec<Arc<Pulse>>,
 }
 
@@ -254,6 +279,15 @@ impl Supervisor {
     fn supervise(self) -> Result<(), CoreError> {
         let Some(layout) = self.layout().inspect_err(|error| self.give_up(error))? else { return Ok(()) };
         let layout = Arc::new(layout);
+        self.instances.settle_on(&layout);
+        let (app, clock) = (layout.plan.name(), Arc::clone(&self.around.clock));
+        // ORDER: ends after the threads, so that this instance's note is taken back when nobody has a task any more.
+        let _bulletin = Bulletin::start(Arc::clone(&self.log), app, &self.instances, &self.control, clock)
+            .map_err(no_thread)
+            .inspect_err(|error| self.give_up(error))?;
+        if !self.hear_control() {
+            return Ok(());
+        }
         match &self.options.state {
             StatePlace::Memory => self.watch(&layout, MemoryHome, || Ok(())),
             StatePlace::Folder { dir, budget } => {
@@ -294,12 +328,32 @@ impl Supervisor {
         Ok(None)
     }
 
+    /// Waits until it is known whether to pause, and in which epoch to work; `false` if the wish to stop comes first.
+    fn hear_control(&self) -> bool {
+        const OBSTACLE: &str = "control";
+        let Surroundings { board, shutdown, .. } = &self.around;
+        let every = Duration::from_millis(INPUTS_RETRY.0.unsigned_abs());
+        while !self.instances.caught_up(every) {
+            board.obstacle(OBSTACLE, Some("the control topic is not read to its end yet".to_owned()));
+            if shutdown.requested() {
+                return false;
+            }
+        }
+        board.obstacle(OBSTACLE, None);
+        true
+    }
+
+    /// The state epoch: the control topic's, and where it names none that of the options.
+    fn epoch(&self) -> u32 {
+        self.control.epoch().unwrap_or(self.options.epoch)
+    }
+
     fn give_up(&self, error: &CoreError) {
         tracing::error!("{error}");
         self.around.shutdown.request(error.to_string());
     }
 
-    /// Runs the threads until all have ended.
+    /// Runs the threads, in one state epoch after the other, until it is over.
     fn watch<H: StateHome + Clone + 'static>(
         &self,
         layout: &Arc<Layout>,
@@ -307,10 +361,34 @@ impl Supervisor {
         look_after: impl Fn() -> Result<(), CoreError>,
     ) -> Result<(), CoreError> {
         let shutdown = &self.around.shutdown;
+        loop {
+            let epoch = self.epoch();
+            self.instances.enter(epoch);
+            let round = Shutdown::new();
+            let ended = self.watch_round(layout, home.clone(), &look_after, epoch, &round);
+            if let Err(error) = &ended {
+                shutdown.request(error.to_string());
+            }
+            if shutdown.requested() {
+                return ended;
+            }
+        }
+    }
+
+    /// Runs the threads in one state epoch until all have ended.
+    fn watch_round<H: StateHome + Clone + 'static>(
+        &self,
+        layout: &Arc<Layout>,
+        home: H,
+        look_after: impl Fn() -> Result<(), CoreError>,
+        epoch: u32,
+        round: &Shutdown,
+    ) -> Result<(), CoreError> {
+        let shutdown = &self.around.shutdown;
         let mut threads = Vec::new();
         let mut result = Ok(());
         for (number, pulse) in self.pulses.iter().enumerate() {
-            let station = self.station(layout, number, Arc::clone(pulse));
+            let station = self.station(layout, number, Arc::clone(pulse), epoch, round.clone());
             let (name, home) = (station.terms.instance.clone(), home.clone());
             let thread = std::thread::Builder::new().name(name.clone()).spawn(move || threads::work(station, home));
             match thread {
@@ -322,6 +400,7 @@ impl Supervisor {
                 }
             }
         }
+        let mut moves_on = false;
         let mut looked = self.around.clock.elapsed();
         let mut purged = looked;
         while threads.iter().all(|(_, thread)| !thread.is_finished()) && !threads.is_empty() {
@@ -329,6 +408,13 @@ impl Supervisor {
             if shutdown.requested() {
                 break;
             }
+            let wanted = self.epoch();
+            if wanted != epoch {
+                tracing::warn!(epoch, wanted, "the state epoch has changed: the threads commit, end and begin in it");
+                moves_on = true;
+                break;
+            }
+            self.around.board.pause(self.control.paused());
             let now = self.around.clock.elapsed();
             if now.saturating_sub(looked) >= Duration::from_millis(STATE_UNUSED_CHECK.0.unsigned_abs()) {
                 looked = now;
@@ -340,8 +426,11 @@ impl Supervisor {
                 self.purge(layout).unwrap_or_else(|error| tracing::warn!("{error}"));
             }
         }
-        // A thread that has ended by itself or panicked takes the others along.
-        shutdown.request("a worker thread has ended");
+        if !moves_on {
+            // A thread that has ended by itself or panicked takes the others along.
+            shutdown.request(round.reason().unwrap_or_else(|| "a worker thread has ended".to_owned()));
+        }
+        round.request(shutdown.reason().unwrap_or_else(|| "the state epoch has changed".to_owned()));
         for (name, thread) in threads {
             let ended = thread.join().unwrap_or_else(|_| Err(panicked(&format!("thread {name}"))));
             result = result.and(ended);
@@ -365,9 +454,16 @@ impl Supervisor {
         Ok(())
     }
 
-    fn station(&self, layout: &Arc<Layout>, number: usize, pulse: Arc<Pulse>) -> Station {
-        let RunOptions { instance, commit_interval, idle_after, future_bound, epoch, .. } = self.options.clone();
-        let Surroundings { clock, telemetry, board, shutdown } = self.around.clone();
+    fn station(
+        &self,
+        layout: &Arc<Layout>,
+        number: usize,
+        pulse: Arc<Pulse>,
+        epoch: u32,
+        shutdown: Shutdown,
+    ) -> Station {
+        let RunOptions { instance, commit_interval, idle_after, future_bound, .. } = self.options.clone();
+        let Surroundings { clock, telemetry, board, .. } = self.around.clone();
         Station {
             log: Arc::clone(&self.log),
             layout: Arc::clone(layout),
@@ -384,6 +480,8 @@ impl Supervisor {
             telemetry,
             shutdown,
             queries: self.queries.clone(),
+            instances: self.instances.clone(),
+            control: Arc::clone(&self.control),
             pulse,
         }
     }
@@ -435,7 +533,11 @@ fn serve<R: FnOnce(Queries) -> Router>(
     let (log, keeper) = open_log(&shell.settings, &plan, &shell.clock, &budget)?;
     let running = Running::start(plan, log, RunOptions::of(&shell.settings, budget), Surroundings::of(&shell))?;
     // The port tells what is missing while it is missing.
-    shell.serve(routes(running.queries()))?;
+    let bound = shell.serve(routes(running.queries()).merge(running.routes()))?;
+    // The embedded log has one process: nobody else is there to be told.
+    if shell.settings.kafka.get("bootstrap.servers").is_some() {
+        running.instances().advertise(bound.and_then(|bound| shell.settings.http.reached_at(bound)));
+    }
     let ended = running.wait();
     drop(keeper);
     ended
@@ -458,7 +560,7 @@ fn open_log(
         let log = KafkaLog::open(KafkaOptions {
             application: plan.name().to_owned(),
             properties: settings.kafka.0.clone(),
-            replication: -1,
+            replication: settings.copies.replication.map_or(-1, i32::from),
         })?;
         return Ok((log, None));
     }

@@ -126,6 +126,7 @@ impl Outbox {
         time: LogTime,
         key: impl FnOnce(&mut Vec<u8>),
         value: impl FnOnce(&mut Vec<u8>) -> Result<(), Poison>,
+        headers: Headers<'_>,
     ) -> Result<(), Poison> {
         let mut bytes = std::mem::take(&mut self.key);
         bytes.clear();
@@ -140,8 +141,9 @@ impl Outbox {
             written = value(buffer);
             bytes.len()
         });
-        if written.is_err() {
-            batch.truncate(before);
+        match &written {
+            Ok(()) => batch.add_headers(headers),
+            Err(_) => batch.truncate(before),
         }
         self.key = bytes;
         written
@@ -219,6 +221,8 @@ where
             LogTime(record.time.0),
             |into| record.key.encode(into),
             |into| self.encoder.encode(&record.value, into),
+            // Tracing goes on through what is made of one record. A window's result is made of many.
+            step.headers.as_headers(),
         );
         match written {
             Ok(()) => step.counts.results += 1,

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::RecordRef;
 use crate::commit_record::{SourceMark, TimeMark};
+use crate::decode::Poison;
 use crate::error::CoreError;
 use crate::record::{EventTime, Offset, TopicId, TopicPartition};
-use crate::repartition::{Frame, Upstreams};
+use crate::repartition::{Bundle, Frame, Upstreams};
 use crate::sink::set_aside;
 use crate::step::Step;
 
@@ -81,8 +82,10 @@ impl Raises {
 
 /// What a record turned out to be.
 pub(crate) enum Arrival<'a> {
-    /// A record for the operators.
-    Data(Option<&'a [u8]>),
+    /// An event for the operators.
+    Event(Option<&'a [u8]>),
+    /// Partial aggregates for them.
+    Bundle(Bundle<'a>),
     /// A time record, or one of another epoch.
     Passed,
 }
@@ -94,17 +97,18 @@ impl SourcePartition {
         step.counts.bytes += record.value.map_or(0, <[u8]>::len) as u64;
         self.next = record.offset.next();
         step.log_time = record.timestamp;
+        step.headers.set(record.headers);
         step.seen = EventTime::MIN;
         match &mut self.time {
             SourceTime::Input { stream_time, raises } => {
                 *stream_time = raises.lift(*stream_time, record.offset);
                 step.stream_time = *stream_time;
-                Arrival::Data(record.value)
+                Arrival::Event(record.value)
             }
             SourceTime::Repartition(upstreams) => {
                 step.stream_time = EventTime::MIN;
                 match Frame::read(step.terms.epoch, record.value) {
-                    Ok(Some(Frame::Partial(partial))) => Arrival::Data(Some(partial)),
+                    Ok(Some(Frame::Bundle(bundle))) => Arrival::Bundle(bundle),
                     Ok(Some(Frame::Time(time))) => {
                         if let Err(error) = upstreams.observe(&self.place, time) {
                             step.fail(error);
@@ -117,20 +121,24 @@ impl SourcePartition {
                     }
                     // A record of our own that cannot be read is no poison to set aside: counts would be wrong.
                     Err(poison) => {
-                        step.fail(CoreError::record(
-                            self.place.clone(),
-                            record.offset,
-                            format!(
-                                "{}: finish the repartition topic with the version that wrote it, or run \
-                             `streamfleet reprocess`",
-                                poison.message
-                            ),
-                        ));
+                        self.fail(step, record.offset, &poison);
                         Arrival::Passed
                     }
                 }
             }
         }
+    }
+
+    /// The record cannot be read, though it is one of ours.
+    pub(crate) fn fail(&self, step: &mut Step<'_>, offset: Offset, poison: &Poison) {
+        step.fail(CoreError::record(
+            self.place.clone(),
+            offset,
+            format!(
+                "{}: finish the repartition topic with the version that wrote it, or run `streamfleet reprocess`",
+                poison.message
+            ),
+        ));
     }
 
     /// The record has been through the chain: its event time counts from here on, and what was said

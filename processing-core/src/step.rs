@@ -4,6 +4,7 @@
 //! [`Step`], into the open transaction: staged rows, outgoing records, counts. A step has no clock of
 //! its own and no way to the log.
 
+use crate::batch::HeaderBuffer;
 use crate::counts::Counts;
 use crate::decode::Poison;
 use crate::error::CoreError;
@@ -40,6 +41,8 @@ pub struct Step<'a> {
     pub(crate) seen: EventTime,
     /// The log's timestamp of the record.
     pub(crate) log_time: LogTime,
+    /// The headers of the record, for what is made of it and of nothing else; empty where a window closes.
+    pub(crate) headers: HeaderBuffer,
     /// What was said against the record on its way.
     pub(crate) verdicts: Vec<Verdict>,
     /// Bytes that operators hold in memory for the open transaction.

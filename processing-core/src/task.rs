@@ -8,7 +8,7 @@ use std::fmt;
 
 use state::{Base, ColumnId, Position, Receipt, TaskStore};
 
-use crate::batch::RecordBatch;
+use crate::batch::{HeaderBuffer, RecordBatch};
 use crate::changelog::{self, META};
 use crate::commit_record::{CommitRecord, SourceMark, TimeMark};
 use crate::counts::Counts;
@@ -307,6 +307,7 @@ impl<B: Base> Task<B> {
             seen: EventTime::MIN,
             since: self.sources.iter().map(SourcePartition::since).min().unwrap_or(EventTime::MAX),
             log_time: LogTime(now.0),
+            headers: HeaderBuffer::default(),
             verdicts: Vec::new(),
             held_bytes: self.held_bytes,
             failure: None,

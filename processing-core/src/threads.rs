@@ -14,8 +14,10 @@ use std::time::Duration;
 use ::metrics::Counter;
 
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::counts::Counts;
 use crate::error::{CoreError, Remedy};
+use crate::instances::{Hold, Instances};
 use crate::layout::Layout;
 use crate::limits::{IDLE_WAIT_FIRST, IDLE_WAIT_MAX, RETRIES_MAX, STATUS_EVERY, retry_wait};
 use crate::log::Log;
@@ -40,6 +42,8 @@ pub(crate) struct Station {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) shutdown: Shutdown,
     pub(crate) queries: Queries,
+    pub(crate) instances: Instances,
+    pub(crate) control: Arc<Control>,
     pub(crate) pulse: Arc<Pulse>,
 }
 
@@ -60,7 +64,9 @@ pub(crate) fn work<H: StateHome + Clone>(station: Station, home: H) -> Result<()
     let reporter = station.board.thread(&name);
     let shutdown = station.shutdown.clone();
     let mut desk = Desk::new(&station, reporter);
+    let instances = station.instances.clone();
     let result = station.serve(home, &mut desk);
+    instances.leave(&name);
     match &result {
         Ok(()) => desk.reporter.stopped(),
         Err(error) => {
@@ -130,6 +136,7 @@ impl Station {
             let (now, begun) = (self.clock.now(), self.clock.elapsed());
             desk.reporter.tick(now);
             desk.metrics.tick(now);
+            worker.pause(self.control.paused());
             let activity = worker.step(now)?;
             let took = self.clock.elapsed().saturating_sub(begun);
             let at_rest = activity.idle && worker.is_at_rest();
@@ -181,6 +188,8 @@ struct Desk {
     obstacle: Option<String>,
     joined: bool,
     app: String,
+    thread: String,
+    instances: Instances,
 }
 
 struct TaskDesk {
@@ -214,6 +223,8 @@ impl Desk {
             joined: false,
             telemetry,
             app,
+            thread: station.terms.instance.clone(),
+            instances: station.instances.clone(),
         }
     }
 
@@ -242,6 +253,10 @@ impl Desk {
         if due || changed {
             self.looked = Some(now);
             self.list(&status, progresses);
+            let held = |ids: Vec<TaskId>, hold| ids.into_iter().map(move |id| (id, hold));
+            let running = held(status.running.iter().map(|(id, _)| *id).collect(), Hold::Running);
+            let restoring = held(status.restoring.clone(), Hold::Restoring);
+            self.instances.claim(&self.thread, worker.generation(), running.chain(restoring).collect());
             self.place(worker, now)?;
             if !self.joined && (changed || !status.running.is_empty() || due) {
                 self.joined = true;

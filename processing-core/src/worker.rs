@@ -17,6 +17,9 @@ mod inputs;
 mod joining;
 mod nursery;
 #[cfg(test)]
+mod obeying;
+mod pausing;
+#[cfg(test)]
 mod rules;
 
 use std::collections::BTreeMap;
@@ -107,6 +110,8 @@ struct Route {
     epoch: FetchEpoch,
     /// Whether the log has been asked to read from where the source stands.
     asked: bool,
+    /// Whether the log has been asked to hand out nothing since.
+    held: bool,
 }
 
 /// What the group wants back. It is carried out step by step; each may have to be tried again, and
@@ -150,6 +155,8 @@ pub struct Worker<H: StateHome, N> {
     last_commit: WallTime,
     idle_checked: WallTime,
     probe: Option<Probe>,
+    /// Whether new input waits.
+    paused: bool,
     /// What happened, for the status.
     pub(crate) status: WorkerStatus,
     crashed: bool,
@@ -194,6 +201,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             last_commit: WallTime(0),
             idle_checked: WallTime(0),
             probe: None,
+            paused: false,
             status: WorkerStatus::default(),
             crashed: false,
         })
@@ -247,6 +255,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         self.finish_restores()?;
         self.start_restored(now)?;
         self.ask_for_records()?;
+        self.hold_inputs()?;
         // Windows that are due come out before anything new is taken in, commit by commit.
         if self.is_unfinished() {
             let committed = self.commit(now)?;
@@ -261,7 +270,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             return Ok(Activity::default());
         }
         let since = now.0.saturating_sub(self.idle_checked.0);
-        if nothing || !(0..IDLE_CHECK.0).contains(&since) {
+        if !self.paused && (nothing || !(0..IDLE_CHECK.0).contains(&since)) {
             self.idle_checked = now;
             self.raise_idle(now)?;
         }
@@ -478,7 +487,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             let task = self.tasks.get(&route.task);
             let Some(source) = task.and_then(|task| task.sources.get(route.source)) else { continue };
             self.source.fetch(place, source.next, route.epoch)?;
-            route.asked = true;
+            (route.asked, route.held) = (true, false);
         }
         Ok(())
     }

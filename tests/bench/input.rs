@@ -13,12 +13,12 @@ use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
 use state::MemoryBudget;
 
 pub(crate) const TOPIC: &str = "search.executed";
-const PARTITIONS: u32 = 4;
+pub(crate) const PARTITIONS: u32 = 4;
 /// 2026-01-01 00:00 UTC.
-const START_MS: i64 = 1_767_225_600_000;
-const HOUR_MS: u64 = 3_600_000;
-const CITIES: u64 = 5_000;
-const USERS: u64 = 100_000;
+pub(crate) const START_MS: i64 = 1_767_225_600_000;
+pub(crate) const HOUR_MS: u64 = 3_600_000;
+pub(crate) const CITIES: u64 = 5_000;
+pub(crate) const USERS: u64 = 100_000;
 
 /// A log in `folder/log` whose clock stands at the hour's end.
 pub(crate) fn open(folder: &Path, budget: &MemoryBudget) -> Arc<EmbeddedLog> {
@@ -62,13 +62,15 @@ pub(crate) fn feed(folder: &Path, events: u64, many_users: bool) {
 
 /// Event number `number` of `events`; answers its event time.
 pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, value: &mut String) -> i64 {
-    // A multiplicative hash: spread like chance, the same every time.
-    let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let user = (hash >> 17) % users;
-    // The third power skews cities: a few get most of the searches.
-    let unit = (hash >> 11) as f64 / (1_u64 << 53) as f64;
-    let city = (unit * unit * unit * CITIES as f64) as u64;
-    let time = START_MS + (number * HOUR_MS / events) as i64;
+    let time = time(number, events);
+    write_at(number, time, users, key, value);
+    time
+}
+
+/// Event number `number` as it would be at another time.
+pub(crate) fn write_at(number: u64, time: i64, users: u64, key: &mut String, value: &mut String) {
+    let hash = hash(number);
+    let (user, city) = (user(number, users), city(number));
     key.clear();
     value.clear();
     write!(key, "u{user:06}").expect("a String takes all");
@@ -82,5 +84,25 @@ pub(crate) fn write(number: u64, events: u64, users: u64, key: &mut String, valu
         (hash >> 9) % 40,
     )
     .expect("a String takes all");
-    time
+}
+
+/// When event number `number` of `events` happened.
+pub(crate) fn time(number: u64, events: u64) -> i64 {
+    START_MS + (number * HOUR_MS / events) as i64
+}
+
+/// Who searched.
+pub(crate) fn user(number: u64, users: u64) -> u64 {
+    (hash(number) >> 17) % users
+}
+
+/// Where to: the third power skews cities, so a few get most of the searches.
+pub(crate) fn city(number: u64) -> u64 {
+    let unit = (hash(number) >> 11) as f64 / (1_u64 << 53) as f64;
+    (unit * unit * unit * CITIES as f64) as u64
+}
+
+/// A multiplicative hash: spread like chance, the same every time.
+fn hash(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

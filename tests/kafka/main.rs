@@ -18,6 +18,7 @@ mod events;
 mod faults;
 mod fencing;
 mod inputs;
+mod instances;
 mod java;
 mod network;
 mod oracle;

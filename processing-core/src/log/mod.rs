@@ -115,7 +115,7 @@ pub trait GroupSource: Send {
     /// What has happened next. `batch` is cleared first. Never waits longer than the log's own poll
     /// time (an embedded or simulated log does not wait at all).
     fn poll(&mut self, batch: &mut RecordBatch) -> Result<Polled, LogError>;
-    /// Starts or restarts reading `partition` (an anchor's or a co-partitioned one) at `from`.
+    /// Starts or restarts reading `partition` (an anchor's or a co-partitioned one) at `from`; a pause is over.
     fn fetch(&mut self, partition: &TopicPartition, from: Offset, epoch: FetchEpoch) -> Result<(), LogError>;
     /// Hands out no records of `partition` until `resume`.
     fn pause(&mut self, partition: &TopicPartition) -> Result<(), LogError>;

@@ -164,7 +164,7 @@ use Kind::{Counter, Gauge, Histogram, SecondsCounter};
 
 catalogue! {
     APP_STATE = Gauge, Flag, "stream_app_state",
-        [LabelSpec { name: "state", known: &["starting", "restoring", "running", "degraded", "stopping"] }],
+        [LabelSpec { name: "state", known: &["starting", "restoring", "running", "paused", "degraded", "stopping"] }],
         "1 for the state the process is in, 0 for the others";
     BUILD_INFO = Gauge, Flag, "stream_build_info", [open("version")], "Always 1; the version is in the label";
     TOPOLOGY_INFO = Gauge, Flag, "stream_topology_info", [open("hash")], "Always 1; the topology's fingerprint is in the label";

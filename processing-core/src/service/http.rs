@@ -3,8 +3,8 @@
 //! Not here: what the page says (`status`). HTTP lives on a thread of its own with a small runtime;
 //! the record path knows nothing of it. A query that scans a store does so in
 //! `tokio::task::spawn_blocking`, or it would hold up the probes.
-//! Invariant: nothing here changes anything: all routes of the library are GET, and every request is
-//! bounded in size, number and time.
+//! Invariant: nothing here changes anything: all routes of the library are GET, but for the one at which instances
+//! ask each other for rows, and every request is bounded in size, number and time.
 //!
 //! | Route | Answer |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | `/readyz` | 200 when joined and restored; 503 with the reasons otherwise |
 //! | `/metrics` | Prometheus text |
 //! | `/status` | everything as JSON |
+//! | `/instances` | who has which task; beside it what instances ask each other ([`crate::instances`]) |
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::limits::PROBLEM_DETAIL_BYTES_MAX;
+use crate::record::DurationMs;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -25,13 +26,30 @@ pub struct Problem {
     /// What is wrong with this request, and what would be right.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The task that cannot answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The instance that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// `Retry-After` of a 503, in seconds.
+    #[serde(skip)]
+    retry_after_s: u32,
 }
 
 impl Problem {
     /// A problem with this status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self { status: status.as_u16(), title, detail: detail.into() }
+        let detail = detail.into();
+        Self { status: status.as_u16(), title, detail, task: None, instance: None, retry_after_s: 1 }
+    }
+
+    /// The same, to be tried again after this time, in whole seconds.
+    #[must_use]
+    pub fn retry_after(mut self, wait: DurationMs) -> Self {
+        self.retry_after_s = wait.whole_seconds();
+        self
     }
 
     /// 400: a parameter is wrong.
@@ -53,10 +71,11 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = HeaderValue::from(self.retry_after_s);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM);
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after);
         }
         response
     }

@@ -42,6 +42,7 @@ struct Inner {
     counts: Counts,
     last_commit: Option<WallTime>,
     details: BTreeMap<String, serde_json::Value>,
+    paused: bool,
 }
 
 struct Thread {
@@ -87,6 +88,11 @@ impl StatusBoard {
             }
             Some(_) => {}
         }
+    }
+
+    /// Whether an operator lets new input wait. It is no reason not to be ready: queries are answered.
+    pub fn pause(&self, paused: bool) {
+        self.lock().paused = paused;
     }
 
     /// A worker's own word in `/status`.
@@ -159,6 +165,8 @@ impl StatusBoard {
         let inner = self.lock();
         let state = if fails("shutdown") {
             ProcessState::Stopping
+        } else if ready_now && live && inner.paused {
+            ProcessState::Paused
         } else if ready_now && live {
             ProcessState::Running
         } else if !live || inner.threads.values().any(|t| matches!(t.state, ThreadState::Stopped)) {

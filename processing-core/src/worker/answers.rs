@@ -3,6 +3,8 @@
 //! Not here: who asks ([`crate::query`], [`crate::threads`]). Invariant: nothing here changes what a
 //! later step does, and no row is shown that a later abort could take back.
 
+use std::collections::BTreeSet;
+
 use state::Visit;
 
 use super::{Nursery, StateHome, Worker};
@@ -14,16 +16,16 @@ use crate::record::{EventTime, Offset, TopicPartition};
 use crate::task::TaskId;
 
 /// What came of a query to one worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scan {
     /// No sub-topology has a store of this name.
     NoSuchStore,
-    /// A task of the store is here and not restored yet.
-    Restoring,
+    /// This task was asked, is here, and is not restored yet.
+    Restoring(TaskId),
     /// Every row of the tasks asked was visited, or the visitor broke off. With the event time that all of
     /// them have committed: minus infinity where windows that are due still come out; `None` where no such
-    /// task is here.
-    Visited(Option<EventTime>),
+    /// task is here. And with the partitions of those tasks.
+    Visited(Option<EventTime>, BTreeSet<u32>),
 }
 
 /// Where a task stands in one of its sources.
@@ -43,22 +45,32 @@ pub struct Place {
 }
 
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
-    /// Visits the committed rows that are asked for, task by task in the order of their numbers, each in
-    /// the order of ranges and keys.
-    pub fn query(&self, inquiry: &Inquiry, visit: &mut Visit<'_>) -> Result<Scan, CoreError> {
+    /// Visits the committed rows that are asked for, of all tasks or only of those with these partitions, task by
+    /// task in the order of their numbers, each in the order of ranges and keys.
+    pub fn query(
+        &self,
+        inquiry: &Inquiry,
+        only: Option<&BTreeSet<u32>>,
+        visit: &mut Visit<'_>,
+    ) -> Result<Scan, CoreError> {
         let parts = self.layout.plan.sub_topologies().iter().zip(&self.layout.parts);
         let of_store = |plan: &&StorePlan| plan.name == inquiry.store;
         let found = parts.into_iter().find_map(|(part, laid)| Some((part, laid, part.stores.iter().find(of_store)?)));
         let Some((part, laid, plan)) = found else { return Ok(Scan::NoSuchStore) };
         let partition = inquiry.group.as_ref().map(|group| partition_for_key(group, laid.tasks).0);
-        let asked =
-            |id: &TaskId| id.sub_topology == part.number && partition.is_none_or(|partition| id.partition == partition);
-        if self.waiting.keys().chain(self.restoring.keys()).any(asked) {
-            return Ok(Scan::Restoring);
+        let asked = |id: &&TaskId| {
+            id.sub_topology == part.number
+                && partition.is_none_or(|partition| id.partition == partition)
+                && only.is_none_or(|only| only.contains(&id.partition))
+        };
+        if let Some(id) = self.waiting.keys().chain(self.restoring.keys()).find(asked) {
+            return Ok(Scan::Restoring(*id));
         }
+        let mut visited = BTreeSet::new();
         let mut reached: Option<EventTime> = None;
         let mut broken = false;
-        for task in self.tasks.values().filter(|task| asked(&task.id)) {
+        for task in self.tasks.values().filter(|task| asked(&&task.id)) {
+            visited.insert(task.id.partition);
             let time = if task.unfinished { EventTime::MIN } else { task.committed_time() };
             reached = Some(reached.map_or(time, |reached| reached.min(time)));
             for range in &inquiry.ranges {
@@ -68,11 +80,16 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                     flow
                 })?;
                 if broken {
-                    return Ok(Scan::Visited(reached));
+                    return Ok(Scan::Visited(reached, visited));
                 }
             }
         }
-        Ok(Scan::Visited(reached))
+        Ok(Scan::Visited(reached, visited))
+    }
+
+    /// The group's generation in which this worker has its tasks.
+    pub fn generation(&self) -> u64 {
+        self.source.group_metadata().generation
     }
 
     /// Where the running tasks stand in their sources.

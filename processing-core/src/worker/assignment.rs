@@ -53,6 +53,13 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             let limits =
                 TaskStoreLimits { staged_bytes_max: bounds.staged_bytes, applied_bytes_max: bounds.applied_bytes };
             let store = TaskStore::new(base, columns, limits);
+            if let Some(other) = read_record(&store)?.map(|record| record.epoch).filter(|e| *e != self.terms.epoch) {
+                tracing::info!(task = %id, other, epoch = self.terms.epoch, "the store is another state epoch's, and is made anew");
+                drop(store);
+                self.home.destroy(id)?;
+                // The next step opens it.
+                continue;
+            }
             self.waiting.remove(&id);
             self.restore(id, store, committed)?;
         }
@@ -207,7 +214,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         };
         self.epoch = FetchEpoch(self.epoch.0 + 1);
         for (index, source) in sources.iter().enumerate() {
-            let route = Route { task: id, source: index, epoch: self.epoch, asked: false };
+            let route = Route { task: id, source: index, epoch: self.epoch, asked: false, held: false };
             self.routes.insert(source.place.clone(), route);
             self.idleness.heard(&source.place, now);
         }

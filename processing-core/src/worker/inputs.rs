@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::rules::{Seen, Stage, local, local_of};
 use crate::aggregate::count;
-use crate::batch::Headers;
+use crate::batch::{HeaderBuffer, Headers};
 use crate::decode::Poison;
 use crate::dsl::{Topic, Topology};
 use crate::layout::Layout;
@@ -40,6 +40,38 @@ fn picky() -> Plan {
         })
         .to(Topic::json("out"));
     app.build().unwrap()
+}
+
+/// What is seen goes out again, and is counted.
+fn passing() -> Plan {
+    let app = Topology::named("rules");
+    let seen = app.stream(Topic::json("in")).event_time(|seen: &Seen| EventTime(seen.at));
+    seen.already_keyed_by(|seen| seen.key.clone())
+        .tee(|side| side.map(|seen| seen.at).to(Topic::json("passed")))
+        .window(Tumbling::seconds(1))
+        .fold("counts", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("out"));
+    app.build().unwrap()
+}
+
+#[test]
+fn the_headers_of_a_record_go_on_with_what_is_made_of_it() {
+    let mut stage = Stage::new(passing, 1);
+    let mut headers = HeaderBuffer::default();
+    headers.push("traceparent", Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+    headers.push("tenant", None);
+    stage.append_with("in", 0, "a", 1, headers.as_headers());
+    stage.append(0, "a", 2);
+    stage.append_with("in", 0, "b", 2_500, headers.as_headers());
+    stage.rest().unwrap();
+    let passed = stage.log.committed_records(&TopicName::new("passed")).concat();
+    let with: Vec<&[u8]> = passed.iter().map(|record| record.headers.as_slice()).collect();
+    assert_eq!(with, [headers.as_headers().0, &[], headers.as_headers().0]);
+    // A window is made of many records, and none of them is its origin.
+    let closed = stage.log.committed_records(&TopicName::new("out")).concat();
+    assert_eq!(closed.iter().map(|record| record.headers.len()).collect::<Vec<_>>(), [0]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) fn local_of(topics: &'static [&'static str]) -> Plan {
     app.build().unwrap()
 }
 
-fn shuffled() -> Plan {
+pub(super) fn shuffled() -> Plan {
     let app = Topology::named("rules");
     app.stream(Topic::json("in"))
         .event_time(|seen: &Seen| EventTime(seen.at))
@@ -123,6 +123,7 @@ pub(super) struct Stage {
     pub(super) plan: fn() -> Plan,
     pub(super) home: MemoryHome,
     bounds: Bounds,
+    pub(super) epoch: u32,
     pub(super) worker: Option<Worker<MemoryHome, InlineNursery<Disk>>>,
 }
 
@@ -135,6 +136,7 @@ impl Stage {
             plan,
             home: MemoryHome::new(None),
             bounds: Bounds::default(),
+            epoch: 1,
             worker: None,
         };
         stage.create("in", partitions);
@@ -164,7 +166,7 @@ impl Stage {
             commit_interval: INTERVAL,
             idle_after: None,
             future_bound: None,
-            epoch: 1,
+            epoch: self.epoch,
             bounds: self.bounds,
         };
         let (front, home) = (Arc::clone(&self.front), self.home.clone());
@@ -181,10 +183,14 @@ impl Stage {
     }
 
     pub(super) fn append_to(&self, topic: &str, partition: u32, key: &str, at: i64) {
+        self.append_with(topic, partition, key, at, Headers::NONE);
+    }
+
+    pub(super) fn append_with(&self, topic: &str, partition: u32, key: &str, at: i64, headers: Headers<'_>) {
         let value = format!(r#"{{"at": {}, "key": "{key}"}}"#, MemoryOptions::default().start.0 + at);
         let mut batch = RecordBatch::new();
         let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        batch.push(RecordRef { offset: Offset::ZERO, timestamp: self.log.now(), key, value, headers: Headers::NONE });
+        batch.push(RecordRef { offset: Offset::ZERO, timestamp: self.log.now(), key, value, headers });
         self.log.append(&TopicPartition::new(topic, partition), &batch).unwrap();
     }
 
@@ -355,7 +361,7 @@ fn a_query_sees_committed_rows_only() {
         };
         let all = OwnedRange { start: Vec::new(), end: None };
         let inquiry = Inquiry { store: "counts".to_owned(), group: None, ranges: vec![all] };
-        stage.worker().query(&inquiry, visit).unwrap();
+        stage.worker().query(&inquiry, None, visit).unwrap();
         rows
     };
     stage.append(0, "a", 0);

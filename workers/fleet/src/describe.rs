@@ -6,6 +6,7 @@ use clap::Args;
 use events::Gazetteer;
 use processing_core::error::CoreError;
 use processing_core::plan::Plan;
+use processing_core::service::settings::{Settings, Sources};
 use trending_cities::TrendingSettings;
 
 /// The workers that this command knows.
@@ -32,8 +33,27 @@ impl Describe {
 /// A worker's plan with its defaults.
 pub(crate) fn plan_of(worker: &str, cities: Arc<Gazetteer>) -> Result<Plan, CoreError> {
     match worker {
-        "trending-cities" => trending_cities::topology(&TrendingSettings::default(), &cities)
-            .map_err(|error| CoreError::config(error.to_string())),
-        other => Err(CoreError::Usage(format!("there is no worker {other}; there is {}", WORKERS.join(", ")))),
+        "trending-cities" => trending_cities(&TrendingSettings::default(), &cities),
+        other => Err(unknown(other)),
     }
+}
+
+/// A worker's plan as it would be with these settings, and the settings.
+pub(crate) fn plan_by(worker: &str, sources: &Sources) -> Result<(Plan, Settings), CoreError> {
+    match worker {
+        "trending-cities" => {
+            let settings = Settings::load(TrendingSettings::declared(), sources)?;
+            let (read, cities) = TrendingSettings::read(&settings)?;
+            Ok((trending_cities(&read, &cities)?, settings))
+        }
+        other => Err(unknown(other)),
+    }
+}
+
+fn trending_cities(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, CoreError> {
+    trending_cities::topology(settings, cities).map_err(|error| CoreError::config(error.to_string()))
+}
+
+fn unknown(worker: &str) -> CoreError {
+    CoreError::Usage(format!("there is no worker {worker}; there is {}", WORKERS.join(", ")))
 }

@@ -5,11 +5,13 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command line is the outside as a whole")]
 
+mod acls;
 mod demo;
 mod describe;
 mod door;
 mod folder;
 mod lines;
+mod pausing;
 mod publish;
 mod read;
 mod record_line;
@@ -41,6 +43,9 @@ enum Command {
     State(state::State),
     Replay(replay::Replay),
     Describe(describe::Describe),
+    Acls(acls::Acls),
+    Pause(pausing::Pause),
+    Resume(pausing::Resume),
 }
 
 fn main() -> std::process::ExitCode {
@@ -53,6 +58,9 @@ fn main() -> std::process::ExitCode {
         Command::State(state) => state.run(),
         Command::Replay(replay) => replay.run(),
         Command::Describe(describe) => describe.run(),
+        Command::Acls(acls) => acls.run(),
+        Command::Pause(pause) => pause.run(),
+        Command::Resume(resume) => resume.run(),
     };
     if let Err(error) = &result
         && tracing::dispatcher::has_been_set()

@@ -15,7 +15,7 @@ use crate::folder::DataFolder;
 pub(crate) struct Topics {
     #[command(flatten)]
     data: DataFolder,
-    /// Also the topics that workers keep for themselves: changelogs, repartition topics, time
+    /// Also the topics that workers keep for themselves: changelogs, repartition topics, time, instances, control
     #[arg(long)]
     internal: bool,
 }
@@ -34,7 +34,8 @@ impl Topics {
         }
         for topic in admin.topics()? {
             let name = topic.name.as_str();
-            let internal = ["-changelog", "-repartition", "-time"].iter().any(|end| name.ends_with(end));
+            let internal =
+                ["-changelog", "-repartition", "-time", "-instances", "-control"].iter().any(|end| name.ends_with(end));
             if internal && !self.internal {
                 continue;
             }

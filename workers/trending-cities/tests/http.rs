@@ -70,7 +70,7 @@ impl Worker {
         let own = http::routes(&settings, &cities, running.queries());
         let process = Arc::new(ProcessMetrics::new(&around.telemetry, "0", ""));
         let all = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, own);
-        let listen = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false };
+        let listen = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false, advertised: None };
         let server = HttpServer::start(&listen, all).unwrap().unwrap();
         Self { settings, cities, log, running, server, _folder: folder }
     }

@@ -60,7 +60,8 @@ fn settle(members: &mut [&mut Watched], done: impl Fn(&[&mut Watched]) -> bool) 
             }
         }
     }
-    panic!("the group never settles");
+    let held: Vec<_> = members.iter().map(|m| &m.held).collect();
+    panic!("the group never settles: {held:?}");
 }
 
 /// Whether the members hold this many partitions, in their order.

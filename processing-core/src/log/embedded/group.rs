@@ -213,12 +213,10 @@ impl Group {
             match holding.state {
                 HoldingState::Leaving if stays => holding.state = HoldingState::Held,
                 HoldingState::Held if !stays && !free => holding.state = HoldingState::Leaving,
+                // Whoever lives and has not been told yet still works on it.
+                HoldingState::Leaving | HoldingState::Told if !free => {}
                 // Never told of, or without a holder that could still work on it: no need to ask.
-                HoldingState::Waiting | HoldingState::Held | HoldingState::Leaving if !stays => {
-                    holding.instance = instance;
-                    holding.state = HoldingState::Waiting;
-                }
-                HoldingState::Told if !stays && free => {
+                _ if !stays => {
                     holding.instance = instance;
                     holding.state = HoldingState::Waiting;
                 }

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::batch::{Headers, RecordRef};
-use crate::log::contract;
 use crate::log::{Cleanup, GroupMetadata, Polled, Publish, Read, TopicInfo, TopicSettings, Watermarks};
 use crate::record::{DurationMs, TopicName};
 

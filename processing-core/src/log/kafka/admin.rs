@@ -12,7 +12,7 @@ use rdkafka::{Offset as At, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use super::refusal::{self, Doing};
-use super::{Cluster, ffi};
+use super::{Cluster, ffi, number};
 use crate::limits::{KAFKA_ADMIN_WAIT, RECORD_BYTES_MAX, TOPIC_KNOWN_TRIES, TOPIC_KNOWN_WAIT};
 use crate::log::{Admin, Cleanup, LogError, TopicInfo, TopicSettings};
 use crate::record::{Offset, Partition, TopicId, TopicName, TopicPartition};
@@ -161,7 +161,7 @@ impl Admin for KafkaAdmin {
         let doing = Doing::Delete(partition.topic.as_str());
         let mut list = TopicPartitionList::new();
         let at = At::Offset(before.0.cast_signed());
-        list.add_partition_offset(partition.topic.as_str(), ffi::number(partition), at)
+        list.add_partition_offset(partition.topic.as_str(), number(partition), at)
             .map_err(|error| refusal::of(doing, &error))?;
         let asked = self.cluster.admin.delete_records(&list, &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;

@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::{Offset as At, TopicPartitionList};
 
+use super::number;
 use crate::batch::{HeaderBuffer, Headers, RecordBatch, RecordRef};
 use crate::log::GroupMetadata;
 use crate::record::{LogTime, Offset, TopicPartition};
@@ -33,6 +35,13 @@ pub(super) struct Failure {
     pub(super) retriable: bool,
     /// The transaction must be aborted; the producer can go on.
     pub(super) abortable: bool,
+}
+
+impl Failure {
+    /// An answer that is not about a transaction.
+    fn plain(code: rd::rd_kafka_resp_err_t, text: String) -> Self {
+        Self { code: RDKafkaErrorCode::from(code), text, fatal: false, retriable: false, abortable: false }
+    }
 }
 
 /// Takes over an error object; null is success.
@@ -63,7 +72,7 @@ unsafe fn text(chars: *const c_char) -> String {
     unsafe { CStr::from_ptr(chars) }.to_string_lossy().into_owned()
 }
 
-/// Names of topics and groups hold no zero byte; one that does names nothing.
+/// A name with a zero byte in it names nothing.
 fn c_string(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }
@@ -123,14 +132,15 @@ impl PartitionQueue {
         })
     }
 
-    /// Appends the records that are there, in offset order, after waiting at most `wait_ms` for the first.
+    /// Appends the records that are there from offset `from` on, in their order, after waiting at most `wait_ms` for
+    /// the first. What lies below was taken before.
     ///
     /// By callback, although a batch in an array is a little cheaper: that call takes the end of a partition for a
     /// record too and moves the client's position beyond it. At the next rebalance the client goes on there with
     /// every partition that it keeps, and has lost a record.
-    pub(super) fn take(&mut self, wait_ms: u16, into: &mut RecordBatch) -> Met {
+    pub(super) fn take(&mut self, wait_ms: u16, from: Offset, into: &mut RecordBatch) -> Met {
         let Self { queue, client, batch, headers, .. } = self;
-        let mut taking = Taking { client: *client, left: *batch, headers, into, met: Met::Nothing };
+        let mut taking = Taking { client: *client, left: *batch, from, headers, into, met: Met::Nothing };
         // SAFETY: the queue is alive; `taking` outlives the call, which is when the callback is called.
         unsafe {
             rd::rd_kafka_consume_callback_queue(
@@ -148,6 +158,7 @@ impl PartitionQueue {
 struct Taking<'t> {
     client: *mut rd::rd_kafka_t,
     left: usize,
+    from: Offset,
     headers: &'t mut HeaderBuffer,
     into: &'t mut RecordBatch,
     met: Met,
@@ -160,7 +171,9 @@ unsafe extern "C" fn taken(message: *mut rd::rd_kafka_message_t, taking: *mut c_
         let taking = &mut *taking.cast::<Taking<'_>>();
         let found = &*message;
         if found.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            copy(message, taking.headers, taking.into);
+            if Offset(found.offset.max(0).cast_unsigned()) >= taking.from {
+                copy(message, taking.headers, taking.into);
+            }
             // An end that was met before these records is the end no more.
             taking.met = Met::Nothing;
         } else if found.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
@@ -231,10 +244,6 @@ pub(super) fn known_ends(client: &Client<impl ClientContext>, place: &TopicParti
     };
     let known = answer == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
     known.then(|| (Offset(low.max(0).cast_unsigned()), Offset(high.cast_unsigned())))
-}
-
-pub(super) fn number(place: &TopicPartition) -> i32 {
-    i32::try_from(place.partition.0).unwrap_or(i32::MAX)
 }
 
 /// The group's word on a consumer, as it is now.
@@ -341,6 +350,68 @@ fn native_headers(headers: Headers<'_>) -> Option<NonNull<rd::rd_kafka_headers_t
     }
 }
 
+/// What has become of a record that [`produce`] took.
+pub(super) struct Delivery {
+    /// The mark it was given.
+    pub(super) mark: usize,
+    /// The record's offset, if the broker told it.
+    pub(super) offset: Result<Option<Offset>, RDKafkaErrorCode>,
+}
+
+/// Shows the reports that are there to `take`, after waiting at most `wait_ms` for the first. The wrapper's own call
+/// does not wait for less than a millisecond but asks over and over, and makes an object of each report.
+pub(super) fn deliveries(client: &Client<impl ClientContext>, wait_ms: c_int, mut take: impl FnMut(Delivery)) {
+    // SAFETY: the client is alive; queue and event are given back here, and what is read belongs to the event.
+    unsafe {
+        let queue = rd::rd_kafka_queue_get_main(client.native_ptr());
+        let mut wait = wait_ms;
+        loop {
+            let event = rd::rd_kafka_queue_poll(queue, wait);
+            if event.is_null() {
+                break;
+            }
+            match rd::rd_kafka_event_type(event) {
+                rd::RD_KAFKA_EVENT_DR => loop {
+                    let message = rd::rd_kafka_event_message_next(event);
+                    let Some(report) = message.as_ref() else { break };
+                    let told = u64::try_from(report.offset).ok().map(Offset);
+                    let good = report.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+                    let offset = if good { Ok(told) } else { Err(RDKafkaErrorCode::from(report.err)) };
+                    take(Delivery { mark: report._private as usize, offset });
+                },
+                rd::RD_KAFKA_EVENT_LOG => pass_on_log(client, event),
+                rd::RD_KAFKA_EVENT_ERROR => {
+                    let error = KafkaError::Global(RDKafkaErrorCode::from(rd::rd_kafka_event_error(event)));
+                    client.context().error(error, &text(rd::rd_kafka_event_error_string(event)));
+                }
+                _ => {}
+            }
+            rd::rd_kafka_event_destroy(event);
+            wait = 0;
+        }
+        rd::rd_kafka_queue_destroy(queue);
+    }
+}
+
+/// SAFETY: `event` is a line of librdkafka's log.
+unsafe fn pass_on_log(client: &Client<impl ClientContext>, event: *mut rd::rd_kafka_event_t) {
+    let (mut facility, mut line, mut level) = (null(), null(), 0);
+    // SAFETY: by this function's own contract; the texts belong to the event and are copied.
+    unsafe {
+        if rd::rd_kafka_event_log(event, &mut facility, &mut line, &mut level) == 0 {
+            // Syslog's numbers.
+            let level = match level {
+                0..=2 => RDKafkaLogLevel::Critical,
+                3 => RDKafkaLogLevel::Error,
+                4 => RDKafkaLogLevel::Warning,
+                5 | 6 => RDKafkaLogLevel::Info,
+                _ => RDKafkaLogLevel::Debug,
+            };
+            client.context().log(level, &text(facility), &text(line));
+        }
+    }
+}
+
 /// Adds group positions to the open transaction.
 pub(super) fn send_offsets(
     client: &Client<impl ClientContext>,
@@ -383,7 +454,7 @@ pub(super) fn abort(client: &Client<impl ClientContext>, wait_ms: c_int) -> Resu
     outcome(unsafe { rd::rd_kafka_abort_transaction(client.native_ptr(), wait_ms) })
 }
 
-/// Makes the producer ready, fencing whoever had the same transactional id.
+/// Makes the producer ready, fencing whoever had its transactional id.
 pub(super) fn init(client: &Client<impl ClientContext>, wait_ms: c_int) -> Result<(), Failure> {
     // SAFETY: the client is alive.
     outcome(unsafe { rd::rd_kafka_init_transactions(client.native_ptr(), wait_ms) })
@@ -468,8 +539,7 @@ pub(super) fn group_offsets(
             let undecided =
                 entries.iter().find(|entry| entry.err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
             if let Some(entry) = undecided {
-                let (code, text) = (RDKafkaErrorCode::from(entry.err), text(entry.topic));
-                return Err(Failure { code, text, fatal: false, retriable: true, abortable: false });
+                return Err(Failure::plain(entry.err, text(entry.topic)));
             }
             Ok(entries.iter().map(|entry| (text(entry.topic), entry.partition, entry.offset)).collect())
         });
@@ -504,20 +574,11 @@ unsafe fn ask_admin<T>(
         // The request ends by itself; a little more, so that its own answer is the one that is seen.
         let event = rd::rd_kafka_queue_poll(queue, wait_ms + 1_000);
         let answer = if event.is_null() {
-            Err(Failure {
-                code: RDKafkaErrorCode::OperationTimedOut,
-                text: "no answer in time".to_owned(),
-                fatal: false,
-                retriable: true,
-                abortable: false,
-            })
+            Err(Failure::plain(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT, "no answer in time".to_owned()))
         } else {
-            let code = RDKafkaErrorCode::from(rd::rd_kafka_event_error(event));
-            let answer = if code == RDKafkaErrorCode::NoError {
-                read(event)
-            } else {
-                let text = text(rd::rd_kafka_event_error_string(event));
-                Err(Failure { code, text, fatal: false, retriable: false, abortable: false })
+            let answer = match rd::rd_kafka_event_error(event) {
+                rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => read(event),
+                code => Err(Failure::plain(code, text(rd::rd_kafka_event_error_string(event)))),
             };
             rd::rd_kafka_event_destroy(event);
             answer
@@ -528,19 +589,12 @@ unsafe fn ask_admin<T>(
     }
 }
 
-/// SAFETY: `error` is null or an error object that somebody else owns.
+/// SAFETY: `error` is null or somebody else's.
 unsafe fn borrowed_failure(error: *const rd::rd_kafka_error_t) -> Option<Failure> {
     if error.is_null() {
         return None;
     }
     // SAFETY: by this function's own contract; the text is copied.
-    let (code, text) = unsafe { (rd::rd_kafka_error_code(error), text(rd::rd_kafka_error_string(error))) };
-    let code = RDKafkaErrorCode::from(code);
-    (code != RDKafkaErrorCode::NoError).then_some(Failure {
-        code,
-        text,
-        fatal: false,
-        retriable: false,
-        abortable: false,
-    })
+    let failure = unsafe { Failure::plain(rd::rd_kafka_error_code(error), text(rd::rd_kafka_error_string(error))) };
+    (failure.code != RDKafkaErrorCode::NoError).then_some(failure)
 }

@@ -20,16 +20,31 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::groups::{GroupInfo, GroupMemberInfo};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as At, TopicPartitionList};
 
 use super::ffi::{self, Met, PartitionQueue};
 use super::refusal::{self, Doing};
-use super::{KafkaOptions, answer_wait, consumer_config, log_line};
+use super::{KafkaOptions, answer_wait, consumer_config, log_line, mark, number};
 use crate::batch::RecordBatch;
 use crate::limits::{FETCH_RECORDS_MAX, SEEK_WAIT};
 use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
 use crate::record::{Offset, Partition, TopicName, TopicPartition};
+
+/// A group with somebody else's consumers in it would lose them partitions, and us.
+fn refuse_strangers(consumer: &BaseConsumer<MemberContext>, group: &str, mark: &str) -> Result<(), LogError> {
+    // Brokers that do not answer are told of by whatever is asked next.
+    let Ok(found) = consumer.client().fetch_group_list(Some(group), answer_wait()) else { return Ok(()) };
+    let members = found.groups().iter().filter(|found| found.name() == group).flat_map(GroupInfo::members);
+    match members.map(GroupMemberInfo::client_id).find(|client| !client.contains(mark)) {
+        None => Ok(()),
+        Some(stranger) => Err(LogError::Fatal(format!(
+            "group {group} has a member that is none of this application (client.id {stranger}): a worker's group is its              own; give this worker another `application.id`, or that consumer another group"
+        ))),
+    }
+}
 
 /// What the group has told, in order, and not yet been heard.
 struct MemberContext {
@@ -75,11 +90,12 @@ impl ConsumerContext for MemberContext {
 }
 
 fn places(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
-    let place = |topic: &str, partition: i32| TopicPartition {
-        topic: TopicName::new(topic),
-        partition: Partition(partition.max(0).cast_unsigned()),
-    };
-    partitions.elements().iter().map(|element| place(element.topic(), element.partition())).collect()
+    partitions.elements().iter().map(place_of).collect()
+}
+
+fn place_of(element: &TopicPartitionListElem<'_>) -> TopicPartition {
+    let partition = Partition(element.partition().max(0).cast_unsigned());
+    TopicPartition { topic: TopicName::new(element.topic()), partition }
 }
 
 /// A partition that is assigned to this client.
@@ -96,6 +112,8 @@ struct Reading {
     epoch: FetchEpoch,
     /// The end was met here: nothing decided lies beyond.
     at_end: bool,
+    /// Whether librdkafka reads from `next`. Nothing is taken before it does.
+    sought: bool,
 }
 
 pub(super) struct KafkaMember {
@@ -129,6 +147,7 @@ impl KafkaMember {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(context).map_err(|error| refusal::of(group, &error))?;
         if !membership.anchors.is_empty() {
+            refuse_strangers(&consumer, &membership.group, &mark(options))?;
             let topics: Vec<&str> = membership.anchors.iter().map(TopicName::as_str).collect();
             consumer.subscribe(&topics).map_err(|error| refusal::of(group, &error))?;
         }
@@ -195,6 +214,7 @@ impl KafkaMember {
                 self.trouble = None;
                 // The answer that the group waits for; the partitions follow one by one.
                 self.assign(&consumer, None)?;
+                self.lose_places();
                 for anchor in &anchors {
                     self.released.remove(anchor);
                 }
@@ -225,7 +245,7 @@ impl KafkaMember {
             let queue = PartitionQueue::cut(consumer, place, FETCH_RECORDS_MAX);
             let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
             let at = At::Offset(reading.next.0.cast_signed());
-            list.add_partition_offset(place.topic.as_str(), ffi::number(place), at)
+            list.add_partition_offset(place.topic.as_str(), number(place), at)
                 .map_err(|error| refusal::of(Doing::Read(place.topic.as_str()), &error))?;
             self.taken.insert(place.clone(), Taken { queue, reading: Some(reading), paused: false });
             self.turns.push(place.clone());
@@ -252,12 +272,48 @@ impl KafkaMember {
         for place in std::mem::take(&mut self.released) {
             // Its queue goes with it.
             if self.taken.remove(&place).is_some() {
-                list.add_partition(place.topic.as_str(), ffi::number(&place));
+                list.add_partition(place.topic.as_str(), number(&place));
             }
         }
         self.turns.retain(|place| self.taken.contains_key(place));
+        self.lose_places();
         let group = Doing::Group(&self.membership.group);
         consumer.incremental_unassign(&list).map_err(|error| refusal::of(group, &error))
+    }
+
+    /// librdkafka halts what is kept while a group rebalances, and goes on behind the last record that it knows to
+    /// be consumed; a marker that was fetched before a seek moves that place too. So after each answer to the group
+    /// it is told anew.
+    fn lose_places(&mut self) {
+        for reading in self.taken.values_mut().filter_map(|taken| taken.reading.as_mut()) {
+            reading.sought = false;
+        }
+    }
+
+    /// Tells librdkafka where to read what it may not be reading from the right place.
+    fn seek(&mut self) -> Result<(), LogError> {
+        let consumer = Arc::clone(self.consumer()?);
+        let mut list = TopicPartitionList::new();
+        for (place, taken) in &self.taken {
+            if let Some(reading) = taken.reading.filter(|reading| !reading.sought) {
+                let at = At::Offset(reading.next.0.cast_signed());
+                list.add_partition_offset(place.topic.as_str(), number(place), at)
+                    .map_err(|error| refusal::of(Doing::Read(place.topic.as_str()), &error))?;
+            }
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let group = Doing::Group(&self.membership.group);
+        let wait = Duration::from_millis(SEEK_WAIT.0.unsigned_abs());
+        let sought = consumer.seek_partitions(list, wait).map_err(|error| refusal::of(group, &error))?;
+        // One that was assigned a moment ago cannot be told yet, and is told at the next poll.
+        for place in sought.elements().iter().filter(|element| element.error().is_ok()).map(place_of) {
+            if let Some(reading) = self.taken.get_mut(&place).and_then(|taken| taken.reading.as_mut()) {
+                reading.sought = true;
+            }
+        }
+        Ok(())
     }
 
     /// A batch of the next partition that has one.
@@ -266,8 +322,10 @@ impl KafkaMember {
             self.turn = (self.turn + 1) % self.turns.len();
             let Some(place) = self.turns.get(self.turn) else { continue };
             let Some(taken) = self.taken.get_mut(place) else { continue };
-            let Taken { queue, reading: Some(reading), paused: false } = taken else { continue };
-            let met = queue.take(0, batch);
+            let Taken { queue, reading: Some(reading @ Reading { sought: true, .. }), paused: false } = taken else {
+                continue;
+            };
+            let met = queue.take(0, reading.next, batch);
             if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.get(last)) {
                 (reading.next, reading.at_end) = (last.offset.next().max(reading.next), false);
             }
@@ -318,6 +376,7 @@ impl GroupSource for KafkaMember {
         if let Some(news) = self.heard()? {
             return Ok(news);
         }
+        self.seek()?;
         let found = self.records(batch)?;
         if found == Polled::Nothing {
             self.look_up()?;
@@ -327,23 +386,12 @@ impl GroupSource for KafkaMember {
 
     fn fetch(&mut self, partition: &TopicPartition, from: Offset, epoch: FetchEpoch) -> Result<(), LogError> {
         let consumer = Arc::clone(self.consumer()?);
-        let at = At::Offset(from.0.cast_signed());
-        let read = Doing::Read(partition.topic.as_str());
-        let reading = Reading { next: from, epoch, at_end: false };
+        let reading = Reading { next: from, epoch, at_end: false, sought: false };
         if let Some(taken) = self.taken.get_mut(partition) {
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(partition.topic.as_str(), ffi::number(partition), at)
-                .map_err(|error| refusal::of(read, &error))?;
-            let wait = Duration::from_millis(SEEK_WAIT.0.unsigned_abs());
-            let sought = consumer.seek_partitions(list.clone(), wait).map_err(|error| refusal::of(read, &error))?;
-            for element in sought.elements() {
-                // Right after an assignment it has not begun yet; the worker asks again.
-                element.error().map_err(|error| LogError::Retry(format!("{read}: {error}")))?;
-            }
-            taken.reading = Some(reading);
+            (taken.reading, taken.paused) = (Some(reading), false);
             return Ok(());
         }
-        self.assign(&consumer, Some((partition, reading)))
+        self.assign(&consumer, Some((partition, Reading { sought: true, ..reading })))
     }
 
     fn pause(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
@@ -379,7 +427,7 @@ impl GroupSource for KafkaMember {
     fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, LogError> {
         let group = Doing::Group(&self.membership.group);
         let mut list = TopicPartitionList::new();
-        list.add_partition(partition.topic.as_str(), ffi::number(partition));
+        list.add_partition(partition.topic.as_str(), number(partition));
         let found =
             self.consumer()?.committed_offsets(list, answer_wait()).map_err(|error| refusal::of(group, &error))?;
         let element = found.elements().into_iter().next();

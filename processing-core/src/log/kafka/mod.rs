@@ -31,8 +31,8 @@ use rdkafka::error::KafkaError;
 
 use super::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId, Watermarks};
 use crate::limits::{
-    CATCH_UP_FETCH_WAIT, FETCH_QUEUE_KIB, KAFKA_ANSWER_WAIT, KAFKA_READERS_IDLE_MAX, RECORD_BYTES_MAX,
-    TRANSACTION_TIMEOUT,
+    CATCH_UP_FETCH_WAIT, FETCH_BYTES, FETCH_MESSAGES_MIN, FETCH_QUEUE_KIB, KAFKA_ANSWER_WAIT, KAFKA_READERS_IDLE_MAX,
+    RECORD_BYTES_MAX, TRANSACTION_TIMEOUT,
 };
 use crate::record::{Offset, TopicPartition};
 use reader::Pace;
@@ -83,6 +83,8 @@ impl ConsumerContext for Quiet {}
 /// librdkafka's errors are mostly what it mends by itself: a broker that is away.
 fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        // A consumer's property is told to the producer as well, and passed over there.
+        RDKafkaLogLevel::Warning if facility == "CONFWARN" => tracing::debug!(facility, "{message}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::error!(facility, "{message}");
         }
@@ -153,7 +155,7 @@ impl Cluster {
     /// Asks the brokers for the ends: the high watermark by a client that sees open transactions, the last stable
     /// offset by one that does not.
     fn watermarks(&self, committed: &BaseConsumer<Quiet>, place: &TopicPartition) -> Result<Watermarks, LogError> {
-        let (topic, number) = (place.topic.as_str(), ffi::number(place));
+        let (topic, number) = (place.topic.as_str(), number(place));
         let failed = |error: KafkaError| match error.rdkafka_error_code() {
             Some(code) => refusal::of_partition(place, code, ""),
             None => refusal::of(Doing::Describe(topic), &error),
@@ -164,6 +166,11 @@ impl Cluster {
         let offset = |at: i64| Offset(at.max(0).cast_unsigned());
         Ok(Watermarks { start: offset(low), last_stable: offset(stable), high: offset(high) })
     }
+}
+
+/// A partition as librdkafka numbers it.
+fn number(place: &TopicPartition) -> i32 {
+    i32::try_from(place.partition.0).unwrap_or(i32::MAX)
 }
 
 /// How long an answer of the cluster is waited for before the caller looks up.
@@ -181,8 +188,13 @@ fn base_config(options: &KafkaOptions, role: &str) -> ClientConfig {
         config.set(name, value);
     }
     let client = options.properties.get("client.id").map_or("streamfleet", String::as_str);
-    config.set("client.id", format!("{client}-{}-{role}", options.application));
+    config.set("client.id", format!("{client}{}{role}", mark(options)));
     config
+}
+
+/// By which the clients of an application know each other.
+fn mark(options: &KafkaOptions) -> String {
+    format!("-{}-", options.application)
 }
 
 /// What every consumer is set to, member or not.
@@ -191,7 +203,8 @@ fn consumer_config(options: &KafkaOptions, role: &str) -> ClientConfig {
     // The default waits for a second when the queue was full once, which is how long a restore would stand still.
     defaults.insert("fetch.queue.backoff.ms", "10".to_owned());
     defaults.insert("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string());
-    defaults.insert("queued.min.messages", "20000".to_owned());
+    defaults.insert("queued.min.messages", FETCH_MESSAGES_MIN.to_string());
+    defaults.insert("fetch.message.max.bytes", FETCH_BYTES.to_string());
     // Kafka rejects no larger record of ours, and a partition's first record is delivered whatever its size.
     defaults.insert("receive.message.max.bytes", (4 * RECORD_BYTES_MAX).to_string());
     let mut config = base_config(options, role);

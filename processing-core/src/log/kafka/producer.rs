@@ -4,16 +4,14 @@
 //! a producer whose last answer was ambiguous or fatal is of no further use and says so to every call.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
-use super::ffi::{self, Failure, TopicHandle};
+use super::ffi::{self, Delivery, Failure, TopicHandle};
 use super::refusal::{self, Doing};
 use super::{KafkaOptions, log_line, producer_config};
 use crate::batch::RecordBatch;
@@ -28,10 +26,36 @@ struct Deliveries {
     transaction: usize,
     /// By the number of the partition in [`KafkaProducer::sent`]: one past the last record.
     next: Vec<Option<Offset>>,
-    failed: Option<(Code, String)>,
+    /// The first record that was not delivered: its partition's number, and why.
+    failed: Option<(usize, Code)>,
 }
 
-struct Reports(Mutex<Deliveries>);
+impl Deliveries {
+    /// Takes in the reports that are there, after waiting at most a millisecond if `wait` for the first.
+    fn take_in(&mut self, client: &Client<Reports>, wait: bool) {
+        ffi::deliveries(client, i32::from(wait), |Delivery { mark, offset }| {
+            let (transaction, number) = (mark / PARTITIONS_MAX, mark % PARTITIONS_MAX);
+            if transaction != self.transaction {
+                return;
+            }
+            match offset {
+                // A retried batch can succeed without telling its offset: then the place is not known.
+                Ok(told) => {
+                    if let Some(slot) = self.next.get_mut(number) {
+                        let told = told.map(Offset::next);
+                        *slot = told.and_then(|told| slot.map_or(Some(told), |known| Some(known.max(told))));
+                    }
+                }
+                Err(code) => {
+                    self.failed.get_or_insert((number, code));
+                }
+            }
+        });
+    }
+}
+
+/// A client that passes on what librdkafka logs. Its reports are taken in by [`Deliveries`].
+struct Reports;
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -46,26 +70,8 @@ impl ClientContext for Reports {
 impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, mark: usize) {
-        let mut deliveries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (transaction, mark) = (mark / PARTITIONS_MAX, mark % PARTITIONS_MAX);
-        if transaction != deliveries.transaction {
-            return;
-        }
-        match result {
-            Ok(message) => {
-                if let Some(slot) = deliveries.next.get_mut(mark) {
-                    // A retried batch can succeed without telling its offset: then the place is not known.
-                    let told = u64::try_from(message.offset()).ok().map(|offset| Offset(offset).next());
-                    *slot = told.and_then(|told| slot.map_or(Some(told), |known| Some(known.max(told))));
-                }
-            }
-            Err((error, message)) => {
-                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                deliveries.failed.get_or_insert((code, message.topic().to_owned()));
-            }
-        }
-    }
+    /// Only a producer that goes is asked by the wrapper, and nobody waits for what it says then.
+    fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
 }
 
 /// Partitions that one transaction writes to, at most: a report's mark holds both numbers.
@@ -87,15 +93,15 @@ pub(super) struct KafkaProducer {
     topics: BTreeMap<TopicName, TopicHandle>,
     /// The partitions of the open transaction, by number.
     sent: Vec<TopicPartition>,
+    deliveries: Deliveries,
     state: State,
 }
 
 impl KafkaProducer {
     pub(super) fn open(options: &KafkaOptions, id: &TransactionalId) -> Result<Self, LogError> {
         let doing = Doing::Transact(&id.0);
-        let context = Reports(Mutex::default());
         let producer: BaseProducer<Reports> =
-            producer_config(options, id).create_with_context(context).map_err(|error| refusal::of(doing, &error))?;
+            producer_config(options, id).create_with_context(Reports).map_err(|error| refusal::of(doing, &error))?;
         ffi::init(producer.client(), wait(KAFKA_INIT_WAIT.0))
             .map_err(|failure| refusal::of_failure(doing, &failure))?;
         Ok(Self {
@@ -103,6 +109,7 @@ impl KafkaProducer {
             producer: Arc::new(producer),
             topics: BTreeMap::new(),
             sent: Vec::new(),
+            deliveries: Deliveries::default(),
             state: State::Idle,
         })
     }
@@ -114,11 +121,8 @@ impl KafkaProducer {
             State::Dead(why) => return Err(LogError::Fenced(why.clone())),
         }
         self.sent.clear();
-        {
-            let mut deliveries = self.deliveries();
-            let transaction = deliveries.transaction.wrapping_add(1) % (usize::MAX / PARTITIONS_MAX);
-            *deliveries = Deliveries { transaction, ..Deliveries::default() };
-        }
+        let transaction = self.deliveries.transaction.wrapping_add(1) % (usize::MAX / PARTITIONS_MAX);
+        self.deliveries = Deliveries { transaction, ..Deliveries::default() };
         match ffi::begin(self.producer.client()) {
             Ok(()) => {
                 self.state = State::Open;
@@ -126,10 +130,6 @@ impl KafkaProducer {
             }
             Err(failure) => Err(self.die(&failure)),
         }
-    }
-
-    fn deliveries(&self) -> std::sync::MutexGuard<'_, Deliveries> {
-        self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn die(&mut self, failure: &Failure) -> LogError {
@@ -148,14 +148,13 @@ impl KafkaProducer {
             self.sent.push(to.clone());
             self.sent.len() - 1
         });
-        let mut deliveries = self.deliveries();
-        deliveries.next.resize(self.sent.len(), None);
-        deliveries.transaction * PARTITIONS_MAX + number
+        self.deliveries.next.resize(self.sent.len(), None);
+        self.deliveries.transaction * PARTITIONS_MAX + number
     }
 
     fn produce_all(&mut self, to: &TopicPartition, records: &RecordBatch) -> Result<(), Failure> {
         let mark = self.mark(to);
-        let Self { topics, producer, .. } = self;
+        let Self { topics, producer, deliveries, .. } = self;
         let handle = match topics.get(&to.topic) {
             Some(handle) => handle,
             None => {
@@ -170,27 +169,33 @@ impl KafkaProducer {
                 match ffi::produce(producer.client(), handle, to.partition.0, record, mark) {
                     Err(failure) if failure.code == Code::QueueFull && polls < DELIVERY_POLLS_MAX => {
                         polls += 1;
-                        producer.poll(Duration::from_millis(1));
+                        deliveries.take_in(producer.client(), true);
                     }
                     done => break done?,
                 }
             }
         }
         // Reports are taken in while there are some, so that they do not pile up until the commit.
-        producer.poll(Duration::ZERO);
+        deliveries.take_in(producer.client(), false);
         Ok(())
     }
 
-    /// Waits until the brokers have answered for every record.
-    fn deliver(&mut self) -> Result<(), String> {
+    /// Waits until there is an answer for every record that was sent.
+    fn drain(&mut self) {
         for _ in 0..DELIVERY_POLLS_MAX {
             if self.producer.in_flight_count() == 0 {
                 break;
             }
-            self.producer.poll(Duration::from_millis(1));
+            self.deliveries.take_in(self.producer.client(), true);
         }
-        if let Some((code, topic)) = self.deliveries().failed.take() {
-            return Err(format!("a record for topic {topic} was not delivered: {code}"));
+    }
+
+    /// Waits until the brokers have taken every record.
+    fn deliver(&mut self) -> Result<(), String> {
+        self.drain();
+        if let Some((number, code)) = self.deliveries.failed.take() {
+            let place = self.sent.get(number).map_or_else(|| "a topic".to_owned(), TopicPartition::to_string);
+            return Err(format!("a record for {place} was not delivered: {code}"));
         }
         match self.producer.in_flight_count() {
             0 => Ok(()),
@@ -199,12 +204,14 @@ impl KafkaProducer {
     }
 
     /// Repeats a call that may be repeated.
-    fn patiently(&self, mut call: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    fn patiently(&mut self, mut call: impl FnMut(&Client<Reports>) -> Result<(), Failure>) -> Result<(), Failure> {
         let mut last = Ok(());
         for _ in 0..TRANSACTION_STEPS_MAX {
-            last = call();
+            last = call(self.producer.client());
             match &last {
-                Err(failure) if failure.retriable && !failure.fatal => self.producer.poll(Duration::from_millis(1)),
+                Err(failure) if failure.retriable && !failure.fatal => {
+                    self.deliveries.take_in(self.producer.client(), true);
+                }
                 _ => return last,
             }
         }
@@ -230,14 +237,8 @@ impl KafkaProducer {
             State::Spoiled(_) => {}
         }
         self.producer.purge(PurgeConfig::default().queue());
-        for _ in 0..DELIVERY_POLLS_MAX {
-            if self.producer.in_flight_count() == 0 {
-                break;
-            }
-            self.producer.poll(Duration::from_millis(1));
-        }
-        let client = self.producer.client();
-        match self.patiently(|| ffi::abort(client, wait(TRANSACTION_STEP_WAIT.0))) {
+        self.drain();
+        match self.patiently(|client| ffi::abort(client, wait(TRANSACTION_STEP_WAIT.0))) {
             Ok(()) => {
                 self.state = State::Idle;
                 Ok(())
@@ -287,8 +288,8 @@ impl Transaction for KafkaProducer {
         }
         if !positions.is_empty() {
             // While the last records are on their way.
-            let client = self.producer.client();
-            let sent = self.patiently(|| ffi::send_offsets(client, positions, group, wait(TRANSACTION_STEP_WAIT.0)));
+            let sent =
+                self.patiently(|client| ffi::send_offsets(client, positions, group, wait(TRANSACTION_STEP_WAIT.0)));
             if let Err(failure) = sent {
                 let why = format!("the group's positions were refused: {} ({})", failure.text, failure.code);
                 if failure.fatal {
@@ -305,11 +306,10 @@ impl Transaction for KafkaProducer {
         if let Err(why) = self.deliver() {
             return self.give_up(why);
         }
-        let client = self.producer.client();
-        match self.patiently(|| ffi::commit(client, wait(TRANSACTION_STEP_WAIT.0))) {
+        match self.patiently(|client| ffi::commit(client, wait(TRANSACTION_STEP_WAIT.0))) {
             Ok(()) => {
                 self.state = State::Idle;
-                let next = std::mem::take(&mut self.deliveries().next);
+                let next = std::mem::take(&mut self.deliveries.next);
                 Publish::Published(Published::new(self.sent.drain(..).zip(next).collect()))
             }
             Err(failure) if failure.abortable && !failure.fatal => {

@@ -12,9 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as At, TopicPartitionList};
 
-use super::ffi::{self, Met, PartitionQueue};
+use super::ffi::{Met, PartitionQueue};
 use super::refusal::{self, Doing};
-use super::{Cluster, Quiet, answer_wait};
+use super::{Cluster, Quiet, answer_wait, number};
 use crate::batch::RecordBatch;
 use crate::limits::{FETCH_RECORDS_MAX, READ_WAIT};
 use crate::log::{FreeReader, LogError, Read, Watermarks};
@@ -85,7 +85,7 @@ impl KafkaReader {
         let queue = PartitionQueue::cut(&client, place, FETCH_RECORDS_MAX);
         let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(place.topic.as_str(), ffi::number(place), At::Offset(from.0.cast_signed()))
+        list.add_partition_offset(place.topic.as_str(), number(place), At::Offset(from.0.cast_signed()))
             .map_err(|error| refusal::of(read, &error))?;
         client.assign(&list).map_err(|error| refusal::of(read, &error))?;
         self.at = Some(Standing { place: place.clone(), queue, next: from, at_end: false, asked_at_end: 0 });
@@ -116,7 +116,7 @@ impl FreeReader for KafkaReader {
         let Some(at) = &mut self.at else { return Err(LogError::Retry(format!("{partition} is not read yet"))) };
         // At the end nothing is waited for: whoever follows a topic has other things to do.
         let wait = if at.at_end { 0 } else { READ_WAIT.0 };
-        let met = at.queue.take(u16::try_from(wait).unwrap_or(0), batch);
+        let met = at.queue.take(u16::try_from(wait).unwrap_or(0), at.next, batch);
         if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.get(last)) {
             (at.next, at.at_end) = (last.offset.next(), false);
         }
@@ -152,7 +152,7 @@ impl FreeReader for KafkaReader {
     fn offset_for_time(&mut self, partition: &TopicPartition, time: LogTime) -> Result<Option<Offset>, LogError> {
         let describe = Doing::Describe(partition.topic.as_str());
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(partition.topic.as_str(), ffi::number(partition), At::Offset(time.0.max(0)))
+        list.add_partition_offset(partition.topic.as_str(), number(partition), At::Offset(time.0.max(0)))
             .map_err(|error| refusal::of(describe, &error))?;
         let found =
             self.client()?.offsets_for_times(list, answer_wait()).map_err(|error| refusal::of(describe, &error))?;

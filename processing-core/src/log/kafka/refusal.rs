@@ -117,8 +117,12 @@ pub(super) fn of(doing: Doing<'_>, error: &KafkaError) -> LogError {
     match (error.rdkafka_error_code(), error) {
         (Some(code), _) => refusal(doing, code, ""),
         (None, KafkaError::AdminOp(code)) => refusal(doing, *code, ""),
-        (None, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_)) => {
-            LogError::Fatal(format!("{doing}: the client refuses its settings: {error}"))
+        // Without the value, which may be a secret.
+        (None, KafkaError::ClientConfig(_, reason, name, _)) => {
+            LogError::Fatal(format!("{doing}: the client refuses `kafka.{name}`: {reason}"))
+        }
+        (None, KafkaError::ClientCreation(reason)) => {
+            LogError::Fatal(format!("{doing}: the client refuses its settings: {reason}"))
         }
         (None, error) => LogError::Retry(format!("{doing}: {error}")),
     }

@@ -36,7 +36,7 @@ fn bounded(within: Duration, idle: Duration) -> Fixture {
         .route("/v1/stuck", get(std::future::pending::<()>))
         .route("/v1/gone", get(|| async { Problem::not_found("no city of this name") }))
         .route("/v1/echo", post(|body: String| async { body }));
-    let settings = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false };
+    let settings = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false, advertised: None };
     let routes = bounded_routes(board, telemetry, process, queries, within);
     let server = HttpServer::start_bounded(&settings, routes, idle).unwrap().unwrap();
     Fixture { clock, shutdown, thread, server }
@@ -146,7 +146,7 @@ fn queries_are_answered_and_every_error_is_a_problem() {
 fn a_port_in_use_is_named_and_the_next_free_one_is_found() {
     let fixture = fixture();
     let taken = fixture.server.address();
-    let mut settings = HttpSettings { listen: Some(taken), next_free: false };
+    let mut settings = HttpSettings { listen: Some(taken), next_free: false, advertised: None };
     let error = HttpServer::start(&settings, Router::new()).unwrap_err();
     assert_eq!(error.exit_code() as u8, 1);
     assert!(error.to_string().contains(&taken.to_string()) && error.to_string().contains("http.listen"), "{error}");

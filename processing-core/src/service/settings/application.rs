@@ -2,13 +2,15 @@
 //!
 //! Invariant: the ids are fit to be parts of topic names, because internal topics are named by them.
 
-use super::{SettingsError, Spec, ValueKind, Values};
+use super::{Problem, SettingsError, Spec, ValueKind, Values};
 use crate::limits::{COMMIT_INTERVAL_MAX, THREADS_MAX};
 use crate::record::DurationMs;
 
 /// Internal topics append up to 100 letters of their own to the id; Kafka allows 249 in all.
+const ID_LENGTH: usize = 149;
 const ID: ValueKind =
-    ValueKind::Checked { wants: "1 to 149 of the letters a-z A-Z 0-9 . _ -", check: |text| is_name(text, 149) };
+    ValueKind::Checked { wants: "1 to 149 of the letters a-z A-Z 0-9 . _ -", check: |text| is_name(text, ID_LENGTH) };
+const PREFIX: &str = "application.prefix";
 
 pub(super) const SPECS: &[Spec] = &[
     Spec::new(
@@ -17,6 +19,18 @@ pub(super) const SPECS: &[Spec] = &[
         "",
         "Name of the application: its consumer group, and the beginning of its internal topics' names",
     ),
+    Spec::new(
+        PREFIX,
+        ValueKind::Checked {
+            wants: "1 to 100 of the letters a-z A-Z 0-9 . _ -, or nothing",
+            check: |text| text.is_empty() || is_name(text, 100),
+        },
+        "",
+        "Goes before `application.id`, with a dash, so that several installations can share brokers",
+    )
+    // Where the events come from, this variable names one group for a whole backend. Workers that took it for
+    // their own would meet in one group and take each other's partitions away.
+    .aliases(&["KAFKA_GROUP_ID"]),
     Spec::new(
         "group.instance.id",
         ID,
@@ -47,7 +61,8 @@ pub(super) const SPECS: &[Spec] = &[
 /// Who the worker is, and how it works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplicationSettings {
-    /// `application.id`.
+    /// `application.id`, with `application.prefix` before it: the group, and the beginning of the names of topics
+    /// and transactions.
     pub id: String,
     /// `group.instance.id`: this process; a thread adds its number.
     pub instance: String,
@@ -62,13 +77,30 @@ pub struct ApplicationSettings {
 impl ApplicationSettings {
     pub(super) fn read(values: &Values) -> Result<Self, SettingsError> {
         Ok(Self {
-            id: values.get("application.id")?,
+            id: full_id(values)?,
             instance: values.get("group.instance.id")?,
             threads: values.get("num.stream.threads")?,
             commit_interval: values.get("commit.interval.ms")?,
             max_task_idle: values.get("max.task.idle.ms")?,
         })
     }
+}
+
+fn full_id(values: &Values) -> Result<String, SettingsError> {
+    let (prefix, id): (String, String) = (values.get(PREFIX)?, values.get("application.id")?);
+    if prefix.is_empty() {
+        return Ok(id);
+    }
+    let full = format!("{prefix}-{id}");
+    if is_name(&full, ID_LENGTH) {
+        return Ok(full);
+    }
+    Err(SettingsError {
+        problems: vec![Problem::new(format!(
+            "{}: `{PREFIX}` and `application.id` are longer than {ID_LENGTH} letters together: {full}",
+            values.origin(PREFIX)
+        ))],
+    })
 }
 
 /// Whether `text` is a name as Kafka allows it, of at most `longest` letters.

@@ -3,9 +3,10 @@
 //! Not here: the subcommands of `streamfleet`, which hand the rest of their line to this.
 //! Invariant: there is a flag for each declared setting and no second list of them.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use super::nearest::hint;
+use super::nearest::nearest;
 use super::{Declarations, ValueKind};
 use crate::error::CoreError;
 
@@ -23,7 +24,7 @@ pub enum Asked {
 }
 
 /// What a command line gives.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Line {
     /// `--config`.
     pub file: Option<PathBuf>,
@@ -31,6 +32,14 @@ pub struct Line {
     pub data: Option<PathBuf>,
     /// Name and text of each setting.
     pub flags: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Line {
+    /// Without the values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.flags.iter().map(|(name, _)| name);
+        f.debug_set().entry(&self.file).entry(&self.data).entries(names).finish()
+    }
 }
 
 /// Reads the arguments after the program's name.
@@ -70,7 +79,8 @@ pub fn parse(declared: &Declarations, arguments: impl IntoIterator<Item = String
             }
             name => {
                 let own = ["config", "data", "explain", "help", "version"];
-                let hint = hint(name, declared.names().chain(own));
+                let hint = nearest(name, own.into_iter())
+                    .map_or_else(|| declared.hint(name), |near| format!("; did you mean `{near}`?"));
                 return Err(usage(&format!("there is no flag --{name}{hint}")));
             }
         }
@@ -88,7 +98,8 @@ pub fn help(program: &str, declared: &Declarations) -> String {
          \x20 --help          this text\n\
          \x20 --version       the version\n\n\
          Settings, weakest first: default, file, environment, flag.\n\
-         --kafka.NAME VALUE and KAFKA_NAME pass through to the Kafka client.\n\n\
+         --kafka.NAME VALUE and KAFKA_NAME set any property of the Kafka client (librdkafka), except those on which\n\
+         exactly-once stands. KAFKA_BROKERS is where Kafka is; without it, the log is embedded.\n\n\
          Exit codes: 0 everything taken in is committed; 1 a setting is wrong or a port is taken; 2 the command\n\
          line is wrong; 3 the log cannot go on, or somebody else runs under this identity; 4 the state on disk\n\
          contradicts the log; 5 the disk is full, and nothing is lost.\n",

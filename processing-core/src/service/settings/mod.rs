@@ -10,12 +10,14 @@
 //! ```
 
 pub mod application;
+pub mod copies;
 pub mod embedded;
 pub mod event_time;
 pub mod explain;
 pub mod flags;
 pub mod http;
 pub mod inputs;
+pub mod kafka;
 pub mod logging;
 mod nearest;
 mod sources;
@@ -28,17 +30,19 @@ use std::fmt;
 use thiserror::Error;
 
 pub use application::ApplicationSettings;
+pub use copies::CopiesSettings;
 pub use embedded::EmbeddedSettings;
 pub use event_time::EventTimeSettings;
 pub use http::HttpSettings;
 pub use inputs::InputSettings;
+pub use kafka::KafkaSettings;
 pub use logging::{LogFormat, LoggingSettings};
 pub use sources::{FILE_VARIABLE, Origin, Sources};
 pub use spec::{FromValue, Spec, Value, ValueKind};
 pub use state::StateSettings;
 
 use crate::error::CoreError;
-use sources::{Given, KAFKA};
+use sources::Given;
 
 /// One mistake in the settings, in words: what, where, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +93,15 @@ pub struct Declarations {
 impl Declarations {
     /// The library's own settings for an application of this id.
     pub fn library(application_id: &str) -> Self {
-        let groups =
-            [application::SPECS, state::SPECS, event_time::SPECS, http::SPECS, logging::SPECS, embedded::SPECS];
+        let groups = [
+            application::SPECS,
+            state::SPECS,
+            event_time::SPECS,
+            http::SPECS,
+            logging::SPECS,
+            embedded::SPECS,
+            copies::SPECS,
+        ];
         Self { specs: groups.into_iter().flatten().cloned().collect(), inputs: Vec::new() }
             .with_default("application.id", application_id)
     }
@@ -133,7 +144,19 @@ impl Declarations {
     }
 
     fn knows(&self, name: &str) -> bool {
-        name.len() > KAFKA.len() && name.starts_with(KAFKA) || self.names().any(|known| known == name)
+        match name.strip_prefix(kafka::PREFIX) {
+            Some(client) => kafka::knows(client),
+            None => self.names().any(|known| known == name),
+        }
+    }
+
+    /// `; did you mean X?` for a name that is not known, or nothing.
+    fn hint(&self, name: &str) -> String {
+        match name.strip_prefix(kafka::PREFIX) {
+            Some(client) => kafka::hint(client),
+            None if kafka::knows(name) => format!("; did you mean `{}{name}`?", kafka::PREFIX),
+            None => nearest::hint(name, self.names()),
+        }
     }
 
     /// Names and variables that two settings share: a mistake of whoever wrote the worker.
@@ -150,29 +173,11 @@ impl Declarations {
                     )));
                 }
             }
-            if spec.name.starts_with(KAFKA) {
+            if spec.name.starts_with(kafka::PREFIX) {
                 problems.push(Problem::new(format!("`{}`: names in `kafka.` belong to the client", spec.name)));
             }
         }
         problems
-    }
-}
-
-/// The Kafka client's settings as they were given, without `kafka.`; their values are never shown by
-/// `Debug`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct KafkaSettings(pub BTreeMap<String, String>);
-
-impl KafkaSettings {
-    /// The value of a client setting such as `bootstrap.servers`.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-}
-
-impl fmt::Debug for KafkaSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -220,6 +225,8 @@ pub struct Settings {
     pub logging: LoggingSettings,
     /// The embedded log.
     pub embedded: EmbeddedSettings,
+    /// How many copies there are of topics and state.
+    pub copies: CopiesSettings,
     /// What passes through to the Kafka client.
     pub kafka: KafkaSettings,
     /// What deserves a warning in the log once there is one.
@@ -237,20 +244,10 @@ impl Settings {
         let mut warnings = Vec::new();
         let given = sources::gather(&declared, sources, &mut problems, &mut warnings);
 
-        let mut kafka = KafkaSettings::default();
-        let mut kafka_origins = BTreeMap::new();
-        let mut texts: BTreeMap<&str, &Given> = BTreeMap::new();
-        for given in &given {
-            match given.name.strip_prefix(KAFKA) {
-                Some(client) => {
-                    kafka.0.insert(client.to_owned(), given.text.clone());
-                    kafka_origins.insert(client.to_owned(), given.origin.clone());
-                }
-                None => {
-                    texts.insert(&given.name, given);
-                }
-            }
-        }
+        let (client, own): (Vec<&Given>, Vec<&Given>) =
+            given.iter().partition(|given| given.name.starts_with(kafka::PREFIX));
+        let client = kafka::Resolved::of(client.into_iter(), &mut problems);
+        let texts: BTreeMap<&str, &Given> = own.into_iter().map(|given| (given.name.as_str(), given)).collect();
 
         let mut values = Values::default();
         for spec in declared.specs() {
@@ -280,11 +277,12 @@ impl Settings {
             http: HttpSettings::read(&values)?,
             logging: LoggingSettings::read(&values)?,
             embedded: EmbeddedSettings::read(&values)?,
-            kafka,
+            copies: CopiesSettings::read(&values)?,
+            kafka: client.settings,
             warnings,
             declared,
             values,
-            kafka_origins,
+            kafka_origins: client.origins,
         };
         let problems = settings.contradictions();
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError { problems }) }
@@ -298,7 +296,7 @@ impl Settings {
 
     /// Where a setting's value came from.
     pub fn origin(&self, name: &str) -> Origin {
-        match name.strip_prefix(KAFKA) {
+        match name.strip_prefix(kafka::PREFIX) {
             Some(client) => self.kafka_origins.get(client).cloned().unwrap_or(Origin::Default),
             None => self.values.origin(name),
         }

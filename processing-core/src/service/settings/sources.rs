@@ -14,14 +14,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::flags::Line;
 use super::nearest::hint;
-use super::{Declarations, Problem};
+use super::{Declarations, Problem, kafka};
 use crate::limits::SETTINGS_FILE_BYTES_MAX;
 
 /// What the library's environment variables begin with.
 pub(super) const PREFIX: &str = "STREAMFLEET_";
-/// What passes through to the Kafka client untouched, as names and as variables.
-pub(super) const KAFKA: &str = "kafka.";
-const KAFKA_PREFIX: &str = "KAFKA_";
 /// The settings file, where no flag names it.
 pub const FILE_VARIABLE: &str = "STREAMFLEET_CONFIG";
 
@@ -30,6 +27,8 @@ pub const FILE_VARIABLE: &str = "STREAMFLEET_CONFIG";
 pub enum Origin {
     /// Nobody said anything.
     Default,
+    /// Nobody said it; it follows from this setting.
+    Implied(&'static str),
     /// The settings file.
     File {
         /// Its path as given.
@@ -47,6 +46,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Implied(name) => write!(f, "follows from {name}"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::Flag(name) => write!(f, "flag --{name}"),
@@ -115,7 +115,7 @@ pub(super) fn gather(
         if declared.knows(name) {
             all.push(given);
         } else {
-            problems.push(Problem::unknown(&given.origin, name, &hint(name, declared.names())));
+            problems.push(Problem::unknown(&given.origin, name, &declared.hint(name)));
         }
     }
     all
@@ -144,7 +144,7 @@ fn from_file(declared: &Declarations, path: &Path, problems: &mut Vec<Problem>, 
                     continue;
                 }
                 if !declared.knows(&name) {
-                    problems.push(Problem::unknown(&origin, &name, &hint(&name, declared.names())));
+                    problems.push(Problem::unknown(&origin, &name, &declared.hint(&name)));
                     continue;
                 }
                 match value {
@@ -210,7 +210,7 @@ fn from_environment(
             all.push(Given { name: spec.name.to_string(), text, origin });
         }
     }
-    kafka_from_environment(environment, &used, problems, all);
+    kafka::environment::from_environment(environment, &used, problems, warnings, all);
     let variables: Vec<String> = declared.specs().map(|spec| spec.variable()).collect();
     for name in environment.keys().filter(|name| name.starts_with(PREFIX)) {
         if !used.iter().any(|known| known == name) {
@@ -222,52 +222,9 @@ fn from_environment(
     }
 }
 
-/// `KAFKA_BROKERS` and `KAFKA_BOOTSTRAP_SERVERS` are one; any other `KAFKA_X_Y` is the client's `x.y`.
-fn kafka_from_environment(
-    environment: &BTreeMap<&str, &str>,
-    used: &[String],
-    problems: &mut Vec<Problem>,
-    all: &mut Vec<Given>,
-) {
-    let brokers = environment.get("KAFKA_BROKERS");
-    if let (Some(one), Some(other)) = (brokers, environment.get("KAFKA_BOOTSTRAP_SERVERS"))
-        && one != other
-    {
-        problems.push(Problem::new(
-            "variables KAFKA_BROKERS and KAFKA_BOOTSTRAP_SERVERS differ; unset one of them".to_owned(),
-        ));
-    }
-    for name in environment.keys().filter(|name| name.starts_with(KAFKA_PREFIX)) {
-        if used.iter().any(|known| known == name) || is_service_link(name) {
-            continue;
-        }
-        let (base, is_file) = match name.strip_suffix("_FILE") {
-            Some(base) => (base, true),
-            None => (*name, false),
-        };
-        if is_file && environment.contains_key(base) {
-            problems.push(Problem::new(format!("variables {base} and {name} are both set; unset one of them")));
-            continue;
-        }
-        let file = format!("{base}_FILE");
-        let Some((text, origin)) = value_or_file(environment, base, &file, problems) else {
-            continue;
-        };
-        let client = base.trim_start_matches(KAFKA_PREFIX).to_lowercase().replace('_', ".");
-        let client = if client == "brokers" { "bootstrap.servers".to_owned() } else { client };
-        all.push(Given { name: format!("{KAFKA}{client}"), text, origin });
-    }
-}
-
-/// Kubernetes announces a Service called `kafka` to every pod of its namespace as `KAFKA_PORT` and the
-/// like; none of those is meant for the client.
-fn is_service_link(name: &str) -> bool {
-    name == "KAFKA_PORT" || name.starts_with("KAFKA_PORT_") || name.starts_with("KAFKA_SERVICE_")
-}
-
 /// The value of `name`, or the content of the file that `file` names: so that a secret need not stand
 /// in the environment.
-fn value_or_file(
+pub(super) fn value_or_file(
     environment: &BTreeMap<&str, &str>,
     name: &str,
     file: &str,

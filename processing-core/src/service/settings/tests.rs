@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::record::DurationMs;
 
-fn declared() -> Declarations {
+pub(super) fn declared() -> Declarations {
     Declarations::library("trending-cities")
         .input("search", "search.executed", true)
         .input("saved", "itinerary.saved", true)
@@ -29,14 +29,14 @@ fn declared() -> Declarations {
 }
 
 #[derive(Default)]
-struct Case {
-    file: Option<&'static str>,
-    env: Vec<(&'static str, &'static str)>,
-    flags: Vec<(&'static str, &'static str)>,
+pub(super) struct Case {
+    pub(super) file: Option<&'static str>,
+    pub(super) env: Vec<(&'static str, &'static str)>,
+    pub(super) flags: Vec<(&'static str, &'static str)>,
 }
 
 impl Case {
-    fn load(&self) -> Result<Settings, SettingsError> {
+    pub(super) fn load(&self) -> Result<Settings, SettingsError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.toml");
         let mut sources = Sources::default();
@@ -50,7 +50,7 @@ impl Case {
     }
 
     /// The problems without the folder in front of the file's name.
-    fn problems(&self) -> Vec<String> {
+    pub(super) fn problems(&self) -> Vec<String> {
         let error = self.load().unwrap_err();
         error
             .problems
@@ -157,6 +157,13 @@ fn an_empty_variable_is_unset() {
 }
 
 #[test]
+fn a_command_line_hides_its_values_from_debug() {
+    let line = ["--kafka.sasl.password", "hunter2", "--kafka.sasl.username=ada"].map(str::to_owned);
+    let asked = format!("{:?}", flags::parse(&declared(), line));
+    assert!(asked.contains("kafka.sasl.password") && !asked.contains("hunter2"), "{asked}");
+}
+
+#[test]
 fn a_misspelt_variable_is_warned_of_and_a_file_can_be_named_by_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.toml");
@@ -170,42 +177,6 @@ fn a_misspelt_variable_is_warned_of_and_a_file_can_be_named_by_one() {
         settings.warnings,
         ["variable STREAMFLEET_STAT_DIR belongs to no setting of this worker; did you mean `STREAMFLEET_STATE_DIR`?"]
     );
-}
-
-#[test]
-fn kafka_settings_pass_through_by_their_own_names() {
-    let case = Case {
-        file: Some(
-            "[kafka]\nsecurity.protocol = \"SSL\"\n\"linger.ms\" = 5\n[kafka.socket]\nkeepalive.enable = true\n",
-        ),
-        env: vec![
-            ("KAFKA_BROKERS", "a:9092,b:9092"),
-            ("KAFKA_BOOTSTRAP_SERVERS", "a:9092,b:9092"),
-            ("KAFKA_CLIENT_ID", "me"),
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
-            ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
-            ("KAFKA_SERVICE_HOST", "10.0.0.1"),
-            ("KAFKA_PORT_9092_TCP_ADDR", "10.0.0.1"),
-            ("KAFKA_GROUP_INSTANCE_ID", "trending-2"),
-        ],
-        flags: vec![("kafka.client.rack", "eu-1")],
-    };
-    let settings = case.load().unwrap();
-    let found: Vec<(&str, &str)> = settings.kafka.0.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    assert_eq!(
-        found,
-        [
-            ("bootstrap.servers", "a:9092,b:9092"),
-            ("client.id", "me"),
-            ("client.rack", "eu-1"),
-            ("linger.ms", "5"),
-            ("security.protocol", "SASL_SSL"),
-            ("socket.keepalive.enable", "true"),
-        ]
-    );
-    assert_eq!(settings.application.instance, "trending-2");
-    let both = Case { env: vec![("KAFKA_BROKERS", "a"), ("KAFKA_BOOTSTRAP_SERVERS", "b")], ..Case::default() };
-    assert!(both.problems()[0].contains("KAFKA_BROKERS and KAFKA_BOOTSTRAP_SERVERS differ"));
 }
 
 #[test]
@@ -232,6 +203,33 @@ fn a_secret_can_come_from_a_file_and_is_never_shown() {
 }
 
 #[test]
+fn the_group_id_of_a_backend_goes_before_the_applications_own() {
+    let of = |variable: &'static str, value: &'static str| {
+        let settings = Case { env: vec![(variable, value)], ..Case::default() }.load().unwrap();
+        assert!(settings.kafka.0.is_empty());
+        (settings.application.id.clone(), settings.explain())
+    };
+    for variable in ["KAFKA_GROUP_ID", "STREAMFLEET_APPLICATION_PREFIX"] {
+        let (id, explained) = of(variable, "loci");
+        assert_eq!(id, "loci-trending-cities");
+        assert!(explained.contains("# The application is loci-trending-cities: "), "{explained}");
+        assert!(explained.contains(&format!("application.prefix = \"loci\"  # variable {variable}\n")), "{explained}");
+    }
+    assert_eq!(of("KAFKA_GROUP_ID", "").0, "trending-cities");
+}
+
+#[test]
+fn copies_are_the_brokers_own_number_unless_set() {
+    let copies = |flags| Case { flags, ..Case::default() }.load().unwrap().copies;
+    assert_eq!(copies(vec![]), CopiesSettings { replication: None, standbys: 0 });
+    let set = vec![("replication.factor", "3"), ("num.standby.replicas", "1")];
+    assert_eq!(copies(set), CopiesSettings { replication: Some(3), standbys: 1 });
+}
+
+/// Fits where it stands alone.
+const LONG: &str = "eighty-letters-are-enough-to-be-too-long-when-they-are-followed-by-as-many-more-";
+
+#[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (case, part) in [
         (Case { flags: vec![("statestore.cache.max.bytes", "60MiB")], ..Case::default() }, "at most half"),
@@ -251,6 +249,13 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
         (Case { flags: vec![("inputs.search.topic", "a b")], ..Case::default() }, "1 to 249"),
         (Case { flags: vec![("application.id", "")], ..Case::default() }, "1 to 149"),
+        (Case { flags: vec![("application.prefix", "lo ci")], ..Case::default() }, "1 to 100"),
+        (
+            Case { flags: vec![("application.id", LONG), ("application.prefix", LONG)], ..Case::default() },
+            "149 letters",
+        ),
+        (Case { flags: vec![("replication.factor", "0")], ..Case::default() }, "takes -1, or 1 and more"),
+        (Case { flags: vec![("num.standby.replicas", "4")], ..Case::default() }, "from 0 to 3"),
     ] {
         let problems = case.problems();
         assert!(problems.len() == 1 && problems[0].contains(part), "{part}: {problems:?}");
@@ -338,6 +343,8 @@ proptest! {
             ("idle.after.ms".into(), if off { "off".into() } else { idle.to_string() }),
             ("state.dir".into(), dir.clone()),
             ("kafka.client.id".into(), dir),
+            ("application.prefix".into(), "loci".into()),
+            ("replication.factor".into(), threads.to_string()),
         ];
         let first = Settings::load(declared(), &Sources { flags, ..Sources::default() }).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -349,6 +356,7 @@ proptest! {
         prop_assert_eq!(&first.event_time, &second.event_time);
         prop_assert_eq!(&first.http, &second.http);
         prop_assert_eq!(&first.kafka, &second.kafka);
+        prop_assert_eq!(&first.copies, &second.copies);
     }
 
     /// No text breaks a source.

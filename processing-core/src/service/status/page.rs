@@ -121,6 +121,8 @@ pub enum ProcessState {
     Restoring,
     /// Ready.
     Running,
+    /// Ready, and told to take in no new input.
+    Paused,
     /// Something keeps it from being ready; the reasons say what.
     Degraded,
     /// It has been asked to stop.
@@ -134,6 +136,7 @@ impl ProcessState {
             Self::Starting => "starting",
             Self::Restoring => "restoring",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Degraded => "degraded",
             Self::Stopping => "stopping",
         }

@@ -24,7 +24,7 @@ pub(super) struct Line {
 impl Line {
     /// Whether it makes the worker do something.
     pub(super) fn acts(&self) -> bool {
-        matches!(self.word, Word::In { .. } | Word::Advance(_) | Word::Crash | Word::Rebalance)
+        matches!(self.word, Word::In { .. } | Word::Advance(_) | Word::Crash | Word::Rebalance | Word::Pause(_))
     }
 }
 
@@ -39,6 +39,7 @@ pub(super) enum Word {
     Dead(Option<String>),
     Crash,
     Rebalance,
+    Pause(bool),
     Advance(DurationMs),
 }
 
@@ -129,11 +130,13 @@ fn read_word(text: &str) -> Result<Word, String> {
         },
         "crash" => Word::Crash,
         "rebalance" => Word::Rebalance,
+        "pause" => Word::Pause(true),
+        "resume" => Word::Pause(false),
         "advance" => Word::Advance(duration(rest.token("a duration")?)?),
         other => {
             return Err(format!(
                 "no line begins with {other:?}: there are set, topic, in, out, has, last, late, dead, crash, \
-                 rebalance and advance"
+                 rebalance, pause, resume and advance"
             ));
         }
     })

@@ -21,6 +21,7 @@
 //! | `dead [REASON]` | the next dead letter, with its reason |
 //! | `crash` | the process dies; what its stores had not flushed is lost |
 //! | `rebalance` | a partition is taken away and comes back |
+//! | `pause` | no new input is taken in, until `resume` |
 //! | `advance 90s` | the clock moves on without a record |
 //!
 //! Blank lines and lines that begin with `#` or `//` say nothing. A TIME is `10:00`, `10:00:10` or
@@ -33,7 +34,7 @@
 //!
 //! Not here: chance, and more than one worker. Invariant: a script passes only if each of its
 //! runs (as written; with a crash before each line; with a crash at each stage of the commit after each line;
-//! with a rebalance before each line) gives the same committed output.
+//! with a rebalance before each line; with each line's input coming during a pause) gives the same committed output.
 
 mod expect;
 mod home;
@@ -67,6 +68,8 @@ pub enum Run {
     CrashInCommit(usize, CommitStage),
     /// A partition is taken away and given back before this line.
     RebalanceBefore(usize),
+    /// What this line brings comes while the worker takes in no new input.
+    PausedDuring(usize),
 }
 
 impl fmt::Display for Run {
@@ -78,6 +81,7 @@ impl fmt::Display for Run {
                 write!(f, "with a crash before stage {stage:?} of the commit after line {line}")
             }
             Self::RebalanceBefore(line) => write!(f, "with a rebalance before line {line}"),
+            Self::PausedDuring(line) => write!(f, "with a pause during line {line}"),
         }
     }
 }
@@ -111,6 +115,7 @@ pub fn try_check(plan: impl Fn() -> Plan, text: &str) -> Result<(), Failure> {
         let at = line.number;
         let mut runs = vec![Run::CrashBefore(at), Run::RebalanceBefore(at)];
         if line.acts() {
+            runs.push(Run::PausedDuring(at));
             runs.extend(CommitStage::ALL.map(|stage| Run::CrashInCommit(at, stage)));
         }
         for kind in runs {

@@ -34,6 +34,8 @@ struct Stage<'p> {
     layout: Arc<Layout>,
     terms: WorkerTerms,
     home: MemoryHome,
+    /// As the control topic would say it: it outlives the worker.
+    paused: bool,
     worker: Option<Worker<MemoryHome, InlineNursery<<MemoryHome as crate::worker::StateHome>::Base>>>,
     reader: Reader,
     /// Outputs that may hold only what is expected.
@@ -108,7 +110,7 @@ impl<'p> Stage<'p> {
         let layout = Layout::new(Arc::clone(plan), &mut *admin).map_err(|error| error.to_string())?;
         let layout = Arc::new(layout);
         let (home, reader) = (MemoryHome::default(), Reader::default());
-        let mut stage = Self { log, layout, terms, home, worker: None, reader, strict, plan };
+        let mut stage = Self { log, layout, terms, home, paused: false, worker: None, reader, strict, plan };
         stage.start().map_err(|error| error.to_string())?;
         stage.settle()?;
         Ok(stage)
@@ -142,6 +144,12 @@ impl<'p> Stage<'p> {
         if line.acts() {
             self.all_expected()?;
         }
+        let paused = self.paused;
+        let pauses = matches!(kind, Run::PausedDuring(at) if at == line.number) && !matches!(line.word, Word::Pause(_));
+        if pauses {
+            self.paused = true;
+            self.settle()?;
+        }
         match &line.word {
             Word::Set(_) | Word::Topic { .. } => return Ok(()),
             Word::In { topic, partition, time, key, value } => {
@@ -154,6 +162,7 @@ impl<'p> Stage<'p> {
             Word::Advance(span) => self.log.advance(span.0.unsigned_abs()),
             Word::Crash => self.crash()?,
             Word::Rebalance => self.log.force_rebalance(),
+            Word::Pause(paused) => self.paused = *paused,
             Word::Out { topic, key, value, fields } => {
                 return self.reader.take(&self.log, topic, |record| {
                     value_fits(record, value, *fields) && key.as_deref().is_none_or(|key| key_fits(record, key))
@@ -182,6 +191,10 @@ impl<'p> Stage<'p> {
                     expected.is_none() || reason(record).as_deref() == expected.as_deref()
                 });
             }
+        }
+        if pauses {
+            self.settle()?;
+            self.paused = paused;
         }
         if let Run::CrashInCommit(at, stage) = kind
             && at == line.number
@@ -241,6 +254,7 @@ impl<'p> Stage<'p> {
         let mut rest = 0;
         for _ in 0..STEPS_MAX {
             let Some(worker) = &mut self.worker else { return Err("the worker is gone".to_owned()) };
+            worker.pause(self.paused);
             let activity = worker.step(WallTime(self.log.now().0)).map_err(|error| error.to_string())?;
             if worker.has_crashed() {
                 self.crash()?;

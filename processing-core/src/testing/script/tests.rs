@@ -74,6 +74,27 @@ fn a_script_holds_through_every_crash_and_rebalance() {
 }
 
 #[test]
+fn what_comes_during_a_pause_counts_when_it_is_over() {
+    let script = r#"
+    in   trips   10:00:10  7  {"at": $ms, "city": "porto", "fare": 900}
+    last cities.now porto  {"trips": 1, "fare": 900}
+    pause
+    in   trips   10:04:50  7  {"at": $ms, "city": "porto", "fare": 400}
+    last cities.now porto  {"trips": 1, "fare": 900}
+    crash
+    in   trips   10:05:31  8  {"at": $ms, "city": "faro", "fare": 100}
+    rebalance
+    advance 10m
+    resume
+    out  cities  porto  {"start": $ms(10:00), "trips": 2, "fare": 1300}
+    last cities.now faro  {"trips": 1, "fare": 100}
+    "#;
+    check(cities, script);
+    let failure = try_check(cities, &script.replace("    resume\n", "")).unwrap_err();
+    assert_eq!((failure.line, failure.run), (11, Run::AsWritten), "{failure}");
+}
+
+#[test]
 fn an_output_that_no_line_expects_is_found() {
     let without = HOLDS.replace("    has  cities  porto  {\"trips\": 1}\n", "");
     let failure = try_check(cities, &without).unwrap_err();

@@ -222,7 +222,7 @@ impl Demo {
     }
 
     fn surroundings(&self, data: &Path) -> Result<Surroundings, CoreError> {
-        let around = Surroundings::quiet("trending-cities");
+        let around = Surroundings::quiet(&TrendingSettings::default().application_id);
         let path = data.join("demo.log");
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let file = file.map_err(|error| refused("open", &path, &error))?;

@@ -46,7 +46,8 @@ pub(crate) fn open(inlet: Inlet, around: &Surroundings, answers: Router) -> Resu
         .route(&format!("{ROUTE}{{topic}}"), post(publish))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(inlet);
-    let settings = HttpSettings { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))), next_free: true };
+    let listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
+    let settings = HttpSettings { listen, next_free: true, advertised: None };
     let routes = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, publish.merge(answers));
     HttpServer::start(&settings, routes)
 }

@@ -1,0 +1,214 @@
+//! A case's rounds: both sides in turn on one broker, each run checked.
+//!
+//! Not here: latency and restarts. Invariant: a run ends when all input is committed and nothing more comes out, and
+//! counts only if its results are the expected ones.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::client::{self, Client};
+use crate::expected::{self, Case};
+use crate::floor::Floor;
+use crate::input::{self, USERS};
+use crate::process::{Job, Running, System, Usage};
+use crate::table::{Table, Taken};
+
+const PATIENCE: Duration = Duration::from_secs(3_600);
+pub(crate) const COMMIT_INTERVAL_MS: u32 = 100;
+
+/// What the command line may change.
+pub(crate) struct Terms {
+    /// Instead of each case's own number.
+    pub(crate) events: Option<u64>,
+    pub(crate) rounds: u64,
+    pub(crate) systems: Vec<System>,
+    /// How long latency is measured in a round.
+    pub(crate) latency_seconds: u64,
+    /// How large the state is that a restart finds.
+    pub(crate) state_mib: u64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        let systems = vec![System::KafkaStreams, System::Streamfleet];
+        Self { events: None, rounds: 3, systems, latency_seconds: 30, state_mib: 1_000 }
+    }
+}
+
+/// A broker, and what is loaded on it.
+pub(crate) struct Bench {
+    pub(crate) terms: Terms,
+    pub(crate) broker: Broker,
+    pub(crate) client: Client,
+    loaded: RefCell<BTreeSet<u64>>,
+}
+
+impl Bench {
+    pub(crate) fn start(terms: Terms) -> Self {
+        let broker = Broker::start();
+        let client = Client::new(&broker.address());
+        Self { terms, broker, client, loaded: RefCell::default() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.broker.folder()
+    }
+
+    pub(crate) fn broker_cpu_ms(&self) -> f64 {
+        Usage::of(self.broker.id()).cpu_ms
+    }
+
+    /// The topic with so many events; loaded once.
+    fn searches(&self, events: u64) -> String {
+        let topic = format!("search.executed.{events}");
+        if self.loaded.borrow_mut().insert(events) {
+            eprintln!("loading {events} events…");
+            self.client.create(&topic);
+            self.client.load(&topic, 0..events, |number, key, value| input::write(number, events, USERS, key, value));
+            // The first reader of a cold broker pays for the broker's own compiling.
+            self.read_floor(&topic, events);
+        }
+        topic
+    }
+
+    /// CPU and memory of one case, side by side.
+    pub(crate) fn cost(&self, case: &Case, with_floor: bool, table: &mut Table) {
+        let events = self.terms.events.unwrap_or(case.events);
+        let topic = self.searches(events);
+        let expected = (case.results)(events);
+        for round in 1..=self.terms.rounds {
+            for system in self.terms.systems.iter().copied() {
+                let taken = self.run(case, system, &topic, events, round, &expected);
+                eprintln!("{} {} round {round}: {taken:?}", case.name, system.name());
+                table.add(case.name, system, events, taken);
+            }
+            if with_floor && case.name == "tumbling" {
+                self.floor_once(&topic, events, table);
+            }
+        }
+    }
+
+    /// The floor alone.
+    pub(crate) fn floor(&self, table: &mut Table) {
+        let events = self.terms.events.unwrap_or(3_000_000);
+        let topic = self.searches(events);
+        for _ in 0..self.terms.rounds {
+            self.floor_once(&topic, events, table);
+        }
+    }
+
+    fn floor_once(&self, topic: &str, events: u64, table: &mut Table) {
+        let broker = self.broker_cpu_ms();
+        let floor = self.read_floor(topic, events);
+        let taken = Taken {
+            cpu_us_per_event: Some(floor.cpu_ms * 1e3 / events as f64),
+            broker_cpu_us_per_event: Some((self.broker_cpu_ms() - broker) * 1e3 / events as f64),
+            peak_rss_mib: Some(floor.peak_rss_mib),
+            ..Taken::default()
+        };
+        eprintln!("floor: {taken:?}");
+        table.add("floor", System::Librdkafka, events, taken);
+    }
+
+    fn read_floor(&self, topic: &str, events: u64) -> Floor {
+        let output = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--floor", &self.broker.address(), topic, &events.to_string()])
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "the floor: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("figures")
+    }
+
+    fn run(&self, case: &Case, system: System, topic: &str, events: u64, round: u64, expected: &[String]) -> Taken {
+        let app = format!("{}-{}-{round}", system.name(), case.name);
+        let broker = self.broker_cpu_ms();
+        let mut running = self.begin(system, case.name, &app, topic, COMMIT_INTERVAL_MS);
+        let target = self.client.end(topic).expect("the input has ends");
+        let group = self.client.group(&app);
+        client::wait_until(&app, PATIENCE, || {
+            running.must_live();
+            group.committed(topic) == target
+        });
+        let (used, broker) = self.settle(&app, &running, broker);
+        let out = format!("{app}-out");
+        let mut found = Vec::with_capacity(expected.len());
+        self.client.reader(&out).values(Duration::from_secs(3), |line| found.push(line.to_owned()));
+        let found = expected::compared(case.name, found);
+        expected::compare(&app, &found, expected);
+        running.stop();
+        let changelogs = self.bytes_of(&app, "-changelog-");
+        self.client.delete(&app);
+        std::fs::remove_dir_all(self.folder().join(&app)).ok();
+        let per_event = |total: f64| Some(total / events as f64);
+        Taken {
+            cpu_us_per_event: per_event(used.cpu_ms * 1e3),
+            broker_cpu_us_per_event: per_event(broker * 1e3),
+            peak_rss_mib: Some(used.peak_rss_mib),
+            disk_bytes_per_event: per_event(used.written_bytes),
+            changelog_bytes_per_event: per_event(changelogs),
+            ..Taken::default()
+        }
+    }
+
+    /// Starts a side; its results' topic stands where the side does not make it by itself.
+    pub(crate) fn begin(&self, system: System, case: &str, app: &str, input: &str, commit_interval_ms: u32) -> Running {
+        if system == System::KafkaStreams {
+            self.client.create(&format!("{app}-out"));
+        }
+        self.begin_again(system, case, app, input, commit_interval_ms)
+    }
+
+    /// Starts a side that has run before.
+    pub(crate) fn begin_again(
+        &self,
+        system: System,
+        case: &str,
+        app: &str,
+        input: &str,
+        commit_interval_ms: u32,
+    ) -> Running {
+        let brokers = self.broker.address();
+        let folder = self.folder();
+        Running::start(system, &Job { case, brokers: &brokers, app, input, commit_interval_ms, folder })
+    }
+
+    /// Waits until the side's topics have not grown for half a second; answers what the side and the broker had
+    /// used when they stopped growing.
+    fn settle(&self, app: &str, running: &Running, broker_before: f64) -> (Usage, f64) {
+        // The time of inputs is logged now and then, with nothing to do as well.
+        let topics: Vec<String> = self.client.topics(app).into_iter().filter(|name| !name.ends_with("-time")).collect();
+        loop {
+            let used = (running.usage(), self.broker_cpu_ms() - broker_before);
+            let ends = || topics.iter().map(|topic| self.client.end(topic)).collect::<Vec<_>>();
+            let before = ends();
+            std::thread::sleep(Duration::from_millis(500));
+            if ends() == before {
+                // Markers included.
+                for (topic, end) in topics.iter().zip(before) {
+                    eprintln!("{topic}: {} records", end.iter().flatten().sum::<i64>());
+                }
+                return used;
+            }
+        }
+    }
+
+    /// Bytes of record segments of an application's topics whose names hold `kind`.
+    fn bytes_of(&self, app: &str, kind: &str) -> f64 {
+        let mut total = 0;
+        for partition in std::fs::read_dir(self.broker.data()).expect("the broker's folder") {
+            let partition = partition.expect("an entry");
+            let name = partition.file_name().to_string_lossy().into_owned();
+            if !name.starts_with(app) || !name.contains(kind) {
+                continue;
+            }
+            let files = std::fs::read_dir(partition.path()).expect("a partition's folder").filter_map(Result::ok);
+            let segments = files.filter(|file| file.path().extension().is_some_and(|e| e == "log"));
+            total += segments.filter_map(|file| Some(file.metadata().ok()?.len())).sum::<u64>();
+        }
+        total as f64
+    }
+}
