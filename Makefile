@@ -2,11 +2,11 @@
 # password, or prints the one command that does. The scripts are in .ci/, one for each target.
 #
 #   ARGS=...        passed on by `demo` (see `make demo ARGS=--help`), `test` (to cargo test), `soak`,
-#                   `bench` and `bench-kafka`
+#                   `bench` and `bench-kafka`; to `soak-kafka`, minutes
 #   ROCKSDB=source  compile RocksDB instead of fetching its library (see .ci/rocksdb)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories bench bench-kafka soak
+.PHONY: help demo test check advisories bench bench-kafka soak soak-kafka
 
 export ARGS ROCKSDB
 
@@ -33,3 +33,6 @@ bench-kafka: ## the worker against Kafka Streams on one broker (an hour); writes
 
 soak: ## the simulator over new seeds until stopped
 	@.ci/soak
+
+soak-kafka: ## workers on a real broker, disturbed over new seeds for ARGS minutes
+	@.ci/soak-kafka

@@ -23,6 +23,7 @@ mod java;
 mod network;
 mod oracle;
 mod plan;
+mod security;
 mod stage;
 mod twin;
 mod witness;

@@ -18,7 +18,7 @@ use crate::oracle::{self, Closed, Expected};
 use crate::plan::{outputs, plan};
 
 /// How long results may take before the test fails with everything that the workers have said.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// An input and an application of their own.
 pub(crate) struct Stage {
