@@ -69,7 +69,7 @@ fn refused(stage: &Stage) -> String {
     assert!(code.is_some_and(|code| code != 0), "it ended with {code:?}\n{said}");
     assert!(!said.contains("panicked"), "{said}");
     let _ = before;
-    said.lines().filter(|line| line.contains("ERROR")).next_back().unwrap_or_default().to_owned()
+    said.lines().rfind(|line| line.contains("ERROR")).unwrap_or_default().to_owned()
 }
 
 #[test]

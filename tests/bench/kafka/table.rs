@@ -125,7 +125,7 @@ fn line(case: &str, system: System, events: u64, rounds: &[Taken]) -> Line {
         case: case.to_owned(),
         system: system.name(),
         events,
-        rounds: rounds.len(),
+        rounds: cpu.len().max(figures(|taken| taken.latency_p50_ms).len()),
         cpu_us_per_event: median(|taken| taken.cpu_us_per_event),
         cpu_us_per_event_min: cpu.first().copied().map(rounded),
         cpu_us_per_event_max: cpu.last().copied().map(rounded),
