@@ -183,6 +183,10 @@ pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 pub const READ_WAIT: DurationMs = DurationMs::millis(200);
 /// `transaction.timeout.ms`: a transaction that is open for longer is aborted by the broker.
 pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
+/// How long one step of an abort takes, and how many there are before the producer is made anew.
+pub const ABORT_STEP_WAIT: DurationMs = DurationMs::millis(50);
+/// See [`ABORT_STEP_WAIT`].
+pub const ABORT_STEPS_MAX: u32 = 200;
 /// How long one call of a transaction takes before it is made again.
 pub const TRANSACTION_STEP_WAIT: DurationMs = DurationMs::seconds(1);
 /// How often it is made before its answer counts as unknown.
