@@ -145,7 +145,7 @@ impl<'s> Fleet<'s> {
     }
 
     fn terminate(&mut self, name: &str) {
-        self.running.remove(name).expect("it runs").terminate();
+        self.running.remove(name).expect("it runs").terminate_somehow();
     }
 
     /// Stopped for so long that others have its partitions; then it goes on as if nothing had been.
@@ -173,6 +173,6 @@ impl<'s> Fleet<'s> {
         self.feed.send_all(&self.stage.input, &last);
         let mut workers: Vec<&mut WorkerProcess> = self.running.values_mut().collect();
         self.stage.settle(&mut workers);
-        workers.into_iter().for_each(WorkerProcess::terminate);
+        workers.into_iter().for_each(WorkerProcess::terminate_somehow);
     }
 }

@@ -130,6 +130,19 @@ impl WorkerProcess {
         assert!(status.success(), "the worker ended with {status}\n{}", self.process.last_words());
     }
 
+    /// SIGTERM, and its end in good order or by its own force: one that is stopped while the broker keeps it waiting
+    /// goes after ten seconds without what it had not committed.
+    pub fn terminate_somehow(&mut self) {
+        const BY_FORCE: i32 = 143;
+        self.process.signal("TERM");
+        let status = self.process.wait(PATIENCE);
+        assert!(
+            status.success() || status.code() == Some(BY_FORCE),
+            "the worker ended with {status}\n{}",
+            self.process.last_words()
+        );
+    }
+
     /// Waits until it ends by itself; answers its exit code and everything that it has ever said.
     pub fn wait(&mut self) -> (Option<i32>, String) {
         let status: ExitStatus = self.process.wait(PATIENCE);
