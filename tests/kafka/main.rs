@@ -10,7 +10,6 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
-mod brokers;
 mod chaos;
 mod contract;
 mod equality;
@@ -23,7 +22,6 @@ mod java;
 mod network;
 mod oracle;
 mod plan;
-mod security;
 mod stage;
 mod twin;
 mod witness;
