@@ -154,11 +154,15 @@ pub const RECORD_BYTES_MAX: usize = 16 * MIB;
 /// Records taken from one partition at once.
 pub const FETCH_RECORDS_MAX: usize = 2_000;
 /// What a consumer has fetched ahead of one partition.
-pub const FETCH_QUEUE_KIB: usize = 1024;
+pub const FETCH_QUEUE_KIB: usize = 512;
 /// Below this many records of a partition, more of it are fetched.
-pub const FETCH_MESSAGES_MIN: usize = 4 * FETCH_RECORDS_MAX;
+pub const FETCH_MESSAGES_MIN: usize = 5_000;
 /// What a fetch brings of one partition, compressed as it lies there; a larger record comes alone.
-pub const FETCH_BYTES: usize = 512 * KIB;
+pub const FETCH_BYTES: usize = 256 * KIB;
+/// How long a broker may hold back its answer to a worker that has read everything. One request to a broker is under
+/// way at a time: while some partitions' queues are full, it asks for the others alone, and those that have room again
+/// wait for its answer.
+pub const FETCH_WAIT: DurationMs = DurationMs::millis(50);
 /// Clients of readers that are kept for the next reader.
 pub const KAFKA_READERS_IDLE_MAX: usize = 2;
 /// How long a broker may hold back its answer to a reader that catches up.
@@ -179,6 +183,10 @@ pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 pub const READ_WAIT: DurationMs = DurationMs::millis(200);
 /// `transaction.timeout.ms`: a transaction that is open for longer is aborted by the broker.
 pub const TRANSACTION_TIMEOUT: DurationMs = DurationMs::seconds(10);
+/// How long one step of an abort takes, and how many there are before the producer is made anew.
+pub const ABORT_STEP_WAIT: DurationMs = DurationMs::millis(50);
+/// See [`ABORT_STEP_WAIT`].
+pub const ABORT_STEPS_MAX: u32 = 200;
 /// How long one call of a transaction takes before it is made again.
 pub const TRANSACTION_STEP_WAIT: DurationMs = DurationMs::seconds(1);
 /// How often it is made before its answer counts as unknown.

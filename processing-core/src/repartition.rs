@@ -457,9 +457,10 @@ mod tests {
                 bytes.extend_from_slice(part);
             }
         }
-        let read = |bytes: &[u8]| -> Result<Vec<(Vec<u8>, Vec<u8>)>, Poison> {
+        type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+        let read = |bytes: &[u8]| -> Result<Pairs, Poison> {
             let Some(Frame::Bundle(mut bundle)) = Frame::read(7, Some(bytes))? else { panic!("no bundle") };
-            let mut all = Vec::new();
+            let mut all = Pairs::new();
             while let Some((key, partial)) = bundle.next()? {
                 all.push((key.to_vec(), partial.to_vec()));
             }

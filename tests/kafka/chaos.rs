@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tests::kafka::admin::Group;
 use tests::kafka::cluster::{Cluster, Setup, shared};
 use tests::kafka::feed::Feed;
 use tests::kafka::worker::WorkerProcess;
@@ -64,6 +65,7 @@ struct Fleet<'s> {
     rng: ChaCha8Rng,
     events: Events,
     feed: Feed,
+    group: Group,
     running: BTreeMap<&'static str, WorkerProcess>,
 }
 
@@ -72,16 +74,17 @@ impl<'s> Fleet<'s> {
         let running = ALWAYS.iter().map(|name| (*name, stage.setup.start(name))).collect();
         let feed = Feed::new(&stage.brokers);
         let (rng, events) = (ChaCha8Rng::seed_from_u64(seed), Events::new(seed, PARTITIONS));
-        Self { stage, rng, events, feed, running }
+        Self { stage, rng, events, feed, group: stage.group(), running }
     }
 
     /// Some more records, some of which are still on their way when the next disturbance comes.
     fn feed(&mut self) {
         let count = self.rng.random_range(40..200);
+        let before = self.stage.taken(&self.group);
         for fed in self.events.take(count) {
             self.feed.send(&self.stage.input, &fed);
         }
-        self.stage.await_commits(self.rng.random_range(0..4));
+        self.stage.await_taken(&self.group, before + self.rng.random_range(0..=count as i64));
     }
 
     fn someone(&mut self) -> &'static str {
@@ -147,15 +150,15 @@ impl<'s> Fleet<'s> {
 
     /// Stopped for so long that others have its partitions; then it goes on as if nothing had been.
     fn freeze(&mut self, name: &str) {
-        let group = self.stage.group();
         let own = |member: &String| member.contains(&format!("-{name}-"));
         // Who is no member yet cannot be forgotten.
-        group.await_members("joined", |members| members.iter().any(own));
+        self.group.await_members("joined", |members| members.iter().any(own));
         self.running[name].freeze();
-        let count = self.rng.random_range(0..100);
+        let count = self.rng.random_range(1..100);
+        let before = self.stage.taken(&self.group);
         self.feed.send_all(&self.stage.input, &self.events.take(count));
-        group.await_members("without the frozen one", |members| !members.iter().any(own));
-        self.stage.await_commits(1);
+        self.group.await_members("without the frozen one", |members| !members.iter().any(own));
+        self.stage.await_taken(&self.group, before + 1);
         self.running[name].thaw();
     }
 

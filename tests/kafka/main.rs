@@ -10,10 +10,17 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
+mod brokers;
+mod chaos;
 mod contract;
 mod equality;
 mod events;
+mod faults;
+mod fencing;
+mod inputs;
 mod instances;
+mod java;
+mod network;
 mod oracle;
 mod plan;
 mod stage;

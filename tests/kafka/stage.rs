@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use processing_core::plan::Plan;
 use tests::kafka::admin::{Admin, Group};
 use tests::kafka::cluster::Cluster;
-use tests::kafka::dump::{Dumped, committed};
+use tests::kafka::dump::{Dumped, committed, uncommitted};
 use tests::kafka::feed::{Fed, Feed};
 use tests::kafka::worker::{WorkerProcess, WorkerSetup};
 use tests::stores::{replay, stored_with_positions};
@@ -18,7 +18,7 @@ use crate::oracle::{self, Closed, Expected};
 use crate::plan::{outputs, plan};
 
 /// How long results may take before the test fails with everything that the workers have said.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An input and an application of their own.
 pub(crate) struct Stage {
@@ -77,18 +77,22 @@ impl Stage {
         self.admin.group(&self.app)
     }
 
-    /// Waits until the group has committed so many times again, as far as one can see from outside.
-    pub(crate) fn await_commits(&self, more: u32) {
-        let (group, deadline) = (self.group(), Instant::now() + PATIENCE);
+    /// How many input records the group has committed.
+    pub(crate) fn taken(&self, group: &Group) -> i64 {
         let partitions = self.admin.partitions(&self.input).unwrap();
-        let mut last = group.committed(&self.input, partitions);
-        let mut seen = 0;
-        while seen < more {
-            let now = group.committed(&self.input, partitions);
-            if now != last {
-                (seen, last) = (seen + 1, now);
-            }
-            assert!(Instant::now() < deadline, "the group commits nothing\n{}", self.setup.last_words());
+        group.committed(&self.input, partitions).into_iter().map(|offset| offset.max(0)).sum()
+    }
+
+    /// Waits until the group has committed so many input records.
+    pub(crate) fn await_taken(&self, group: &Group, wanted: i64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.taken(group) < wanted {
+            assert!(
+                Instant::now() < deadline,
+                "the group has committed {} of {wanted} records\n{}",
+                self.taken(group),
+                self.setup.last_words()
+            );
         }
     }
 
@@ -104,6 +108,7 @@ impl Stage {
             }
             let all_run = workers.iter_mut().all(|worker| worker.runs());
             if !all_run || Instant::now() > deadline {
+                self.keep();
                 let found = found.unwrap_or_default();
                 let difference = found.difference(&expected).unwrap_or_else(|| "the counts differ".to_owned());
                 let why = if all_run { "results do not come" } else { "a worker has ended" };
@@ -165,6 +170,20 @@ impl Stage {
         }
         assert!(compared > 0, "the stores are empty: nothing is compared");
         println!("{}: {} stores of {compared} rows equal their changelogs", self.app, farthest.len());
+    }
+
+    /// Writes every record of the application's topics into the folder that `STREAMFLEET_KEEP` names, for whoever looks
+    /// for the reason of a failure.
+    fn keep(&self) {
+        let Some(folder) = std::env::var_os("STREAMFLEET_KEEP") else { return };
+        for topic in self.admin.topics().iter().filter(|topic| topic.starts_with(&self.app)) {
+            for (kind, dump) in
+                [("all", uncommitted(&self.brokers, topic)), ("committed", committed(&self.brokers, topic))]
+            {
+                let lines: String = dump.iter().flatten().map(|record| format!("{record:?}\n")).collect();
+                std::fs::write(std::path::Path::new(&folder).join(format!("{topic}.{kind}")), lines).unwrap();
+            }
+        }
     }
 
     fn found(&self) -> Option<Found> {

@@ -12,7 +12,7 @@ fn what_is_fed_is_dumped() {
         partition,
         timestamp: 1_600_000_000_000 + i64::from(n),
         key: Some(n.to_be_bytes().to_vec()),
-        value: (n % 5 != 0).then(|| n.to_string().repeat(50).into_bytes()),
+        value: (!n.is_multiple_of(5)).then(|| n.to_string().repeat(50).into_bytes()),
         headers: vec![("n".into(), n.to_string().into_bytes())],
     };
     let mut expected = vec![Vec::new(), Vec::new()];

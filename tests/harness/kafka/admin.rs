@@ -43,9 +43,9 @@ pub(super) fn client(brokers: &str) -> ClientConfig {
 
 impl Admin {
     pub(super) fn new(brokers: &str, replication: usize) -> Self {
-        let config = client(brokers);
+        let mut config = client(brokers);
         let client = config.create().expect("an admin client can be made");
-        let witness = config.clone().set("group.id", "harness").create().expect("a consumer can be made");
+        let witness = config.set("group.id", "harness").create().expect("a consumer can be made");
         Self { brokers: brokers.to_owned(), replication: replication as i32, client, witness }
     }
 

@@ -35,6 +35,23 @@ impl KafkaAdmin {
         AdminOptions::new().request_timeout(Some(admin_wait())).operation_timeout(Some(admin_wait()))
     }
 
+    /// The topic as it stands. A broker may know of a topic that somebody has just made and not yet how it was set, so
+    /// settings that are not the wanted ones are asked for again before they are believed.
+    fn standing(&mut self, name: &TopicName, wanted: TopicSettings) -> Result<Option<TopicInfo>, LogError> {
+        let mut found = self.topic(name)?;
+        for _ in 0..TOPIC_KNOWN_TRIES {
+            let differs = |found: &TopicInfo| {
+                found.settings.cleanup != wanted.cleanup || found.settings.log_append_time != wanted.log_append_time
+            };
+            if !found.as_ref().is_some_and(differs) {
+                break;
+            }
+            pause();
+            found = self.topic(name)?;
+        }
+        Ok(found)
+    }
+
     fn settings_of(&self, name: &TopicName, partitions: u32) -> Result<TopicSettings, LogError> {
         let doing = Doing::DescribeConfigs(name.as_str());
         let failed = |error: KafkaError| refusal::of(doing, &error);
@@ -93,7 +110,7 @@ fn pause() {
 
 impl Admin for KafkaAdmin {
     fn create_topic(&mut self, name: &TopicName, settings: TopicSettings) -> Result<TopicInfo, LogError> {
-        if let Some(standing) = self.topic(name)? {
+        if let Some(standing) = self.standing(name, settings)? {
             return Ok(standing);
         }
         let doing = Doing::Create(name.as_str());
@@ -117,7 +134,7 @@ impl Admin for KafkaAdmin {
         }
         // Not every broker knows it at once.
         for _ in 0..TOPIC_KNOWN_TRIES {
-            if let Some(known) = self.topic(name)? {
+            if let Some(known) = self.standing(name, settings)? {
                 return Ok(known);
             }
             pause();

@@ -48,7 +48,8 @@ fn refuse_strangers(consumer: &BaseConsumer<MemberContext>, group: &str, mark: &
 
 /// What the group has told, in order, and not yet been heard.
 struct MemberContext {
-    told: Mutex<VecDeque<Told>>,
+    /// Each with the member id that the group knew this client by.
+    told: Mutex<VecDeque<(Told, String)>>,
     /// The consumer is going: whatever is told now is answered at once.
     closing: AtomicBool,
 }
@@ -83,7 +84,8 @@ impl ConsumerContext for MemberContext {
             _ if consumer.assignment_lost() => Told::Lose(places),
             _ => Told::Revoke(places),
         };
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push_back(told);
+        let (_, member) = ffi::group_standing(consumer.client());
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push_back((told, member));
     }
 }
 
@@ -116,6 +118,9 @@ struct Reading {
 
 pub(super) struct KafkaMember {
     membership: Membership,
+    /// The member id under which everything is held that is held. A client that the group has forgotten gets another
+    /// one and goes on under it by itself, with whatever it had; but that is somebody else's by then.
+    held_as: Option<String>,
     /// `None` once it is closed.
     consumer: Option<Arc<BaseConsumer<MemberContext>>>,
     taken: BTreeMap<TopicPartition, Taken>,
@@ -148,6 +153,7 @@ impl KafkaMember {
         }
         Ok(Self {
             membership,
+            held_as: None,
             consumer: Some(Arc::new(consumer)),
             taken: BTreeMap::new(),
             turns: Vec::new(),
@@ -194,9 +200,17 @@ impl KafkaMember {
     fn heard(&mut self) -> Result<Option<Polled>, LogError> {
         let consumer = Arc::clone(self.consumer()?);
         let told = consumer.context().told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some((told, member)) = told else { return Ok(None) };
+        if matches!(told, Told::Lose(_)) {
+            self.held_as = None;
+        } else if self.held_as.get_or_insert_with(|| member.clone()) != &member {
+            return Err(LogError::Fenced(format!(
+                "group {} had forgotten this member, whose session timed out: others have its partitions",
+                self.membership.group
+            )));
+        }
         Ok(match told {
-            None => None,
-            Some(Told::Assign(anchors)) => {
+            Told::Assign(anchors) => {
                 self.trouble = None;
                 // The answer that the group waits for; the partitions follow one by one.
                 self.assign(&consumer, None)?;
@@ -207,12 +221,12 @@ impl KafkaMember {
                 let news = !anchors.is_empty();
                 news.then_some(Polled::Assigned(anchors))
             }
-            Some(Told::Revoke(anchors)) => {
+            Told::Revoke(anchors) => {
                 self.silence(&anchors);
                 self.hand_back_if_done(&consumer)?;
                 (!anchors.is_empty()).then_some(Polled::Revoked(anchors))
             }
-            Some(Told::Lose(anchors)) => {
+            Told::Lose(anchors) => {
                 self.silence(&anchors);
                 self.hand_back_if_done(&consumer)?;
                 (!anchors.is_empty()).then_some(Polled::Lost(anchors))
@@ -443,6 +457,8 @@ impl GroupSource for KafkaMember {
     fn group_metadata(&self) -> GroupMetadata {
         let (generation, member) =
             self.consumer.as_ref().map_or((-1, String::new()), |consumer| ffi::group_standing(consumer.client()));
+        // A later generation of the same member is the same standing; another member's is not ours to commit with.
+        let member = self.held_as.clone().unwrap_or(member);
         GroupMetadata {
             group: self.membership.group.clone(),
             generation: i64::from(generation).cast_unsigned(),

@@ -31,8 +31,8 @@ use rdkafka::error::KafkaError;
 
 use super::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId, Watermarks};
 use crate::limits::{
-    CATCH_UP_FETCH_WAIT, FETCH_BYTES, FETCH_MESSAGES_MIN, FETCH_QUEUE_KIB, KAFKA_ANSWER_WAIT, KAFKA_READERS_IDLE_MAX,
-    RECORD_BYTES_MAX, TRANSACTION_TIMEOUT,
+    CATCH_UP_FETCH_WAIT, FETCH_BYTES, FETCH_MESSAGES_MIN, FETCH_QUEUE_KIB, FETCH_WAIT, KAFKA_ANSWER_WAIT,
+    KAFKA_READERS_IDLE_MAX, RECORD_BYTES_MAX, TRANSACTION_TIMEOUT,
 };
 use crate::record::{Offset, TopicPartition};
 use reader::Pace;
@@ -202,6 +202,7 @@ fn consumer_config(options: &KafkaOptions, role: &str) -> ClientConfig {
     let mut defaults = BTreeMap::new();
     // The default waits for a second when the queue was full once, which is how long a restore would stand still.
     defaults.insert("fetch.queue.backoff.ms", "10".to_owned());
+    defaults.insert("fetch.wait.max.ms", FETCH_WAIT.0.to_string());
     defaults.insert("queued.max.messages.kbytes", FETCH_QUEUE_KIB.to_string());
     defaults.insert("queued.min.messages", FETCH_MESSAGES_MIN.to_string());
     defaults.insert("fetch.message.max.bytes", FETCH_BYTES.to_string());

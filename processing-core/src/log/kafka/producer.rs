@@ -9,13 +9,15 @@ use std::sync::Arc;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
 use super::ffi::{self, Delivery, Failure, TopicHandle};
 use super::refusal::{self, Doing};
 use super::{KafkaOptions, log_line, producer_config};
 use crate::batch::RecordBatch;
-use crate::limits::{DELIVERY_POLLS_MAX, KAFKA_INIT_WAIT, TRANSACTION_STEP_WAIT, TRANSACTION_STEPS_MAX};
+use crate::limits::{
+    ABORT_STEP_WAIT, ABORT_STEPS_MAX, DELIVERY_POLLS_MAX, KAFKA_INIT_WAIT, TRANSACTION_STEP_WAIT, TRANSACTION_STEPS_MAX,
+};
 use crate::log::{GroupMetadata, LogError, Publish, Published, Transaction, TransactionalId};
 use crate::record::{Offset, TopicName, TopicPartition};
 
@@ -236,9 +238,19 @@ impl KafkaProducer {
             State::Open => self.deliver().unwrap_or_else(|why| tracing::debug!("{why}")),
             State::Spoiled(_) => {}
         }
-        self.producer.purge(PurgeConfig::default().queue());
-        self.drain();
-        match self.patiently(|client| ffi::abort(client, wait(TRANSACTION_STEP_WAIT.0))) {
+        // The client takes back by itself what is not sent yet, and waits for what is on its way; in short steps, because
+        // it counts a record as under way until its report is taken in here.
+        let mut ended = Ok(());
+        for _ in 0..ABORT_STEPS_MAX {
+            ended = ffi::abort(self.producer.client(), wait(ABORT_STEP_WAIT.0));
+            match &ended {
+                Err(failure) if failure.retriable && !failure.fatal => {
+                    self.deliveries.take_in(self.producer.client(), false);
+                }
+                _ => break,
+            }
+        }
+        match ended {
             Ok(()) => {
                 self.state = State::Idle;
                 Ok(())

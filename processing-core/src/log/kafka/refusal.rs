@@ -88,12 +88,11 @@ pub(super) fn refusal(doing: Doing<'_>, code: Code, text: &str) -> LogError {
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
             LogError::Retry(format!("{doing}: there is no such topic or partition: {said}"))
         }
-        Code::Fenced
-        | Code::FencedInstanceId
-        | Code::UnreleasedInstanceId
-        | Code::ProducerFenced
-        | Code::InvalidProducerEpoch
-        | Code::FencedMemberEpoch => {
+        // Whoever joined anew would fence the other one in turn, and so on for ever.
+        Code::FencedInstanceId | Code::UnreleasedInstanceId => LogError::Fatal(format!(
+            "{doing}: another process has joined under this `group.instance.id`; each needs one of its own: {said}"
+        )),
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedMemberEpoch => {
             LogError::Fenced(format!("{doing}: somebody newer runs under this identity: {said}"))
         }
         Code::InvalidReplicationFactor => LogError::Fatal(format!(

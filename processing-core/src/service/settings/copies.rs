@@ -1,4 +1,4 @@
-//! How many copies there are of what a worker knows: of its topics on the brokers, of its state on other workers.
+//! How many copies there are of the topics that a worker makes.
 //!
 //! Not here: copies of topics that others own. Invariant: topics that stand keep theirs; the number is for topics
 //! that this worker makes.
@@ -6,30 +6,19 @@
 use super::{Problem, SettingsError, Spec, ValueKind, Values};
 
 const REPLICATION: &str = "replication.factor";
-const STANDBYS: &str = "num.standby.replicas";
 
-pub(super) const SPECS: &[Spec] = &[
-    Spec::new(
-        REPLICATION,
-        ValueKind::Integer { min: -1, max: i16::MAX as i64 },
-        "-1",
-        "On Kafka: copies of each topic that the worker makes; -1: as many as the brokers' own default says",
-    ),
-    Spec::new(
-        STANDBYS,
-        ValueKind::Integer { min: 0, max: 3 },
-        "0",
-        "On Kafka: other processes that keep a copy of each task's state, so that one that fails is followed at once",
-    ),
-];
+pub(super) const SPECS: &[Spec] = &[Spec::new(
+    REPLICATION,
+    ValueKind::Integer { min: -1, max: i16::MAX as i64 },
+    "-1",
+    "On Kafka: copies of each topic that the worker makes; -1: as many as the brokers' own default says",
+)];
 
 /// How many copies there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiesSettings {
     /// `replication.factor` of topics that are made; `None`: the brokers' `default.replication.factor`.
     pub replication: Option<u16>,
-    /// `num.standby.replicas`.
-    pub standbys: u32,
 }
 
 impl CopiesSettings {
@@ -40,6 +29,6 @@ impl CopiesSettings {
                 format!("{}: `{REPLICATION}` takes -1, or 1 and more: a topic has a copy", values.origin(REPLICATION));
             return Err(SettingsError { problems: vec![Problem::new(text)] });
         }
-        Ok(Self { replication: u16::try_from(replication).ok(), standbys: values.get(STANDBYS)? })
+        Ok(Self { replication: u16::try_from(replication).ok() })
     }
 }

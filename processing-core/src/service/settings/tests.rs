@@ -221,9 +221,9 @@ fn the_group_id_of_a_backend_goes_before_the_applications_own() {
 #[test]
 fn copies_are_the_brokers_own_number_unless_set() {
     let copies = |flags| Case { flags, ..Case::default() }.load().unwrap().copies;
-    assert_eq!(copies(vec![]), CopiesSettings { replication: None, standbys: 0 });
-    let set = vec![("replication.factor", "3"), ("num.standby.replicas", "1")];
-    assert_eq!(copies(set), CopiesSettings { replication: Some(3), standbys: 1 });
+    assert_eq!(copies(vec![]), CopiesSettings { replication: None });
+    let set = vec![("replication.factor", "3")];
+    assert_eq!(copies(set), CopiesSettings { replication: Some(3) });
 }
 
 /// Fits where it stands alone.
@@ -255,7 +255,6 @@ fn settings_that_contradict_each_other_are_refused() {
             "149 letters",
         ),
         (Case { flags: vec![("replication.factor", "0")], ..Case::default() }, "takes -1, or 1 and more"),
-        (Case { flags: vec![("num.standby.replicas", "4")], ..Case::default() }, "from 0 to 3"),
     ] {
         let problems = case.problems();
         assert!(problems.len() == 1 && problems[0].contains(part), "{part}: {problems:?}");

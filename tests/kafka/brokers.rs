@@ -1,0 +1,76 @@
+//! Brokers that are away, die and come back: the worker waits, says so, goes on by itself, and says the same.
+//!
+//! Not here: the way between ([`crate::network`]). Invariant: a broker dies by `kill -9` and comes back under its own
+//! ports with what it had on its disk.
+
+use tests::kafka::cluster::{Cluster, Setup};
+use tests::kafka::feed::Feed;
+
+use crate::events::Events;
+use crate::stage::Stage;
+
+#[test]
+fn a_broker_that_is_away_at_the_start_and_dies_later_is_waited_for() {
+    let mut cluster = Cluster::start(Setup::plain(1));
+    let stage = Stage::new(&cluster, "away", 4);
+    let mut events = Events::new(61, 4);
+    stage.feed(&events.take(500));
+    cluster.kill(1);
+    let mut worker = stage.setup.start("one");
+    worker.await_answer("/livez", 200, |_| true);
+    let told = worker.await_answer("/readyz", 503, |_| true);
+    println!("not ready: {told}");
+    cluster.spawn(1);
+    cluster.await_ready();
+    worker.await_answer("/readyz", 200, |_| true);
+    let group = stage.group();
+    for _ in 0..3 {
+        let before = stage.taken(&group);
+        stage.feed(&events.take(500));
+        stage.await_taken(&group, before + 100);
+        cluster.kill(1);
+        worker.await_answer("/readyz", 503, |_| true);
+        worker.await_answer("/livez", 200, |_| true);
+        cluster.spawn(1);
+        cluster.await_ready();
+    }
+    stage.feed(&events.last());
+    stage.settle(&mut [&mut worker]);
+    worker.terminate();
+    stage.assert_results();
+    stage.assert_stores(&["one"]);
+}
+
+#[test]
+fn leaders_and_coordinators_that_die_one_after_the_other_change_nothing() {
+    // `make soak-kafka` asks for more of them.
+    let deaths = std::env::var("STREAMFLEET_LEADER_DEATHS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let mut cluster = Cluster::start(Setup::plain(3));
+    let stage = Stage::new(&cluster, "leaders", 4);
+    let mut events = Events::new(62, 4);
+    let (mut one, mut two) = (stage.setup.start("one"), stage.setup.start("two"));
+    let (group, feed) = (stage.group(), Feed::new(&stage.brokers));
+    for death in 0..deaths {
+        let before = stage.taken(&group);
+        feed.send_all(&stage.input, &events.take(400));
+        stage.await_taken(&group, before + 100);
+        // In turn: who leads an input, and who coordinates the transactions that are being committed just now.
+        let victim = match death % 2 {
+            0 => stage.admin.leader(&stage.input, death % 4),
+            _ => stage.admin.coordinator_of(&format!("{}-one-0", stage.app)),
+        };
+        let victim = victim.expect("somebody leads");
+        println!("leaders: {death}: node {victim} dies");
+        cluster.kill(victim);
+        feed.send_all(&stage.input, &events.take(200));
+        stage.await_taken(&group, before + 450);
+        cluster.spawn(victim);
+        cluster.await_ready();
+    }
+    feed.send_all(&stage.input, &events.last());
+    stage.settle(&mut [&mut one, &mut two]);
+    one.terminate();
+    two.terminate();
+    stage.assert_results();
+    stage.assert_stores(&["one", "two"]);
+}
