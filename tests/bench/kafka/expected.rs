@@ -10,12 +10,16 @@ use crate::input::{self, CITIES, HOUR_MS, START_MS, USERS};
 const MINUTE_MS: i64 = 60_000;
 /// The only case that does not wait for windows to close.
 const UPDATES: &str = "updates";
-/// Of both sides' windows.
+const HOPPING: &str = "hopping";
+/// Of both sides' windows. Kafka Streams judges lateness behind the repartition topic, where partitions of the input
+/// meet that it has read unevenly far, by several megabytes: fewer events an hour are more minutes of them.
 const GRACE_MS: i64 = 5 * MINUTE_MS;
-/// Windows that end later may be open at the end of the input: Kafka Streams measures time behind the repartition
-/// topic, and its second stage once more behind the first.
-const LAST_END_MS: i64 = START_MS + HOUR_MS as i64 - 2 * GRACE_MS - 2 * MINUTE_MS;
+const GRACE_OF_HOPPING_MS: i64 = 20 * MINUTE_MS;
 const MINUTES: usize = 60;
+/// Windows that end in these minutes have closed on both sides when the input ends; the second stage of a topology
+/// sees the time of the first one's windows, so it is a grace behind it.
+const CLOSED_MINUTES: usize = MINUTES - 2 - 2 * (GRACE_MS / MINUTE_MS) as usize;
+const HOPPING_MINUTES: usize = MINUTES - 2 - (GRACE_OF_HOPPING_MS / MINUTE_MS) as usize;
 
 /// A topology and its input.
 pub(crate) struct Case {
@@ -31,7 +35,7 @@ pub(crate) const CASES: [Case; 5] = [
     Case { name: UPDATES, events: 3_000_000, results: updates },
     Case { name: "per_user", events: 3_000_000, results: per_user },
     // Kafka Streams takes a quarter of a millisecond for each.
-    Case { name: "hopping", events: 500_000, results: hopping },
+    Case { name: HOPPING, events: 500_000, results: hopping },
     Case { name: "top20", events: 3_000_000, results: top20 },
 ];
 
@@ -55,11 +59,8 @@ fn is_closed(case: &str, line: &str) -> bool {
     let digits = line.split_once("\"start\":").map_or("", |(_, rest)| rest);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let start: i64 = digits[..end].parse().unwrap_or_else(|_| panic!("{line}: no window's start in it"));
-    start + size_ms(case) <= LAST_END_MS
-}
-
-fn size_ms(case: &str) -> i64 {
-    if case == "hopping" { HOUR_MS as i64 } else { MINUTE_MS }
+    let (size, minutes) = if case == HOPPING { (HOUR_MS as i64, HOPPING_MINUTES) } else { (MINUTE_MS, CLOSED_MINUTES) };
+    start + size <= start_of(minutes)
 }
 
 /// Counts by key and minute.
@@ -90,10 +91,6 @@ fn start_of(minute: usize) -> i64 {
     START_MS + minute as i64 * MINUTE_MS
 }
 
-fn compared_minutes() -> usize {
-    ((LAST_END_MS - START_MS) / MINUTE_MS) as usize
-}
-
 fn minutes_of(counts: &Counts, through: usize, name: impl Fn(usize) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, minutes) in counts.by_minute.iter().enumerate() {
@@ -110,7 +107,7 @@ fn city_name(city: usize) -> String {
 }
 
 fn tumbling(events: u64) -> Vec<String> {
-    minutes_of(&Counts::cities(events), compared_minutes(), city_name)
+    minutes_of(&Counts::cities(events), CLOSED_MINUTES, city_name)
 }
 
 fn updates(events: u64) -> Vec<String> {
@@ -119,7 +116,7 @@ fn updates(events: u64) -> Vec<String> {
 
 fn per_user(events: u64) -> Vec<String> {
     let users = Counts::of(events, USERS, |number| input::user(number, USERS));
-    minutes_of(&users, compared_minutes(), |user| format!("u{user:06}"))
+    minutes_of(&users, CLOSED_MINUTES, |user| format!("u{user:06}"))
 }
 
 fn hopping(events: u64) -> Vec<String> {
@@ -127,7 +124,7 @@ fn hopping(events: u64) -> Vec<String> {
     for (city, minutes) in Counts::cities(events).by_minute.iter().enumerate() {
         // A window that ends behind minute m began an hour before, when there were no events yet.
         let mut count = 0;
-        for (minute, in_minute) in minutes.iter().enumerate().take(compared_minutes()) {
+        for (minute, in_minute) in minutes.iter().enumerate().take(HOPPING_MINUTES) {
             count += in_minute;
             if count > 0 {
                 lines.push(line(&city_name(city), start_of(minute) + MINUTE_MS - HOUR_MS as i64, count));
@@ -149,7 +146,7 @@ fn top20(events: u64) -> Vec<String> {
             cities.iter().take(20).map(|(count, city)| format!("[\"{}\",{count}]", city_name(*city))).collect();
         format!("{{\"start\":{},\"top\":[{}]}}", start_of(minute), top.join(","))
     };
-    let mut lines: Vec<String> = (0..compared_minutes()).map(list).collect();
+    let mut lines: Vec<String> = (0..CLOSED_MINUTES).map(list).collect();
     lines.sort_unstable();
     lines
 }

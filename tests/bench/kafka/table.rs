@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::process::System;
 
@@ -98,13 +99,20 @@ impl Table {
         }
     }
 
-    /// Writes the JSON.
+    /// Writes the JSON; what was not measured now stays as it was.
     pub(crate) fn write(&self) {
         let folder = std::path::Path::new("tests/bench/results");
         std::fs::create_dir_all(folder).expect("the results' folder");
-        let text = serde_json::to_string_pretty(&self.lines()).expect("figures are JSON") + "\n";
-        std::fs::write(folder.join("kafka.json"), text).expect("written");
-        println!("\nwritten to {}", folder.join("kafka.json").display());
+        let file = folder.join("kafka.json");
+        let fresh: Vec<Value> = self.lines().iter().map(|line| serde_json::to_value(line).expect("JSON")).collect();
+        let name = |line: &Value| (line["case"].clone(), line["system"].clone());
+        let known = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let mut all: Vec<Value> = known.unwrap_or_default();
+        all.retain(|line| fresh.iter().all(|fresh| name(fresh) != name(line)));
+        all.extend(fresh);
+        let text = serde_json::to_string_pretty(&all).expect("figures are JSON") + "\n";
+        std::fs::write(&file, text).expect("written");
+        println!("\nwritten to {}", file.display());
     }
 }
 

@@ -39,7 +39,9 @@ fn plan(settings: &Settings) -> Result<Plan, CoreError> {
     let (input, out) = (input.topic.to_string(), format!("{id}-out"));
     match settings.get::<String>("bench.case")?.as_str() {
         "tumbling" => by_city(&app, input, Tumbling::new(MINUTE).grace(GRACE), out),
-        "hopping" => by_city(&app, input, Hopping::new(DurationMs::minutes(60), MINUTE).grace(GRACE), out),
+        "hopping" => {
+            by_city(&app, input, Hopping::new(DurationMs::hours(1), MINUTE).grace(DurationMs::minutes(20)), out)
+        }
         "per_user" => per_user(&app, input, out),
         "updates" => updates(&app, input, out),
         "top20" => top20(&app, input, out),

@@ -44,6 +44,7 @@ import org.apache.kafka.streams.state.WindowStore;
 public final class StreamsBench {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final Duration MINUTE = Duration.ofMinutes(1);
+    private static final Duration HOUR = Duration.ofHours(1);
     private static final Duration GRACE = Duration.ofMinutes(5);
     /** Of the state that a restart has to bring back; as many bytes as the worker's rows. */
     private static final int FILLER_NUMBERS = 111;
@@ -72,7 +73,7 @@ public final class StreamsBench {
         switch (name) {
             case "tumbling" -> finals(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
             case "hopping" ->
-                finals(byCity(builder, TimeWindows.ofSizeAndGrace(Duration.ofHours(1), GRACE).advanceBy(MINUTE)), out);
+                finals(byCity(builder, TimeWindows.ofSizeAndGrace(HOUR, Duration.ofMinutes(20)).advanceBy(MINUTE)), out);
             case "per_user" -> finals(byUser(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
             case "updates" -> send(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
             case "top20" -> top20(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
@@ -171,7 +172,7 @@ public final class StreamsBench {
         TimestampExtractor time = (record, partitionTime) -> ((JsonNode) record.value()).get("timestamp").asLong();
         builder.stream(input, Consumed.with(Serdes.String(), json()).withTimestampExtractor(time))
             .groupByKey(Grouped.with(Serdes.String(), json()))
-            .windowedBy(TimeWindows.ofSizeAndGrace(MINUTE, Duration.ofHours(3)))
+            .windowedBy(TimeWindows.ofSizeAndGrace(MINUTE, HOUR.multipliedBy(3)))
             .aggregate(
                 () -> new byte[0],
                 (key, profile, row) -> filler(profile.get("id").asLong()),
