@@ -471,7 +471,14 @@ impl GroupSource for KafkaMember {
         if let Some(consumer) = self.consumer.take() {
             consumer.context().closing.store(true, Ordering::SeqCst);
             // The client ends only when all that the group has told is answered, and nobody else will answer it now.
-            if let Err(error) = consumer.unassign() {
+            let mut held = TopicPartitionList::new();
+            for place in self.taken.keys() {
+                held.add_partition(place.topic.as_str(), number(place));
+            }
+            // One of the two is the answer to a revoke, the other to an assignment.
+            let answers =
+                [consumer.incremental_unassign(&held), consumer.incremental_assign(&TopicPartitionList::new())];
+            for error in answers.into_iter().filter_map(Result::err) {
                 tracing::debug!(%error, "the partitions are not given back in good order");
             }
             // ORDER: queues go before the client that they belong to.
