@@ -470,8 +470,9 @@ impl GroupSource for KafkaMember {
     fn close(&mut self) {
         if let Some(consumer) = self.consumer.take() {
             consumer.context().closing.store(true, Ordering::SeqCst);
-            // The client ends only when all that the group has told is answered, and nobody else will answer it now.
-            if let Err(error) = consumer.unassign() {
+            // The client ends only when everything that the group has told is answered. What was heard and not answered
+            // yet is answered by this, once the client knows that it ends.
+            if let Err(error) = consumer.close_queue().and_then(|()| consumer.unassign()) {
                 tracing::debug!(%error, "the partitions are not given back in good order");
             }
             // ORDER: queues go before the client that they belong to.
