@@ -10,6 +10,7 @@
     reason = "a test fails by a panic, starts processes and reads clocks"
 )]
 
+mod brokers;
 mod chaos;
 mod contract;
 mod equality;
@@ -22,6 +23,7 @@ mod java;
 mod network;
 mod oracle;
 mod plan;
+mod security;
 mod stage;
 mod twin;
 mod witness;
