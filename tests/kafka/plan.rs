@@ -1,6 +1,6 @@
 //! The application that is run on a real broker: two kinds of windows behind repartition topics.
 //!
-//! Not here: what its results have to be ([`crate::oracle`] in the tests). Invariant: it is one plan for the worker's
+//! Not here: what its results have to be (`oracle` in the tests). Invariant: it is one plan for the worker's
 //! binary, for the embedded log, and for whoever reads its stores.
 
 use processing_core::decode::{Decoder, Encoder, Poison};

@@ -1,6 +1,6 @@
 //! Who has which task, by the last note of each instance.
 //!
-//! Not here: reading the notes ([`super::bulletin`]). Invariant: of two that claim one task the later owner is
+//! Not here: reading the notes ([`crate::bulletin`]). Invariant: of two that claim one task the later owner is
 //! believed, an instance that was not heard of for [`INSTANCE_GONE`] is none, and the table holds at most
 //! [`INSTANCES_MAX`] of them.
 //!
