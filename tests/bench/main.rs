@@ -14,6 +14,7 @@ mod cases;
 mod input;
 mod measure;
 mod restart;
+mod wire;
 
 use std::path::Path;
 use std::process::Command;

@@ -27,6 +27,9 @@ mod process;
 mod restart;
 mod rounds;
 mod table;
+#[path = "../wire.rs"]
+#[allow(dead_code, reason = "the fields are read by the other bench")]
+mod wire;
 
 use process::System;
 use rounds::Terms;
