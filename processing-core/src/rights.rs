@@ -17,6 +17,17 @@ pub enum Resource {
     TransactionalId,
 }
 
+impl Resource {
+    /// The flag of `kafka-acls.sh` that names one.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Topic => "--topic",
+            Self::Group => "--group",
+            Self::TransactionalId => "--transactional-id",
+        }
+    }
+}
+
 /// Which names a right covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pattern {
@@ -41,6 +52,20 @@ pub enum Operation {
     Describe,
     /// Seeing a topic's settings.
     DescribeConfigs,
+}
+
+impl Operation {
+    /// Its name, as `kafka-acls.sh --operation` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "Read",
+            Self::Write => "Write",
+            Self::Create => "Create",
+            Self::Delete => "Delete",
+            Self::Describe => "Describe",
+            Self::DescribeConfigs => "DescribeConfigs",
+        }
+    }
 }
 
 /// Operations on resources of one kind. Operations that others imply are named as well: not every broker's

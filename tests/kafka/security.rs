@@ -64,25 +64,13 @@ fn grant(broker: &SecureBroker, right: &Right) {
     for (_, user, _) in USERS {
         words.extend(["--allow-principal".to_owned(), format!("User:{user}")]);
     }
-    let resource = match right.resource {
-        Resource::Topic => "--topic",
-        Resource::Group => "--group",
-        Resource::TransactionalId => "--transactional-id",
-    };
+    let resource = right.resource.flag();
     words.extend(right.names.iter().flat_map(|name| [resource.to_owned(), name.clone()]));
     if right.pattern == Pattern::Prefixed {
         words.extend(["--resource-pattern-type".to_owned(), "prefixed".to_owned()]);
     }
     for operation in right.operations {
-        let name = match operation {
-            Operation::Read => "Read",
-            Operation::Write => "Write",
-            Operation::Create => "Create",
-            Operation::Delete => "Delete",
-            Operation::Describe => "Describe",
-            Operation::DescribeConfigs => "DescribeConfigs",
-        };
-        words.extend(["--operation".to_owned(), name.to_owned()]);
+        words.extend(["--operation".to_owned(), operation.name().to_owned()]);
     }
     broker.acls(&words.iter().map(String::as_str).collect::<Vec<_>>());
 }

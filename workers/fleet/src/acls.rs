@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use processing_core::error::CoreError;
 use processing_core::plan::Plan;
-use processing_core::rights::{Operation, Pattern, Resource, Right, rights};
+use processing_core::rights::{Pattern, Right, rights};
 use processing_core::service::settings::Sources;
 use processing_core::service::settings::flags::Line;
 
@@ -81,26 +81,12 @@ fn script(plan: &Plan, principal: &str, brokers: &str, command_config: Option<&s
 }
 
 fn arguments(right: &Right) -> String {
-    let resource = match right.resource {
-        Resource::Topic => "--topic",
-        Resource::Group => "--group",
-        Resource::TransactionalId => "--transactional-id",
-    };
+    let resource = right.resource.flag();
     let pattern = match right.pattern {
         Pattern::Literal => None,
         Pattern::Prefixed => Some("--resource-pattern-type prefixed".to_owned()),
     };
-    let operations = right.operations.iter().map(|operation| {
-        let name = match operation {
-            Operation::Read => "Read",
-            Operation::Write => "Write",
-            Operation::Create => "Create",
-            Operation::Delete => "Delete",
-            Operation::Describe => "Describe",
-            Operation::DescribeConfigs => "DescribeConfigs",
-        };
-        format!("--operation {name}")
-    });
+    let operations = right.operations.iter().map(|operation| format!("--operation {}", operation.name()));
     let names = right.names.iter().map(|name| format!("{resource} {}", quoted(name)));
     operations.chain(pattern).chain(names).collect::<Vec<_>>().join(" ")
 }
@@ -122,6 +108,7 @@ mod tests {
     use processing_core::log::embedded::{EmbeddedLog, EmbeddedOptions};
     use processing_core::log::{Cleanup, Log as _, TopicSettings};
     use processing_core::record::LogTime;
+    use processing_core::rights::{Operation, Resource};
 
     use super::*;
 
