@@ -2,25 +2,8 @@
 //!
 //! Not here: who tells it ([`crate::control`]). Invariant: neither is seen in the results.
 
-use std::ops::ControlFlow;
-
-use state::OwnedRange;
-
 use super::rules::{Stage, shuffled};
-use crate::query::Inquiry;
 use crate::record::{Offset, TopicPartition};
-
-fn rows(stage: &mut Stage) -> usize {
-    let mut rows = 0;
-    let visit = &mut |_: &[u8], _: &[u8]| {
-        rows += 1;
-        ControlFlow::Continue(())
-    };
-    let all = OwnedRange { start: Vec::new(), end: None };
-    let inquiry = Inquiry { store: "counts".to_owned(), group: None, ranges: vec![all] };
-    stage.worker().query(&inquiry, None, visit).unwrap();
-    rows
-}
 
 fn records(stage: &mut Stage) -> u64 {
     stage.worker().status().counts.records
@@ -36,7 +19,7 @@ fn who_pauses_takes_in_nothing_and_lets_what_is_under_way_go_its_way() {
     stage.append(0, "a", 1);
     stage.append(0, "a", 5_000);
     stage.rest().unwrap();
-    assert_eq!(rows(&mut stage), 1, "it went through the repartition topic, was committed, and is shown");
+    assert_eq!(stage.rows(), 1, "it went through the repartition topic, was committed, and is shown");
     assert!(stage.worker().is_at_rest() && stage.results().is_empty());
     // A rebalance and an abort find it paused as before.
     let before = records(&mut stage);
@@ -57,7 +40,7 @@ fn who_begins_paused_restores_and_answers_and_reads_nothing() {
     stage.start();
     stage.worker().pause(true);
     stage.rest().unwrap();
-    assert_eq!((rows(&mut stage), records(&mut stage)), (1, 0));
+    assert_eq!((stage.rows(), records(&mut stage)), (1, 0));
     stage.worker().pause(false);
     stage.rest().unwrap();
     assert_eq!(stage.results(), ["5"]);
@@ -73,7 +56,7 @@ fn the_state_of_another_epoch_is_not_this_ones_and_is_found_again() {
     stage.epoch = 2;
     stage.start();
     stage.rest().unwrap();
-    assert_eq!((rows(&mut stage), records(&mut stage)), (1, 5), "computed again from the beginning");
+    assert_eq!((stage.rows(), records(&mut stage)), (1, 5), "computed again from the beginning");
     stage.append(0, "a", 2_000);
     stage.rest().unwrap();
     assert_eq!(stage.results(), ["5"]);

@@ -194,6 +194,19 @@ impl Stage {
         self.log.append(&TopicPartition::new(topic, partition), &batch).unwrap();
     }
 
+    /// How many rows a query for all of the store `counts` sees.
+    pub(super) fn rows(&mut self) -> usize {
+        let mut rows = 0;
+        let visit = &mut |_: &[u8], _: &[u8]| {
+            rows += 1;
+            ControlFlow::Continue(())
+        };
+        let all = OwnedRange { start: Vec::new(), end: None };
+        let inquiry = Inquiry { store: "counts".to_owned(), group: None, ranges: vec![all] };
+        self.worker().query(&inquiry, None, visit).unwrap();
+        rows
+    }
+
     pub(super) fn step(&mut self) -> Result<(), CoreError> {
         let now = WallTime(self.log.now().0);
         self.worker().step(now).map(|_| ())
@@ -353,22 +366,11 @@ fn a_store_that_is_ahead_of_its_changelog_is_made_anew() {
 fn a_query_sees_committed_rows_only() {
     let mut stage = Stage::new(local, 1);
     stage.rest().unwrap();
-    let rows = |stage: &mut Stage| {
-        let mut rows = 0;
-        let visit = &mut |_: &[u8], _: &[u8]| {
-            rows += 1;
-            ControlFlow::Continue(())
-        };
-        let all = OwnedRange { start: Vec::new(), end: None };
-        let inquiry = Inquiry { store: "counts".to_owned(), group: None, ranges: vec![all] };
-        stage.worker().query(&inquiry, None, visit).unwrap();
-        rows
-    };
     stage.append(0, "a", 0);
     stage.step().unwrap();
-    assert_eq!(rows(&mut stage), 0, "read, and not committed");
+    assert_eq!(stage.rows(), 0, "read, and not committed");
     stage.until_commit();
-    assert_eq!(rows(&mut stage), 1);
+    assert_eq!(stage.rows(), 1);
 }
 
 #[test]
