@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use crate::batch::{Headers, RecordBatch, RecordRef};
 use crate::clock::Clock;
-use crate::control::{self, Control, nobody};
+use crate::control::{self, Control};
 use crate::instances::{Instances, Task};
 use crate::limits::{BULLETIN_LOOK, BULLETIN_RETRY, IDLE_WAIT_MAX, NOTE_EVERY};
-use crate::log::{Log, LogError, Publish, Transaction, TransactionalId};
+use crate::log::{GroupMetadata, Log, LogError, Publish, Transaction, TransactionalId};
 use crate::record::{DurationMs, LogTime, Offset, TopicName, TopicPartition};
 use crate::tail::{Followed, Tail};
 
@@ -103,7 +103,7 @@ impl Follower {
             if task.ending {
                 return;
             }
-            self.instances.wait(span(pause));
+            self.instances.wait(pause.span());
         }
     }
 
@@ -118,10 +118,6 @@ impl Follower {
         written?;
         Ok(words.min(notes))
     }
-}
-
-fn span(time: DurationMs) -> Duration {
-    Duration::from_millis(time.0.unsigned_abs())
 }
 
 /// Writes this instance's note.
@@ -144,7 +140,7 @@ impl Pen {
             };
         }
         let fresh =
-            |(version, at): (u64, Duration)| version == task.version && elapsed.saturating_sub(at) < span(NOTE_EVERY);
+            |(version, at): (u64, Duration)| version == task.version && elapsed.saturating_sub(at) < NOTE_EVERY.span();
         if self.written.is_some_and(fresh) {
             return Ok(());
         }
@@ -169,7 +165,7 @@ impl Pen {
             headers: Headers::NONE,
         });
         producer.send(&self.place, &batch)?;
-        match producer.publish(&[], &nobody()) {
+        match producer.publish(&[], &GroupMetadata::nobody()) {
             Publish::Published(_) => {
                 self.producer = Some(producer);
                 Ok(())

@@ -89,7 +89,7 @@ impl Word {
         });
         let mut producer = log.transaction(&TransactionalId(format!("{app}-control")))?;
         producer.send(&TopicPartition::new(topic, 0), &batch)?;
-        match producer.publish(&[], &nobody()) {
+        match producer.publish(&[], &GroupMetadata::nobody()) {
             Publish::Published(_) => Ok(()),
             Publish::Aborted(why) | Publish::Ambiguous(why) => Err(LogError::Retry(why).into()),
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
@@ -102,11 +102,6 @@ fn make(admin: &mut dyn Admin, topic: &TopicName) -> Result<(), LogError> {
     let settings =
         TopicSettings { partitions: 1, cleanup: Cleanup::Compact, retention_ms: None, log_append_time: false };
     admin.create_topic(topic, settings).map(drop)
-}
-
-/// For a transaction that reads nothing.
-pub(crate) fn nobody() -> GroupMetadata {
-    GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() }
 }
 
 /// What was said last, shared by everything in a process.

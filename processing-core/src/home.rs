@@ -86,7 +86,7 @@ impl RocksHome {
     pub fn remove_unused(&self) -> Result<usize, CoreError> {
         let shared = &*self.shared;
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(shared.clock.now().0.unsigned_abs());
-        let age = Duration::from_millis(STATE_UNUSED_MAX.0.unsigned_abs());
+        let age = STATE_UNUSED_MAX.span();
         let removed = shared.directory.remove_unused(age, now)?;
         for task in &removed {
             tracing::info!(%task, "removed a store that was not in use for long; its changelog has its rows");
@@ -109,7 +109,7 @@ impl RocksHome {
             Err(StoreError::Locked { path, detail }) => {
                 let now = shared.clock.elapsed();
                 let since = *shared.present().awaited.entry(task).or_insert(now);
-                let most = Duration::from_millis(STORE_HANDOVER_MAX.0.unsigned_abs());
+                let most = STORE_HANDOVER_MAX.span();
                 if now.saturating_sub(since) >= most {
                     return Err(StoreError::Locked { path, detail }.into());
                 }

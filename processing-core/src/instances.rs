@@ -233,7 +233,7 @@ impl Instances {
         let wanted = inner.passes.begun + 1;
         inner.passes.wanted = wanted.max(inner.passes.wanted);
         self.shared.bell.notify_all();
-        let most = Duration::from_millis(REFRESH_WAIT.0.unsigned_abs());
+        let most = REFRESH_WAIT.span();
         drop(self.shared.bell.wait_timeout_while(inner, most, |inner| inner.passes.ended < wanted && !inner.ending));
     }
 

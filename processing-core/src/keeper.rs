@@ -29,9 +29,9 @@ impl LogKeeper {
     /// Starts the thread. Fails where the machine gives none.
     pub fn start(log: Arc<EmbeddedLog>, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
-        let rest = Duration::from_millis(LOG_UPKEEP.0.unsigned_abs());
+        let rest = LOG_UPKEEP.span();
         // A breath between two steps, since a step holds up commits.
-        let breath = Duration::from_millis(IDLE_WAIT_MAX.0.unsigned_abs());
+        let breath = IDLE_WAIT_MAX.span();
         let thread = std::thread::Builder::new().name("log-keeper".into()).spawn(move || {
             let mut pause = rest;
             let mut told = Told::default();

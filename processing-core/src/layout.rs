@@ -5,6 +5,7 @@
 
 mod standing;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::CoreError;
@@ -58,7 +59,7 @@ impl Layout {
     /// [`crate::error::Remedy::Retry`]) for inputs that are missing, naming them.
     pub fn new(plan: Arc<Plan>, admin: &mut dyn Admin) -> Result<Self, CoreError> {
         let app = plan.name().to_owned();
-        inputs_stand(&plan, admin)?;
+        let inputs_standing = inputs_standing(&plan, admin)?;
         let time_topic = TopicName::new(format!("{app}-time"));
         let one = |cleanup| TopicSettings { partitions: 1, cleanup, retention_ms: None, log_append_time: false };
         make(admin, &time_topic, Purpose::TimeLog, one(Cleanup::Delete))?;
@@ -74,10 +75,13 @@ impl Layout {
         for part in plan.sub_topologies() {
             let mut sources = Vec::new();
             for source in &part.sources {
-                let info = admin.topic(source.topic())?.ok_or_else(|| {
-                    waits(format!("topic {} is gone again: waiting for it; create it", source.topic()))
-                })?;
                 let input = matches!(source, Source::Input(_));
+                let info = match inputs_standing.get(source.topic()) {
+                    Some(info) => info.clone(),
+                    None => admin.topic(source.topic())?.ok_or_else(|| {
+                        waits(format!("topic {} is gone again: waiting for it; create it", source.topic()))
+                    })?,
+                };
                 if input {
                     inputs.push((info.name.clone(), info.settings.partitions));
                 }
@@ -159,19 +163,27 @@ impl Layout {
     }
 }
 
-/// Waits for the inputs that are missing, all of them in one word. Nothing is made before they stand: whoever
+/// The inputs as they stand. Waits for those that are missing, all of them in one word. Nothing is made before they stand: whoever
 /// has misspelled a broker's address finds no topics of ours there.
-fn inputs_stand(plan: &Plan, admin: &mut dyn Admin) -> Result<(), CoreError> {
-    let mut missing: Vec<&str> = Vec::new();
+fn inputs_standing(plan: &Plan, admin: &mut dyn Admin) -> Result<BTreeMap<TopicName, TopicInfo>, CoreError> {
+    let mut standing = BTreeMap::new();
+    let mut missing = BTreeSet::new();
     for source in plan.sub_topologies().iter().flat_map(|part| &part.sources) {
-        if matches!(source, Source::Input(_)) && admin.topic(source.topic())?.is_none() {
-            missing.push(source.topic().as_str());
+        let topic = source.topic();
+        if !matches!(source, Source::Input(_)) || standing.contains_key(topic) || missing.contains(topic.as_str()) {
+            continue;
+        }
+        match admin.topic(topic)? {
+            Some(info) => {
+                standing.insert(topic.clone(), info);
+            }
+            None => {
+                missing.insert(topic.as_str());
+            }
         }
     }
-    missing.sort_unstable();
-    missing.dedup();
-    match missing.as_slice() {
-        [] => Ok(()),
+    match missing.into_iter().collect::<Vec<_>>().as_slice() {
+        [] => Ok(standing),
         [one] => Err(waits(format!("input topic {one} does not exist yet: waiting for it; create it"))),
         many => Err(waits(format!("input topics {} do not exist yet: waiting for them; create them", many.join(", ")))),
     }

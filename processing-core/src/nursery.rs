@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use state::Base;
 
@@ -187,7 +186,7 @@ impl<B: Base + Send> Bench<B> {
     /// Carries out what was ordered; waits where there is nothing else to do. False at the end.
     fn take_orders(&mut self, waited: usize) -> bool {
         let all_wait = waited > 0 && waited >= self.jobs.len().min(RESTORE_TASKS_AT_ONCE);
-        let pause = Duration::from_millis(RESTORE_WAIT.0.unsigned_abs());
+        let pause = RESTORE_WAIT.span();
         let mut order = if self.jobs.is_empty() {
             self.orders.recv().map_err(|_| TryRecvError::Disconnected)
         } else if all_wait {

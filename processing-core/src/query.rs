@@ -196,7 +196,7 @@ impl Queries {
         drop(reply);
         let mut visited = BTreeSet::new();
         for _ in &boxes {
-            let part = replies.recv_timeout(wait()).map_err(|_| QueryError::Busy)??;
+            let part = replies.recv_timeout(QUERY_WAIT.span()).map_err(|_| QueryError::Busy)??;
             gathered.take(part.rows, part.time)?;
             visited.extend(part.tasks);
         }
@@ -216,7 +216,11 @@ impl Queries {
         drop(reply);
         let (mut gathered, mut visited) = (Gathered::default(), BTreeSet::new());
         for _ in &boxes {
-            let part = tokio::time::timeout(wait(), replies.recv()).await.ok().flatten().ok_or(QueryError::Busy)??;
+            let part = tokio::time::timeout(QUERY_WAIT.span(), replies.recv())
+                .await
+                .ok()
+                .flatten()
+                .ok_or(QueryError::Busy)??;
             gathered.take(part.rows, part.time)?;
             visited.extend(part.tasks);
         }
@@ -257,10 +261,6 @@ fn pose(
         mailbox.try_send(question).map_err(|_| QueryError::Busy)?;
     }
     Ok(())
-}
-
-fn wait() -> Duration {
-    Duration::from_millis(QUERY_WAIT.0.unsigned_abs())
 }
 
 /// A worker thread's mailbox, and its pillow: it waits for questions when it has nothing to do.

@@ -161,6 +161,11 @@ impl DurationMs {
     pub const fn hours(n: i64) -> Self {
         Self(n * 3_600_000)
     }
+
+    /// The same as the standard library's type; it has no sign.
+    pub const fn span(self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.unsigned_abs())
+    }
     /// In seconds, rounded up.
     pub fn whole_seconds(self) -> u32 {
         u32::try_from(self.0.max(0).unsigned_abs().div_ceil(1_000)).unwrap_or(u32::MAX)

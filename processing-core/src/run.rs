@@ -323,7 +323,7 @@ impl Supervisor {
                 }
                 Err(error) => return Err(error),
             }
-            shutdown.wait(Duration::from_millis(INPUTS_RETRY.0.unsigned_abs()));
+            shutdown.wait(INPUTS_RETRY.span());
         }
         Ok(None)
     }
@@ -332,7 +332,7 @@ impl Supervisor {
     fn hear_control(&self) -> bool {
         const OBSTACLE: &str = "control";
         let Surroundings { board, shutdown, .. } = &self.around;
-        let every = Duration::from_millis(INPUTS_RETRY.0.unsigned_abs());
+        let every = INPUTS_RETRY.span();
         while !self.instances.caught_up(every) {
             board.obstacle(OBSTACLE, Some("the control topic is not read to its end yet".to_owned()));
             if shutdown.requested() {
@@ -416,12 +416,12 @@ impl Supervisor {
             }
             self.around.board.pause(self.control.paused());
             let now = self.around.clock.elapsed();
-            if now.saturating_sub(looked) >= Duration::from_millis(STATE_UNUSED_CHECK.0.unsigned_abs()) {
+            if now.saturating_sub(looked) >= STATE_UNUSED_CHECK.span() {
                 looked = now;
                 // Old folders that cannot be removed now are no reason to stop what runs.
                 look_after().unwrap_or_else(|error| tracing::warn!("{error}"));
             }
-            if now.saturating_sub(purged) >= Duration::from_millis(REPARTITION_PURGE.0.unsigned_abs()) {
+            if now.saturating_sub(purged) >= REPARTITION_PURGE.span() {
                 purged = now;
                 self.purge(layout).unwrap_or_else(|error| tracing::warn!("{error}"));
             }

@@ -25,7 +25,7 @@ use crate::metrics::catalogue as c;
 use crate::metrics::{PartitionGauges, ReasonCounters, TaskMetrics, Telemetry, ThreadMetrics};
 use crate::nursery::{Progress, Progresses, ThreadNursery};
 use crate::query::{Mailbox, Queries};
-use crate::record::{DurationMs, TopicPartition, WallTime};
+use crate::record::{TopicPartition, WallTime};
 use crate::service::signals::Shutdown;
 use crate::service::status::{CommitCounts, PartitionStatus, RestoreProgress, StatusBoard, TaskState, ThreadReporter};
 use crate::task::TaskId;
@@ -116,7 +116,7 @@ impl Station {
                 Err(error) => tracing::warn!(thread = self.terms.instance, "cannot join yet: {error}"),
             }
             desk.reporter.tick(self.clock.now());
-            if self.shutdown.wait(span(retry_wait(tries))) {
+            if self.shutdown.wait(retry_wait(tries).span()) {
                 return Ok(None);
             }
             tries += 1;
@@ -131,7 +131,7 @@ impl Station {
         mailbox: &Mailbox,
         progresses: &Progresses,
     ) -> Result<(), CoreError> {
-        let mut pause = span(IDLE_WAIT_FIRST);
+        let mut pause = IDLE_WAIT_FIRST.span();
         while !self.shutdown.requested() {
             let (now, begun) = (self.clock.now(), self.clock.elapsed());
             desk.reporter.tick(now);
@@ -157,17 +157,13 @@ impl Station {
             if activity.idle {
                 mailbox.wait(worker, pause);
                 desk.metrics.idle.add(pause);
-                pause = (pause * 2).min(span(IDLE_WAIT_MAX));
+                pause = (pause * 2).min(IDLE_WAIT_MAX.span());
             } else {
-                pause = span(IDLE_WAIT_FIRST);
+                pause = IDLE_WAIT_FIRST.span();
             }
         }
         desk.look(worker, progresses, self.clock.now(), true)
     }
-}
-
-fn span(time: DurationMs) -> Duration {
-    Duration::from_millis(time.0.unsigned_abs())
 }
 
 /// Where a thread writes down how it goes.

@@ -54,7 +54,7 @@ fn main() {
         })
         .collect();
     let mut producer = log.transaction(&TransactionalId("bench".into())).unwrap();
-    let nobody = GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
+    let nobody = GroupMetadata::nobody();
     let start = ProcessTime::now();
     let mut appended = 0;
     while appended < records {

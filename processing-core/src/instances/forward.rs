@@ -6,8 +6,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "HTTP is what tokio is here for; no record comes this way")]
 
-use std::time::Duration;
-
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use hyper::client::conn::http1;
@@ -66,7 +64,7 @@ pub(super) fn send_all(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
     let runtime = runtime.map_err(|error| QueryError::Store(format!("the machine refuses a connection: {error}")))?;
     let done = runtime.block_on(async {
-        let deadline = Instant::now() + span(FORWARD_WAIT);
+        let deadline = Instant::now() + FORWARD_WAIT.span();
         let mut waiting = errands.into_iter().enumerate();
         let mut under_way = JoinSet::new();
         loop {
@@ -95,7 +93,7 @@ pub(super) fn send_all(
 async fn send(errand: Errand) -> Result<Found, Refusal> {
     let unreachable = |error: &dyn std::fmt::Display| Refusal::other(format!("which does not answer: {error}"));
     let Errand { address, body } = errand;
-    let connected = timeout(span(FORWARD_CONNECT), TcpStream::connect(&address)).await;
+    let connected = timeout(FORWARD_CONNECT.span(), TcpStream::connect(&address)).await;
     let stream = match connected {
         Ok(stream) => stream.map_err(|error| unreachable(&error))?,
         Err(_) => return Err(Refusal::other(format!("which takes no connection within {} ms", FORWARD_CONNECT.0))),
@@ -135,8 +133,4 @@ fn read(status: StatusCode, wait_s: Option<u32>, body: &[u8]) -> Result<Found, R
             Err(Refusal::Other { why, after })
         }
     }
-}
-
-fn span(time: DurationMs) -> Duration {
-    Duration::from_millis(time.0.unsigned_abs())
 }

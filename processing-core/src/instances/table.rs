@@ -60,7 +60,7 @@ impl Table {
 
     /// The instances that are not gone at `now`, by name.
     pub(crate) fn living(&self, now: Duration) -> impl Iterator<Item = (&str, &Entry)> {
-        let bound = Duration::from_millis(INSTANCE_GONE.0.unsigned_abs());
+        let bound = INSTANCE_GONE.span();
         let lives = move |entry: &Entry| now.saturating_sub(entry.heard) <= bound;
         self.entries.iter().filter(move |(_, entry)| lives(entry)).map(|(name, entry)| (name.as_str(), entry))
     }

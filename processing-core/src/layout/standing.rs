@@ -35,7 +35,7 @@ pub(super) fn make(
     let found = info.settings;
     if found.cleanup != wanted.cleanup {
         let policy = policy(wanted.cleanup);
-        return Err(wrong(name, "cleanup.policy", policy_name(found.cleanup), policy_name(wanted.cleanup), policy));
+        return Err(wrong(name, "cleanup.policy", found.cleanup.policy(), wanted.cleanup.policy(), policy));
     }
     if purpose == Purpose::WindowedChangelog && !found.log_append_time {
         // By the rows' own times a replay of old events would be forgotten while it is written.
@@ -74,19 +74,11 @@ fn wrong(name: &TopicName, setting: &str, found: &str, wanted: &str, value: &str
     ))
 }
 
-fn policy_name(cleanup: Cleanup) -> &'static str {
-    match cleanup {
-        Cleanup::Delete => "delete",
-        Cleanup::Compact => "compact",
-        Cleanup::CompactDelete => "compact,delete",
-    }
-}
-
 /// As Kafka's tools take it: a list is in brackets.
 fn policy(cleanup: Cleanup) -> &'static str {
     match cleanup {
         Cleanup::CompactDelete => "[compact,delete]",
-        single => policy_name(single),
+        single => single.policy(),
     }
 }
 

@@ -71,6 +71,13 @@ pub struct GroupMetadata {
     pub instance: String,
 }
 
+impl GroupMetadata {
+    /// Nobody's: for a transaction that reads nothing, which is checked against no group.
+    pub const fn nobody() -> Self {
+        Self { group: String::new(), generation: 0, member: String::new(), instance: String::new() }
+    }
+}
+
 /// What a poll of the group found. Every variant but `Records` leaves the batch empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Polled {
@@ -223,6 +230,17 @@ pub enum Cleanup {
     Compact,
     /// Both.
     CompactDelete,
+}
+
+impl Cleanup {
+    /// `cleanup.policy` as Kafka writes it.
+    pub const fn policy(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+            Self::CompactDelete => "compact,delete",
+        }
+    }
 }
 
 /// A topic's settings, by Kafka's names.

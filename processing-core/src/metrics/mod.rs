@@ -20,7 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use ::metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -193,7 +192,7 @@ impl Upkeep {
     pub fn start(telemetry: &Arc<Telemetry>) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let telemetry = Arc::clone(telemetry);
-        let interval = Duration::from_millis(METRICS_UPKEEP.0.unsigned_abs());
+        let interval = METRICS_UPKEEP.span();
         let thread = std::thread::Builder::new().name("metrics-upkeep".into()).spawn(move || {
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 telemetry.upkeep();

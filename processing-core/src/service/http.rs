@@ -50,7 +50,7 @@ pub fn routes(
     process: Arc<ProcessMetrics>,
     queries: Router,
 ) -> Router {
-    let within = Duration::from_millis(HTTP_REQUEST_TIMEOUT.0.unsigned_abs());
+    let within = HTTP_REQUEST_TIMEOUT.span();
     bounded_routes(board, telemetry, process, queries, within)
 }
 
@@ -143,7 +143,7 @@ impl HttpServer {
     /// Takes the port and serves `routes` on a thread of its own. `None` where the settings say `off`.
     /// A port in use is an error of the settings.
     pub fn start(settings: &HttpSettings, routes: Router) -> Result<Option<Self>, CoreError> {
-        Self::start_bounded(settings, routes, Duration::from_millis(HTTP_IDLE_TIMEOUT.0.unsigned_abs()))
+        Self::start_bounded(settings, routes, HTTP_IDLE_TIMEOUT.span())
     }
 
     #[allow(clippy::disallowed_methods, reason = "HTTP is outside the pure steps")]

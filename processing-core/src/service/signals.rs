@@ -86,7 +86,7 @@ pub fn listen(shutdown: &Shutdown) -> std::io::Result<()> {
 
 #[allow(clippy::disallowed_methods, reason = "signals are outside the pure steps")]
 fn listen_within(shutdown: &Shutdown, budget: DurationMs) -> std::io::Result<()> {
-    let budget = Duration::from_millis(budget.0.unsigned_abs());
+    let budget = budget.span();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -130,7 +130,7 @@ pub(crate) fn append(
         producer.send(&TopicPartition::new(topic.clone(), partition as u32), batch)?;
     }
     // No positions of a group: this transaction reads nothing.
-    let nobody = GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
+    let nobody = GroupMetadata::nobody();
     match producer.publish(&[], &nobody) {
         Publish::Published(_) => Ok(()),
         Publish::Aborted(why) => Err(LogError::Fatal(why).into()),

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use rdkafka::admin::{AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::{Offset as At, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use super::refusal::{self, Doing};
-use super::{Cluster, ffi, number};
+use super::{Cluster, ffi, list_at};
 use crate::limits::{KAFKA_ADMIN_WAIT, RECORD_BYTES_MAX, TOPIC_KNOWN_TRIES, TOPIC_KNOWN_WAIT};
 use crate::log::{Admin, Cleanup, LogError, TopicInfo, TopicSettings};
 use crate::record::{Offset, Partition, TopicId, TopicName, TopicPartition};
@@ -32,7 +31,9 @@ impl KafkaAdmin {
     }
 
     fn options() -> AdminOptions {
-        AdminOptions::new().request_timeout(Some(admin_wait())).operation_timeout(Some(admin_wait()))
+        AdminOptions::new()
+            .request_timeout(Some(KAFKA_ADMIN_WAIT.span()))
+            .operation_timeout(Some(KAFKA_ADMIN_WAIT.span()))
     }
 
     /// The topic as it stands. A broker may know of a topic that somebody has just made and not yet how it was set, so
@@ -84,28 +85,12 @@ fn cleanup_of(policy: &str) -> Cleanup {
     }
 }
 
-fn policy_of(cleanup: Cleanup) -> &'static str {
-    match cleanup {
-        Cleanup::Delete => "delete",
-        Cleanup::Compact => "compact",
-        Cleanup::CompactDelete => "compact,delete",
-    }
-}
-
-fn admin_wait() -> std::time::Duration {
-    std::time::Duration::from_millis(KAFKA_ADMIN_WAIT.0.unsigned_abs())
-}
-
-fn wait_ms() -> i32 {
-    i32::try_from(KAFKA_ADMIN_WAIT.0).unwrap_or(i32::MAX)
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "the brokers tell each other of a new topic; the worker's loop has not begun"
 )]
 fn pause() {
-    std::thread::sleep(std::time::Duration::from_millis(TOPIC_KNOWN_WAIT.0.unsigned_abs()));
+    std::thread::sleep(TOPIC_KNOWN_WAIT.span());
 }
 
 impl Admin for KafkaAdmin {
@@ -119,7 +104,7 @@ impl Admin for KafkaAdmin {
         let partitions = i32::try_from(settings.partitions).unwrap_or(i32::MAX);
         let replication = TopicReplication::Fixed(self.cluster.options.replication);
         let mut topic = NewTopic::new(name.as_str(), partitions, replication)
-            .set("cleanup.policy", policy_of(settings.cleanup))
+            .set("cleanup.policy", settings.cleanup.policy())
             .set("retention.ms", &retention)
             .set("max.message.bytes", &largest);
         if settings.log_append_time {
@@ -143,7 +128,7 @@ impl Admin for KafkaAdmin {
     }
 
     fn topic(&mut self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
-        let found = ffi::describe_topic(self.cluster.admin.inner(), name.as_str(), wait_ms());
+        let found = ffi::describe_topic(self.cluster.admin.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
         let found = found.map_err(|failure| refusal::of_failure(Doing::Describe(name.as_str()), &failure))?;
         let Some((id, partitions)) = found else { return Ok(None) };
         let settings = self.settings_of(name, partitions)?;
@@ -151,7 +136,7 @@ impl Admin for KafkaAdmin {
     }
 
     fn topics(&mut self) -> Result<Vec<TopicInfo>, LogError> {
-        let found = self.cluster.ends.client().fetch_metadata(None, admin_wait());
+        let found = self.cluster.ends.client().fetch_metadata(None, KAFKA_ADMIN_WAIT.span());
         let found = found.map_err(|error| refusal::of(Doing::Connect, &error))?;
         let mut names: Vec<&str> = found.topics().iter().map(rdkafka::metadata::MetadataTopic::name).collect();
         // Kafka's own.
@@ -176,10 +161,7 @@ impl Admin for KafkaAdmin {
 
     fn purge(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), LogError> {
         let doing = Doing::Delete(partition.topic.as_str());
-        let mut list = TopicPartitionList::new();
-        let at = At::Offset(before.0.cast_signed());
-        list.add_partition_offset(partition.topic.as_str(), number(partition), at)
-            .map_err(|error| refusal::of(doing, &error))?;
+        let list = list_at([(partition, before)]).map_err(|error| refusal::of(doing, &error))?;
         let asked = self.cluster.admin.delete_records(&list, &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         for element in done.elements() {
@@ -189,7 +171,7 @@ impl Admin for KafkaAdmin {
     }
 
     fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
-        let found = ffi::group_offsets(self.cluster.admin.inner(), group, wait_ms());
+        let found = ffi::group_offsets(self.cluster.admin.inner(), group, KAFKA_ADMIN_WAIT);
         let found = match found {
             Err(failure) if failure.code == Code::GroupIdNotFound => return Ok(Vec::new()),
             found => found.map_err(|failure| refusal::of_failure(Doing::Group(group), &failure))?,

@@ -7,22 +7,22 @@
 
 #![allow(unsafe_code, reason = "librdkafka is C; each block says why it is sound")]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::Arc;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use rdkafka::{Offset as At, TopicPartitionList};
 
-use super::number;
+use super::{millis, number};
 use crate::batch::{HeaderBuffer, Headers, RecordBatch, RecordRef};
 use crate::log::GroupMetadata;
-use crate::record::{LogTime, Offset, TopicPartition};
+use crate::record::{DurationMs, LogTime, Offset, TopicPartition};
 
 /// A client's error with what the client says is to be done about it.
 #[derive(Debug, Clone)]
@@ -132,20 +132,20 @@ impl PartitionQueue {
         })
     }
 
-    /// Appends the records that are there from offset `from` on, in their order, after waiting at most `wait_ms` for
+    /// Appends the records that are there from offset `from` on, in their order, after waiting at most `wait` for
     /// the first. What lies below was taken before.
     ///
     /// By callback, although a batch in an array is a little cheaper: that call takes the end of a partition for a
     /// record too and moves the client's position beyond it. At the next rebalance the client goes on there with
     /// every partition that it keeps, and has lost a record.
-    pub(super) fn take(&mut self, wait_ms: u16, from: Offset, into: &mut RecordBatch) -> Met {
+    pub(super) fn take(&mut self, wait: DurationMs, from: Offset, into: &mut RecordBatch) -> Met {
         let Self { queue, client, batch, headers, .. } = self;
         let mut taking = Taking { client: *client, left: *batch, from, headers, into, met: Met::Nothing };
         // SAFETY: the queue is alive; `taking` outlives the call, which is when the callback is called.
         unsafe {
             rd::rd_kafka_consume_callback_queue(
                 queue.as_ptr(),
-                c_int::from(wait_ms),
+                millis(wait),
                 Some(taken),
                 (&raw mut taking).cast::<c_void>(),
             );
@@ -358,13 +358,13 @@ pub(super) struct Delivery {
     pub(super) offset: Result<Option<Offset>, RDKafkaErrorCode>,
 }
 
-/// Shows the reports that are there to `take`, after waiting at most `wait_ms` for the first. The wrapper's own call
+/// Shows the reports that are there to `take`, after waiting at most `wait` for the first. The wrapper's own call
 /// does not wait for less than a millisecond but asks over and over, and makes an object of each report.
-pub(super) fn deliveries(client: &Client<impl ClientContext>, wait_ms: c_int, mut take: impl FnMut(Delivery)) {
+pub(super) fn deliveries(client: &Client<impl ClientContext>, wait: DurationMs, mut take: impl FnMut(Delivery)) {
     // SAFETY: the client is alive; queue and event are given back here, and what is read belongs to the event.
     unsafe {
         let queue = rd::rd_kafka_queue_get_main(client.native_ptr());
-        let mut wait = wait_ms;
+        let mut wait = millis(wait);
         loop {
             let event = rd::rd_kafka_queue_poll(queue, wait);
             if event.is_null() {
@@ -415,17 +415,12 @@ unsafe fn pass_on_log(client: &Client<impl ClientContext>, event: *mut rd::rd_ka
 /// Adds group positions to the open transaction.
 pub(super) fn send_offsets(
     client: &Client<impl ClientContext>,
-    positions: &[(TopicPartition, Offset)],
+    positions: &TopicPartitionList,
     group: &GroupMetadata,
-    wait_ms: c_int,
+    wait: DurationMs,
 ) -> Result<(), Failure> {
     let (id, member, instance) = (c_string(&group.group), c_string(&group.member), c_string(&group.instance));
     let instance_or_null = if group.instance.is_empty() { null() } else { instance.as_ptr() };
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (place, offset) in positions {
-        // A list of any topics takes any offset that is not negative.
-        let _taken = list.add_partition_offset(place.topic.as_str(), number(place), At::Offset(offset.0.cast_signed()));
-    }
     // SAFETY: all texts and the list outlive the calls and are copied by them; the object is this function's own.
     unsafe {
         let metadata = rd::rd_kafka_consumer_group_metadata_new_with_genid(
@@ -434,8 +429,12 @@ pub(super) fn send_offsets(
             member.as_ptr(),
             instance_or_null,
         );
-        let sent =
-            outcome(rd::rd_kafka_send_offsets_to_transaction(client.native_ptr(), list.ptr(), metadata, wait_ms));
+        let sent = outcome(rd::rd_kafka_send_offsets_to_transaction(
+            client.native_ptr(),
+            positions.ptr(),
+            metadata,
+            millis(wait),
+        ));
         rd::rd_kafka_consumer_group_metadata_destroy(metadata);
         sent
     }
@@ -443,21 +442,21 @@ pub(super) fn send_offsets(
 
 /// Commits the open transaction. Whatever was sent must have been delivered: the wrapper's own call waits in
 /// steps of 100 ms, this one does not wait for deliveries at all.
-pub(super) fn commit(client: &Client<impl ClientContext>, wait_ms: c_int) -> Result<(), Failure> {
+pub(super) fn commit(client: &Client<impl ClientContext>, wait: DurationMs) -> Result<(), Failure> {
     // SAFETY: the client is alive.
-    outcome(unsafe { rd::rd_kafka_commit_transaction(client.native_ptr(), wait_ms) })
+    outcome(unsafe { rd::rd_kafka_commit_transaction(client.native_ptr(), millis(wait)) })
 }
 
 /// Aborts the open transaction. Whatever was sent must have been delivered or purged.
-pub(super) fn abort(client: &Client<impl ClientContext>, wait_ms: c_int) -> Result<(), Failure> {
+pub(super) fn abort(client: &Client<impl ClientContext>, wait: DurationMs) -> Result<(), Failure> {
     // SAFETY: the client is alive.
-    outcome(unsafe { rd::rd_kafka_abort_transaction(client.native_ptr(), wait_ms) })
+    outcome(unsafe { rd::rd_kafka_abort_transaction(client.native_ptr(), millis(wait)) })
 }
 
 /// Makes the producer ready, fencing whoever had its transactional id.
-pub(super) fn init(client: &Client<impl ClientContext>, wait_ms: c_int) -> Result<(), Failure> {
+pub(super) fn init(client: &Client<impl ClientContext>, wait: DurationMs) -> Result<(), Failure> {
     // SAFETY: the client is alive.
-    outcome(unsafe { rd::rd_kafka_init_transactions(client.native_ptr(), wait_ms) })
+    outcome(unsafe { rd::rd_kafka_init_transactions(client.native_ptr(), millis(wait)) })
 }
 
 /// Begins a transaction; nothing is sent for it.
@@ -472,7 +471,7 @@ pub(super) fn begin(client: &Client<impl ClientContext>) -> Result<(), Failure> 
 pub(super) fn describe_topic(
     client: &Client<impl ClientContext>,
     topic: &str,
-    wait_ms: c_int,
+    wait: DurationMs,
 ) -> Result<Option<(u128, u32)>, Failure> {
     let name = c_string(topic);
     // SAFETY: every object made here is destroyed here; what is read belongs to the event, which lives until then.
@@ -480,27 +479,26 @@ pub(super) fn describe_topic(
         let mut names = [name.as_ptr()];
         let wanted = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
         let ask = |options, queue| rd::rd_kafka_DescribeTopics(client.native_ptr(), wanted, options, queue);
-        let answer =
-            ask_admin(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, wait_ms, ask, |event| {
-                let mut count = 0;
-                let result = rd::rd_kafka_event_DescribeTopics_result(event);
-                let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-                if count == 0 {
-                    return Ok(None);
-                }
-                let topic = *topics;
-                let error = rd::rd_kafka_TopicDescription_error(topic);
-                if let Some(failure) = borrowed_failure(error) {
-                    let unknown = failure.code == RDKafkaErrorCode::UnknownTopicOrPartition;
-                    return if unknown { Ok(None) } else { Err(failure) };
-                }
-                let mut partitions = 0;
-                rd::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
-                let id = rd::rd_kafka_TopicDescription_topic_id(topic);
-                let high = rd::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
-                let low = rd::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
-                Ok(Some(((u128::from(high) << 64) | u128::from(low), u32::try_from(partitions).unwrap_or(u32::MAX))))
-            });
+        let answer = ask_admin(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, wait, ask, |event| {
+            let mut count = 0;
+            let result = rd::rd_kafka_event_DescribeTopics_result(event);
+            let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            if count == 0 {
+                return Ok(None);
+            }
+            let topic = *topics;
+            let error = rd::rd_kafka_TopicDescription_error(topic);
+            if let Some(failure) = borrowed_failure(error) {
+                let unknown = failure.code == RDKafkaErrorCode::UnknownTopicOrPartition;
+                return if unknown { Ok(None) } else { Err(failure) };
+            }
+            let mut partitions = 0;
+            rd::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
+            let id = rd::rd_kafka_TopicDescription_topic_id(topic);
+            let high = rd::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
+            let low = rd::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
+            Ok(Some(((u128::from(high) << 64) | u128::from(low), u32::try_from(partitions).unwrap_or(u32::MAX))))
+        });
         rd::rd_kafka_TopicCollection_destroy(wanted);
         answer
     }
@@ -510,7 +508,7 @@ pub(super) fn describe_topic(
 pub(super) fn group_offsets(
     client: &Client<impl ClientContext>,
     group: &str,
-    wait_ms: c_int,
+    wait: DurationMs,
 ) -> Result<Vec<(String, i32, i64)>, Failure> {
     let name = c_string(group);
     // SAFETY: as above; no list of partitions means all of them.
@@ -520,7 +518,7 @@ pub(super) fn group_offsets(
             rd::rd_kafka_ListConsumerGroupOffsets(client.native_ptr(), &mut wanted, 1, options, queue);
         };
         let operation = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-        let answer = ask_admin(client, operation, wait_ms, ask, |event| {
+        let answer = ask_admin(client, operation, wait, ask, |event| {
             let mut count = 0;
             let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(event);
             let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
@@ -554,7 +552,7 @@ pub(super) fn group_offsets(
 unsafe fn ask_admin<T>(
     client: &Client<impl ClientContext>,
     operation: rd::rd_kafka_admin_op_t,
-    wait_ms: c_int,
+    wait: DurationMs,
     ask: impl FnOnce(*const rd::rd_kafka_AdminOptions_t, *mut rd::rd_kafka_queue_t),
     read: impl FnOnce(*mut rd::rd_kafka_event_t) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -563,7 +561,7 @@ unsafe fn ask_admin<T>(
     unsafe {
         let options = rd::rd_kafka_AdminOptions_new(client.native_ptr(), operation);
         let mut error = [0; 256];
-        rd::rd_kafka_AdminOptions_set_request_timeout(options, wait_ms, error.as_mut_ptr(), error.len());
+        rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(wait), error.as_mut_ptr(), error.len());
         let queue = rd::rd_kafka_queue_new(client.native_ptr());
         if operation == rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS {
             // A position that a transaction is still deciding over would be told as it was before.
@@ -572,7 +570,7 @@ unsafe fn ask_admin<T>(
         }
         ask(options, queue);
         // The request ends by itself; a little more, so that its own answer is the one that is seen.
-        let event = rd::rd_kafka_queue_poll(queue, wait_ms + 1_000);
+        let event = rd::rd_kafka_queue_poll(queue, millis(wait) + 1_000);
         let answer = if event.is_null() {
             Err(Failure::plain(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT, "no answer in time".to_owned()))
         } else {

@@ -27,21 +27,22 @@ use rdkafka::{Offset as At, TopicPartitionList};
 
 use super::ffi::{self, Met, PartitionQueue};
 use super::refusal::{self, Doing};
-use super::{KafkaOptions, answer_wait, consumer_config, log_line, mark, number};
+use super::{KafkaOptions, consumer_config, list_at, list_of, log_line, mark};
 use crate::batch::RecordBatch;
-use crate::limits::{FETCH_RECORDS_MAX, SEEK_WAIT};
+use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, SEEK_WAIT};
 use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
-use crate::record::{Offset, Partition, TopicName, TopicPartition};
+use crate::record::{DurationMs, Offset, Partition, TopicName, TopicPartition};
 
 /// A group with somebody else's consumers in it would lose them partitions, and us.
 fn refuse_strangers(consumer: &BaseConsumer<MemberContext>, group: &str, mark: &str) -> Result<(), LogError> {
     // Brokers that do not answer are told of by whatever is asked next.
-    let Ok(found) = consumer.client().fetch_group_list(Some(group), answer_wait()) else { return Ok(()) };
+    let Ok(found) = consumer.client().fetch_group_list(Some(group), KAFKA_ANSWER_WAIT.span()) else { return Ok(()) };
     let members = found.groups().iter().filter(|found| found.name() == group).flat_map(GroupInfo::members);
     match members.map(GroupMemberInfo::client_id).find(|client| !client.contains(mark)) {
         None => Ok(()),
         Some(stranger) => Err(LogError::Fatal(format!(
-            "group {group} has a member that is none of this application (client.id {stranger}): a worker's group is its              own; give this worker another `application.id`, or that consumer another group"
+            "group {group} has a member that is none of this application (client.id {stranger}): a worker's group is its \
+             own; give this worker another `application.id`, or that consumer another group"
         ))),
     }
 }
@@ -240,17 +241,15 @@ impl KafkaMember {
         consumer: &Arc<BaseConsumer<MemberContext>>,
         what: Option<(&TopicPartition, Reading)>,
     ) -> Result<(), LogError> {
-        let mut list = TopicPartitionList::new();
+        let group = Doing::Group(&self.membership.group);
+        let list = list_at(what.iter().map(|(place, reading)| (*place, reading.next)));
+        let list = list.map_err(|error| refusal::of(group, &error))?;
         if let Some((place, reading)) = what {
             let queue = PartitionQueue::cut(consumer, place, FETCH_RECORDS_MAX);
             let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
-            let at = At::Offset(reading.next.0.cast_signed());
-            list.add_partition_offset(place.topic.as_str(), number(place), at)
-                .map_err(|error| refusal::of(Doing::Read(place.topic.as_str()), &error))?;
             self.taken.insert(place.clone(), Taken { queue, reading: Some(reading), paused: false });
             self.turns.push(place.clone());
         }
-        let group = Doing::Group(&self.membership.group);
         consumer.incremental_assign(&list).map_err(|error| refusal::of(group, &error))
     }
 
@@ -268,13 +267,10 @@ impl KafkaMember {
         if !self.pending.is_empty() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        for place in std::mem::take(&mut self.released) {
-            // Its queue goes with it.
-            if self.taken.remove(&place).is_some() {
-                list.add_partition(place.topic.as_str(), number(&place));
-            }
-        }
+        let mut released = std::mem::take(&mut self.released);
+        // Its queue goes with it.
+        released.retain(|place| self.taken.remove(place).is_some());
+        let list = list_of(&released);
         self.turns.retain(|place| self.taken.contains_key(place));
         self.lose_places();
         let group = Doing::Group(&self.membership.group);
@@ -293,20 +289,16 @@ impl KafkaMember {
     /// Tells librdkafka where to read what it may not be reading from the right place.
     fn seek(&mut self) -> Result<(), LogError> {
         let consumer = Arc::clone(self.consumer()?);
-        let mut list = TopicPartitionList::new();
-        for (place, taken) in &self.taken {
-            if let Some(reading) = taken.reading.filter(|reading| !reading.sought) {
-                let at = At::Offset(reading.next.0.cast_signed());
-                list.add_partition_offset(place.topic.as_str(), number(place), at)
-                    .map_err(|error| refusal::of(Doing::Read(place.topic.as_str()), &error))?;
-            }
-        }
+        let unsure = self.taken.iter().filter_map(|(place, taken)| {
+            let reading = taken.reading.filter(|reading| !reading.sought)?;
+            Some((place, reading.next))
+        });
+        let group = Doing::Group(&self.membership.group);
+        let list = list_at(unsure).map_err(|error| refusal::of(group, &error))?;
         if list.count() == 0 {
             return Ok(());
         }
-        let group = Doing::Group(&self.membership.group);
-        let wait = Duration::from_millis(SEEK_WAIT.0.unsigned_abs());
-        let sought = consumer.seek_partitions(list, wait).map_err(|error| refusal::of(group, &error))?;
+        let sought = consumer.seek_partitions(list, SEEK_WAIT.span()).map_err(|error| refusal::of(group, &error))?;
         // One that was assigned a moment ago cannot be told yet, and is told at the next poll.
         for place in sought.elements().iter().filter(|element| element.error().is_ok()).map(place_of) {
             if let Some(reading) = self.taken.get_mut(&place).and_then(|taken| taken.reading.as_mut()) {
@@ -325,7 +317,7 @@ impl KafkaMember {
             let Taken { queue, reading: Some(reading @ Reading { sought: true, .. }), paused: false } = taken else {
                 continue;
             };
-            let met = queue.take(0, reading.next, batch);
+            let met = queue.take(DurationMs(0), reading.next, batch);
             if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.get(last)) {
                 (reading.next, reading.at_end) = (last.offset.next().max(reading.next), false);
             }
@@ -361,7 +353,7 @@ impl KafkaMember {
     fn look_up(&mut self) -> Result<(), LogError> {
         let Some(error) = self.trouble.clone() else { return Ok(()) };
         let topic = self.membership.anchors.first().map(TopicName::as_str);
-        if self.consumer()?.client().fetch_metadata(topic, answer_wait()).is_err() {
+        if self.consumer()?.client().fetch_metadata(topic, KAFKA_ANSWER_WAIT.span()).is_err() {
             return Err(error);
         }
         self.trouble = None;
@@ -418,7 +410,7 @@ impl GroupSource for KafkaMember {
         if !anchor || self.pending.contains(partition) {
             self.released.insert(partition.clone());
         }
-        if self.pending.remove(partition) && self.pending.is_empty() {
+        if self.pending.remove(partition) {
             self.hand_back_if_done(&consumer)?;
         }
         Ok(())
@@ -426,10 +418,10 @@ impl GroupSource for KafkaMember {
 
     fn committed(&mut self, partition: &TopicPartition) -> Result<Option<Offset>, LogError> {
         let group = Doing::Group(&self.membership.group);
-        let mut list = TopicPartitionList::new();
-        list.add_partition(partition.topic.as_str(), number(partition));
-        let found =
-            self.consumer()?.committed_offsets(list, answer_wait()).map_err(|error| refusal::of(group, &error))?;
+        let found = self
+            .consumer()?
+            .committed_offsets(list_of([partition]), KAFKA_ANSWER_WAIT.span())
+            .map_err(|error| refusal::of(group, &error))?;
         let element = found.elements().into_iter().next();
         let Some(element) = element else { return Ok(None) };
         element.error().map_err(|error| refusal::of(group, &error))?;
@@ -471,10 +463,7 @@ impl GroupSource for KafkaMember {
         if let Some(consumer) = self.consumer.take() {
             consumer.context().closing.store(true, Ordering::SeqCst);
             // The client ends only when all that the group has told is answered, and nobody else will answer it now.
-            let mut held = TopicPartitionList::new();
-            for place in self.taken.keys() {
-                held.add_partition(place.topic.as_str(), number(place));
-            }
+            let held = list_of(self.taken.keys());
             // One of the two is the answer to a revoke, the other to an assignment.
             let answers =
                 [consumer.incremental_unassign(&held), consumer.incremental_assign(&TopicPartitionList::new())];

@@ -20,21 +20,21 @@ mod refusal;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{Offset as At, TopicPartitionList};
 
 use super::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId, Watermarks};
 use crate::limits::{
     CATCH_UP_FETCH_WAIT, FETCH_BYTES, FETCH_MESSAGES_MIN, FETCH_QUEUE_KIB, FETCH_WAIT, KAFKA_ANSWER_WAIT,
     KAFKA_READERS_IDLE_MAX, RECORD_BYTES_MAX, TRANSACTION_TIMEOUT,
 };
-use crate::record::{Offset, TopicPartition};
+use crate::record::{DurationMs, Offset, TopicPartition};
 use reader::Pace;
 use refusal::Doing;
 
@@ -161,11 +161,16 @@ impl Cluster {
             None => refusal::of(Doing::Describe(topic), &error),
         };
         // ORDER: the last stable offset first, or it could be taken beyond the high watermark.
-        let (_, stable) = committed.fetch_watermarks(topic, number, answer_wait()).map_err(failed)?;
-        let (low, high) = self.ends.fetch_watermarks(topic, number, answer_wait()).map_err(failed)?;
+        let (_, stable) = committed.fetch_watermarks(topic, number, KAFKA_ANSWER_WAIT.span()).map_err(failed)?;
+        let (low, high) = self.ends.fetch_watermarks(topic, number, KAFKA_ANSWER_WAIT.span()).map_err(failed)?;
         let offset = |at: i64| Offset(at.max(0).cast_unsigned());
         Ok(Watermarks { start: offset(low), last_stable: offset(stable), high: offset(high) })
     }
+}
+
+/// A wait as librdkafka takes it.
+fn millis(wait: DurationMs) -> i32 {
+    i32::try_from(wait.0).unwrap_or(i32::MAX)
 }
 
 /// A partition as librdkafka numbers it.
@@ -173,9 +178,22 @@ fn number(place: &TopicPartition) -> i32 {
     i32::try_from(place.partition.0).unwrap_or(i32::MAX)
 }
 
-/// How long an answer of the cluster is waited for before the caller looks up.
-fn answer_wait() -> Duration {
-    Duration::from_millis(KAFKA_ANSWER_WAIT.0.unsigned_abs())
+/// These partitions, each with the offset to be read or told.
+fn list_at<'p>(places: impl IntoIterator<Item = (&'p TopicPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (place, offset) in places {
+        list.add_partition_offset(place.topic.as_str(), number(place), At::Offset(offset.0.cast_signed()))?;
+    }
+    Ok(list)
+}
+
+/// These partitions.
+fn list_of<'p>(places: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for place in places {
+        list.add_partition(place.topic.as_str(), number(place));
+    }
+    list
 }
 
 /// What every client of the application is set to.

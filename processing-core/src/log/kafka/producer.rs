@@ -13,13 +13,13 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext}
 
 use super::ffi::{self, Delivery, Failure, TopicHandle};
 use super::refusal::{self, Doing};
-use super::{KafkaOptions, log_line, producer_config};
+use super::{KafkaOptions, list_at, log_line, producer_config};
 use crate::batch::RecordBatch;
 use crate::limits::{
     ABORT_STEP_WAIT, ABORT_STEPS_MAX, DELIVERY_POLLS_MAX, KAFKA_INIT_WAIT, TRANSACTION_STEP_WAIT, TRANSACTION_STEPS_MAX,
 };
 use crate::log::{GroupMetadata, LogError, Publish, Published, Transaction, TransactionalId};
-use crate::record::{Offset, TopicName, TopicPartition};
+use crate::record::{DurationMs, Offset, TopicName, TopicPartition};
 
 /// What the brokers have said of the records sent since the transaction began.
 #[derive(Default)]
@@ -35,7 +35,7 @@ struct Deliveries {
 impl Deliveries {
     /// Takes in the reports that are there, after waiting at most a millisecond if `wait` for the first.
     fn take_in(&mut self, client: &Client<Reports>, wait: bool) {
-        ffi::deliveries(client, i32::from(wait), |Delivery { mark, offset }| {
+        ffi::deliveries(client, DurationMs(i64::from(wait)), |Delivery { mark, offset }| {
             let (transaction, number) = (mark / PARTITIONS_MAX, mark % PARTITIONS_MAX);
             if transaction != self.transaction {
                 return;
@@ -104,8 +104,7 @@ impl KafkaProducer {
         let doing = Doing::Transact(&id.0);
         let producer: BaseProducer<Reports> =
             producer_config(options, id).create_with_context(Reports).map_err(|error| refusal::of(doing, &error))?;
-        ffi::init(producer.client(), wait(KAFKA_INIT_WAIT.0))
-            .map_err(|failure| refusal::of_failure(doing, &failure))?;
+        ffi::init(producer.client(), KAFKA_INIT_WAIT).map_err(|failure| refusal::of_failure(doing, &failure))?;
         Ok(Self {
             id: id.0.clone(),
             producer: Arc::new(producer),
@@ -205,10 +204,14 @@ impl KafkaProducer {
         }
     }
 
-    /// Repeats a call that may be repeated.
-    fn patiently(&mut self, mut call: impl FnMut(&Client<Reports>) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Makes a call as often as it may be repeated, and takes in reports in between.
+    fn patiently(
+        &mut self,
+        times: u32,
+        mut call: impl FnMut(&Client<Reports>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut last = Ok(());
-        for _ in 0..TRANSACTION_STEPS_MAX {
+        for _ in 0..times {
             last = call(self.producer.client());
             match &last {
                 Err(failure) if failure.retriable && !failure.fatal => {
@@ -240,16 +243,7 @@ impl KafkaProducer {
         }
         // The client takes back by itself what is not sent yet, and waits for what is on its way; in short steps, because
         // it counts a record as under way until its report is taken in here.
-        let mut ended = Ok(());
-        for _ in 0..ABORT_STEPS_MAX {
-            ended = ffi::abort(self.producer.client(), wait(ABORT_STEP_WAIT.0));
-            match &ended {
-                Err(failure) if failure.retriable && !failure.fatal => {
-                    self.deliveries.take_in(self.producer.client(), false);
-                }
-                _ => break,
-            }
-        }
+        let ended = self.patiently(ABORT_STEPS_MAX, |client| ffi::abort(client, ABORT_STEP_WAIT));
         match ended {
             Ok(()) => {
                 self.state = State::Idle;
@@ -258,10 +252,6 @@ impl KafkaProducer {
             Err(failure) => Err(self.die(&failure)),
         }
     }
-}
-
-fn wait(ms: i64) -> i32 {
-    i32::try_from(ms).unwrap_or(i32::MAX)
 }
 
 fn local(code: Code, text: &str) -> Failure {
@@ -300,8 +290,13 @@ impl Transaction for KafkaProducer {
         }
         if !positions.is_empty() {
             // While the last records are on their way.
-            let sent =
-                self.patiently(|client| ffi::send_offsets(client, positions, group, wait(TRANSACTION_STEP_WAIT.0)));
+            let list = match list_at(positions.iter().map(|(place, offset)| (place, *offset))) {
+                Ok(list) => list,
+                Err(error) => return self.give_up(error.to_string()),
+            };
+            let sent = self.patiently(TRANSACTION_STEPS_MAX, |client| {
+                ffi::send_offsets(client, &list, group, TRANSACTION_STEP_WAIT)
+            });
             if let Err(failure) = sent {
                 let why = format!("the group's positions were refused: {} ({})", failure.text, failure.code);
                 if failure.fatal {
@@ -318,7 +313,7 @@ impl Transaction for KafkaProducer {
         if let Err(why) = self.deliver() {
             return self.give_up(why);
         }
-        match self.patiently(|client| ffi::commit(client, wait(TRANSACTION_STEP_WAIT.0))) {
+        match self.patiently(TRANSACTION_STEPS_MAX, |client| ffi::commit(client, TRANSACTION_STEP_WAIT)) {
             Ok(()) => {
                 self.state = State::Idle;
                 let next = std::mem::take(&mut self.deliveries.next);

@@ -8,17 +8,17 @@
 
 use std::sync::Arc;
 
+use rdkafka::Offset as At;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
-use rdkafka::{Offset as At, TopicPartitionList};
 
 use super::ffi::{Met, PartitionQueue};
 use super::refusal::{self, Doing};
-use super::{Cluster, Quiet, answer_wait, number};
+use super::{Cluster, Quiet, list_at};
 use crate::batch::RecordBatch;
-use crate::limits::{FETCH_RECORDS_MAX, READ_WAIT};
+use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, READ_WAIT};
 use crate::log::{FreeReader, LogError, Read, Watermarks};
-use crate::record::{LogTime, Offset, TopicPartition};
+use crate::record::{DurationMs, LogTime, Offset, TopicPartition};
 
 /// How long a fetch may wait at the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,10 +84,8 @@ impl KafkaReader {
         let client = self.client_of(pace)?;
         let queue = PartitionQueue::cut(&client, place, FETCH_RECORDS_MAX);
         let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(place.topic.as_str(), number(place), At::Offset(from.0.cast_signed()))
-            .map_err(|error| refusal::of(read, &error))?;
-        client.assign(&list).map_err(|error| refusal::of(read, &error))?;
+        let assigned = list_at([(place, from)]).and_then(|list| client.assign(&list));
+        assigned.map_err(|error| refusal::of(read, &error))?;
         self.at = Some(Standing { place: place.clone(), queue, next: from, at_end: false, asked_at_end: 0 });
         Ok(())
     }
@@ -115,8 +113,8 @@ impl FreeReader for KafkaReader {
         let trouble = client.poll(std::time::Duration::ZERO).and_then(Result::err);
         let Some(at) = &mut self.at else { return Err(LogError::Retry(format!("{partition} is not read yet"))) };
         // At the end nothing is waited for: whoever follows a topic has other things to do.
-        let wait = if at.at_end { 0 } else { READ_WAIT.0 };
-        let met = at.queue.take(u16::try_from(wait).unwrap_or(0), at.next, batch);
+        let wait = if at.at_end { DurationMs(0) } else { READ_WAIT };
+        let met = at.queue.take(wait, at.next, batch);
         if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.get(last)) {
             (at.next, at.at_end) = (last.offset.next(), false);
         }
@@ -151,11 +149,10 @@ impl FreeReader for KafkaReader {
 
     fn offset_for_time(&mut self, partition: &TopicPartition, time: LogTime) -> Result<Option<Offset>, LogError> {
         let describe = Doing::Describe(partition.topic.as_str());
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(partition.topic.as_str(), number(partition), At::Offset(time.0.max(0)))
-            .map_err(|error| refusal::of(describe, &error))?;
-        let found =
-            self.client()?.offsets_for_times(list, answer_wait()).map_err(|error| refusal::of(describe, &error))?;
+        let client = self.client()?;
+        let asked = list_at([(partition, Offset(time.0.max(0).cast_unsigned()))]);
+        let found = asked.and_then(|list| client.offsets_for_times(list, KAFKA_ANSWER_WAIT.span()));
+        let found = found.map_err(|error| refusal::of(describe, &error))?;
         Ok(match found.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset) {
             Some(At::Offset(offset)) => Some(Offset(offset.max(0).cast_unsigned())),
             _ => None,

@@ -70,7 +70,7 @@ fn member(log: &MemoryLog, instance: &str) -> Box<dyn GroupSource> {
 
 /// For publishes without positions, which are checked against no group.
 fn nobody() -> GroupMetadata {
-    GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() }
+    GroupMetadata::nobody()
 }
 
 fn poll(source: &mut dyn GroupSource) -> Polled {

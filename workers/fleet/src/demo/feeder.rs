@@ -282,8 +282,7 @@ impl Feeding {
         });
         self.producer.send(&TopicPartition::new(POSITIONS, 0), &self.position)?;
         // No positions of a group: this transaction reads nothing.
-        let nobody =
-            GroupMetadata { group: String::new(), generation: 0, member: String::new(), instance: String::new() };
+        let nobody = GroupMetadata::nobody();
         match self.producer.publish(&[], &nobody) {
             Publish::Published(_) => Ok(()),
             Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
