@@ -181,6 +181,8 @@ pub const KAFKA_ADMIN_WAIT: DurationMs = DurationMs::seconds(5);
 pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a partition has to begin reading elsewhere before it is asked again.
 pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
+/// Questions in a row without an answer after which a client that only reads is made anew.
+pub const UNANSWERED_MAX: u32 = 10;
 /// How long a reader that is not at an end waits for records.
 pub const READ_WAIT: DurationMs = DurationMs::millis(200);
 /// `transaction.timeout.ms`: a transaction that is open for longer is aborted by the broker.

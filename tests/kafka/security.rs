@@ -16,13 +16,9 @@ fn a_worker_runs_with_the_rights_that_it_is_said_to_need_and_names_one_that_is_m
     let mut stage = Stage::new(&broker.cluster, "secure", 2);
     stage.setup.brokers = Some(broker.brokers());
     let anonymous = stage.setup.clone().variable("KAFKA_SSL_CA_LOCATION", broker.authority().display().to_string());
-    let results = |right: &Right| right.resource == Resource::Topic && !right.operations.contains(&Operation::Read);
     let rights = rights(&stage.plan());
     // One that is missing when the topics are laid out, and one that is missing when the worker runs.
-    let kinds: [(&dyn Fn(&Right) -> bool, &str); 2] = [
-        (&|right| results(right) && right.operations.contains(&Operation::Write), "--topic secure."),
-        (&|right| right.resource == Resource::TransactionalId, "--transactional-id secure-"),
-    ];
+    let kinds: [(Withheld, &str); 2] = [(writes_results, "--topic secure."), (commits, "--transactional-id secure-")];
     rights
         .iter()
         .filter(|right| !kinds.iter().any(|(withheld, _)| withheld(right)))
@@ -54,6 +50,17 @@ fn a_worker_runs_with_the_rights_that_it_is_said_to_need_and_names_one_that_is_m
     }
     stage.assert_results();
     stage.assert_stores(&["one"]);
+}
+
+type Withheld = fn(&Right) -> bool;
+
+fn writes_results(right: &Right) -> bool {
+    let may = |operation| right.operations.contains(&operation);
+    right.resource == Resource::Topic && may(Operation::Write) && !may(Operation::Read)
+}
+
+fn commits(right: &Right) -> bool {
+    right.resource == Resource::TransactionalId
 }
 
 /// A user name alone means SASL_SSL and PLAIN.

@@ -66,10 +66,9 @@ impl KafkaAdmin {
     /// are not accepted would otherwise look like a broker that is away.
     fn explained(&self, error: LogError) -> LogError {
         let LogError::Retry(text) = &error else { return error };
-        let Err(unreached) = self.cluster.ends.client().fetch_metadata(None, KAFKA_ANSWER_WAIT.span()) else {
-            return error;
-        };
-        let told = std::iter::from_fn(|| self.cluster.ends.poll(Duration::ZERO)).take(CLIENT_ERRORS_MAX);
+        let ends = self.cluster.ends();
+        let Err(unreached) = ends.client().fetch_metadata(None, KAFKA_ANSWER_WAIT.span()) else { return error };
+        let told = std::iter::from_fn(|| ends.poll(Duration::ZERO)).take(CLIENT_ERRORS_MAX);
         let told: Vec<LogError> =
             told.filter_map(Result::err).map(|error| refusal::of(Doing::Connect, &error)).collect();
         let refused = told.iter().find(|told| matches!(told, LogError::Fatal(_)));
@@ -161,7 +160,8 @@ impl Admin for KafkaAdmin {
     }
 
     fn topics(&mut self) -> Result<Vec<TopicInfo>, LogError> {
-        let found = self.cluster.ends.client().fetch_metadata(None, KAFKA_ADMIN_WAIT.span());
+        let ends = self.cluster.ends();
+        let found = ends.client().fetch_metadata(None, KAFKA_ADMIN_WAIT.span());
         let found = found.map_err(|error| refusal::of(Doing::Connect, &error))?;
         let mut names: Vec<&str> = found.topics().iter().map(rdkafka::metadata::MetadataTopic::name).collect();
         // Kafka's own.

@@ -31,7 +31,7 @@ use rdkafka::{Offset as At, TopicPartitionList};
 use super::{Admin, FreeReader, GroupSource, Log, LogError, Membership, Transaction, TransactionalId, Watermarks};
 use crate::limits::{
     CATCH_UP_FETCH_WAIT, FETCH_BYTES, FETCH_MESSAGES_MIN, FETCH_QUEUE_KIB, FETCH_WAIT, KAFKA_ANSWER_WAIT,
-    KAFKA_READERS_IDLE_MAX, RECORD_BYTES_MAX, TRANSACTION_TIMEOUT,
+    KAFKA_READERS_IDLE_MAX, RECORD_BYTES_MAX, TRANSACTION_TIMEOUT, UNANSWERED_MAX,
 };
 use crate::record::{DurationMs, Offset, TopicPartition};
 use reader::Pace;
@@ -56,10 +56,24 @@ pub struct KafkaLog {
 /// What all sides share.
 struct Cluster {
     options: KafkaOptions,
-    /// Sees records of open transactions too: only it knows where a partition really ends.
-    ends: BaseConsumer<Quiet>,
+    ends: Mutex<Ends>,
     /// Readers' clients that nobody uses now: a client has threads and connections of its own.
     idle: Mutex<Vec<(Pace, Arc<BaseConsumer<Quiet>>)>>,
+}
+
+/// A client that sees records of open transactions too: only it knows where a partition really ends.
+struct Ends {
+    client: Arc<BaseConsumer<Quiet>>,
+    /// How often in a row it has got no answer.
+    unanswered: u32,
+}
+
+impl Ends {
+    fn open(options: &KafkaOptions) -> KafkaResult<Self> {
+        let mut config = consumer_config(options, "ends");
+        let client = config.set("isolation.level", "read_uncommitted").create_with_context(Quiet)?;
+        Ok(Self { client: Arc::new(client), unanswered: 0 })
+    }
 }
 
 /// A client that only passes on what librdkafka logs.
@@ -99,9 +113,7 @@ impl KafkaLog {
     /// If librdkafka refuses a property.
     pub fn open(options: KafkaOptions) -> Result<Arc<Self>, LogError> {
         let made = |error: KafkaError| refusal::of(Doing::Connect, &error);
-        let mut config = consumer_config(&options, "ends");
-        config.set("isolation.level", "read_uncommitted");
-        let ends = config.create_with_context(Quiet).map_err(made)?;
+        let ends = Mutex::new(Ends::open(&options).map_err(made)?);
         let idle = Mutex::default();
         Ok(Arc::new(Self { cluster: Arc::new(Cluster { options, ends, idle }) }))
     }
@@ -142,6 +154,24 @@ impl Cluster {
         Ok(Arc::new(made.map_err(|error| refusal::of(Doing::Connect, &error))?))
     }
 
+    fn ends(&self) -> Arc<BaseConsumer<Quiet>> {
+        Arc::clone(&self.ends.lock().unwrap_or_else(PoisonError::into_inner).client)
+    }
+
+    /// A client that has had no answer for long is made anew. One that reads nothing can go on asking a leader that has
+    /// moved, for minutes.
+    fn ends_answered(&self, answered: bool) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.unanswered = if answered { 0 } else { ends.unanswered + 1 };
+        if ends.unanswered < UNANSWERED_MAX {
+            return;
+        }
+        match Ends::open(&self.options) {
+            Ok(anew) => *ends = anew,
+            Err(error) => tracing::debug!(%error, "the client that asks for ends cannot be made anew"),
+        }
+    }
+
     /// A client that may ask for the positions of `group`, and joins nothing.
     fn asking(&self, group: &str) -> KafkaResult<BaseConsumer<Quiet>> {
         let mut config = consumer_config(&self.options, "positions");
@@ -166,7 +196,9 @@ impl Cluster {
         };
         // ORDER: the last stable offset first, or it could be taken beyond the high watermark.
         let (_, stable) = committed.fetch_watermarks(topic, number, KAFKA_ANSWER_WAIT.span()).map_err(failed)?;
-        let (low, high) = self.ends.fetch_watermarks(topic, number, KAFKA_ANSWER_WAIT.span()).map_err(failed)?;
+        let asked = self.ends().fetch_watermarks(topic, number, KAFKA_ANSWER_WAIT.span());
+        self.ends_answered(asked.is_ok());
+        let (low, high) = asked.map_err(failed)?;
         let offset = |at: i64| Offset(at.max(0).cast_unsigned());
         Ok(Watermarks { start: offset(low), last_stable: offset(stable), high: offset(high) })
     }

@@ -16,7 +16,7 @@ use super::ffi::{Met, PartitionQueue};
 use super::refusal::{self, Doing};
 use super::{Cluster, Quiet, list_at};
 use crate::batch::RecordBatch;
-use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, READ_WAIT};
+use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, READ_WAIT, UNANSWERED_MAX};
 use crate::log::{FreeReader, LogError, Read, Watermarks};
 use crate::record::{DurationMs, LogTime, Offset, TopicPartition};
 
@@ -29,8 +29,6 @@ pub(super) enum Pace {
     Following,
 }
 
-/// Waits of [`READ_WAIT`] without an answer after which the client is made anew.
-const UNANSWERED_MAX: u32 = 50;
 /// Questions at the end after which a reader counts as one that follows.
 const FOLLOWS_AFTER: u32 = 8;
 
@@ -39,6 +37,8 @@ pub(super) struct KafkaReader {
     /// `None` until something is asked: a reader that waits for its turn has no threads and connections.
     client: Option<(Pace, Arc<BaseConsumer<Quiet>>)>,
     at: Option<Standing>,
+    /// How often in a row it has got no answer.
+    unanswered: u32,
 }
 
 /// Which partition the client reads, and how far it has come.
@@ -50,13 +50,22 @@ struct Standing {
     at_end: bool,
     /// How often it was asked for more there.
     asked_at_end: u32,
-    /// How often in a row there was no answer at all.
-    unanswered: u32,
 }
 
 impl KafkaReader {
     pub(super) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, client: None, at: None }
+        Self { cluster, client: None, at: None, unanswered: 0 }
+    }
+
+    /// A client can lose sight of a partition whose leader has moved. One that has had no answer for long is not given
+    /// back, and the next call makes a new one.
+    fn answered(&mut self, answered: bool) {
+        self.unanswered = if answered { 0 } else { self.unanswered + 1 };
+        if self.unanswered >= UNANSWERED_MAX {
+            // ORDER: the queue goes before its client.
+            self.at = None;
+            (self.client, self.unanswered) = (None, 0);
+        }
     }
 
     fn client(&mut self) -> Result<Arc<BaseConsumer<Quiet>>, LogError> {
@@ -90,8 +99,7 @@ impl KafkaReader {
         let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
         let assigned = list_at([(place, from)]).and_then(|list| client.assign(&list));
         assigned.map_err(|error| refusal::of(read, &error))?;
-        self.at =
-            Some(Standing { place: place.clone(), queue, next: from, at_end: false, asked_at_end: 0, unanswered: 0 });
+        self.at = Some(Standing { place: place.clone(), queue, next: from, at_end: false, asked_at_end: 0 });
         Ok(())
     }
 }
@@ -124,7 +132,7 @@ impl FreeReader for KafkaReader {
             (at.next, at.at_end) = (last.offset.next(), false);
         }
         if met != Met::Nothing || !batch.is_empty() {
-            at.unanswered = 0;
+            self.unanswered = 0;
         }
         match met {
             Met::Nothing => {}
@@ -144,11 +152,7 @@ impl FreeReader for KafkaReader {
         if at.at_end {
             return Ok(Read::End(at.next));
         }
-        at.unanswered += 1;
-        if at.unanswered == UNANSWERED_MAX {
-            // A client can lose sight of a partition whose leader has moved. This one is not given back.
-            (self.at, self.client) = (None, None);
-        }
+        self.answered(false);
         match trouble {
             Some(error) => Err(refusal::of(Doing::Read(partition.topic.as_str()), &error)),
             None => Err(LogError::Retry(format!("{partition}: no answer yet"))),
@@ -157,7 +161,9 @@ impl FreeReader for KafkaReader {
 
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<Watermarks, LogError> {
         let client = self.client()?;
-        self.cluster.watermarks(&client, partition)
+        let asked = self.cluster.watermarks(&client, partition);
+        self.answered(asked.is_ok());
+        asked
     }
 
     fn offset_for_time(&mut self, partition: &TopicPartition, time: LogTime) -> Result<Option<Offset>, LogError> {
