@@ -13,6 +13,7 @@
 mod brokers;
 mod chaos;
 mod contract;
+mod demo;
 mod equality;
 mod events;
 mod faults;
