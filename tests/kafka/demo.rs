@@ -1,4 +1,5 @@
-//! The demo on Kafka: killed and started again, it says what one on the embedded log says; and its broker ends with it.
+//! The demo on Kafka: killed, with a disk that fills up, and started again, it says what one on the embedded log says;
+//! and its broker ends with it.
 //!
 //! Not here: what `streamfleet demo` shows. Invariant: both demos have one feed, which depends on its seed alone.
 
@@ -15,13 +16,13 @@ use tests::kafka::dump::committed;
 use tests::stores::{Stores, replay, stored};
 
 #[test]
-fn a_demo_on_kafka_that_is_killed_says_what_one_on_the_embedded_log_says() {
+fn a_demo_on_kafka_that_is_killed_or_runs_out_of_disk_says_what_one_on_the_embedded_log_says() {
     let program = streamfleet();
     let folder = tempfile::tempdir().unwrap();
     let (on_kafka, embedded) = (folder.path().join("kafka"), folder.path().join("embedded"));
     let (brokers, admin) = (shared().brokers(), shared().admin());
     let report = folder.path().join("report.json");
-    let feed = [STEADY_FEED, &["--every", "10ms", "--seed", "13", "--events", "40000"]].concat();
+    let feed = [STEADY_FEED, &["--every", "10ms", "--seed", "13", "--events", "60000"]].concat();
     let there = [&feed[..], &["--brokers", &brokers, "--report", report.to_str().unwrap()]].concat();
 
     // Somebody else's events are left alone.
@@ -33,6 +34,19 @@ fn a_demo_on_kafka_that_is_killed_says_what_one_on_the_embedded_log_says() {
     let mut demo = DemoProcess::start(&program, &on_kafka, &there);
     while commits_in(&demo.line().expect("the demo goes on")) < 3 {}
     demo.kill();
+    // Its stores can be neither opened, nor grow.
+    for kib in [8, 100] {
+        let (code, told) = DemoProcess::start_cramped(&program, &on_kafka, &there, kib).fail_with_words();
+        println!("{kib} KiB: {told}");
+        assert_eq!(code, ExitCode::DiskFull as i32, "{told}");
+        assert!(!told.contains("panicked"), "{told}");
+        let last = told.trim_end().lines().last().unwrap_or_default();
+        assert!(
+            last.contains("no space left for the store at") && last.contains("kafka/state"),
+            "what and where: {last}"
+        );
+        assert!(last.contains("free space") && last.contains("start again"), "what to do: {last}");
+    }
     let told = DemoProcess::start(&program, &on_kafka, &there).finish_with_words();
     assert!(told.contains("going on after "), "{told}");
     DemoProcess::start(&program, &embedded, &feed).finish();
