@@ -21,6 +21,7 @@ mod fencing;
 mod inputs;
 mod instances;
 mod java;
+mod magic;
 mod network;
 mod oracle;
 mod plan;
