@@ -28,4 +28,5 @@ mod plan;
 mod security;
 mod stage;
 mod twin;
+mod upgrade;
 mod witness;
