@@ -177,6 +177,8 @@ pub const KAFKA_ANSWER_WAIT: DurationMs = DurationMs::seconds(1);
 pub const KAFKA_ADMIN_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a producer waits for its coordinator before the worker tries anew.
 pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
+/// How long a member waits whose name is taken before it asks again.
+pub const KAFKA_JOIN_AGAIN: DurationMs = DurationMs::millis(500);
 /// How long a partition has to begin reading elsewhere before it is asked again.
 pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 /// How long a reader that is not at an end waits for records.

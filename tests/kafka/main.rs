@@ -25,6 +25,7 @@ mod magic;
 mod network;
 mod oracle;
 mod plan;
+mod protocol;
 mod security;
 mod stage;
 mod twin;
