@@ -281,19 +281,27 @@ impl Supervisor {
         let layout = Arc::new(layout);
         self.instances.settle_on(&layout);
         let (app, clock) = (layout.plan.name(), Arc::clone(&self.around.clock));
-        // ORDER: ends after the threads, so that this instance's note is taken back when nobody has a task any more.
-        let _bulletin = Bulletin::start(Arc::clone(&self.log), app, &self.instances, &self.control, clock)
+        let (log, shutdown) = (Arc::clone(&self.log), self.around.shutdown.clone());
+        let bulletin = Bulletin::start(log, app, &self.instances, &self.control, clock, shutdown)
             .map_err(no_thread)
             .inspect_err(|error| self.give_up(error))?;
+        let ended = self.work(&layout);
+        // ORDER: after the threads, so that this instance's note is taken back when nobody has a task any more. What
+        // ended it has ended the threads.
+        bulletin.end().and(ended)
+    }
+
+    /// Runs the threads, once it is known whether to pause and in which epoch to work.
+    fn work(&self, layout: &Arc<Layout>) -> Result<(), CoreError> {
         if !self.hear_control() {
             return Ok(());
         }
         match &self.options.state {
-            StatePlace::Memory => self.watch(&layout, MemoryHome, || Ok(())),
+            StatePlace::Memory => self.watch(layout, MemoryHome, || Ok(())),
             StatePlace::Folder { dir, budget } => {
                 let (budget, clock) = (budget.clone(), Arc::clone(&self.around.clock));
-                let home = RocksHome::new(dir, &layout, budget, clock).inspect_err(|error| self.give_up(error))?;
-                self.watch(&layout, home.clone(), || home.remove_unused().map(drop))
+                let home = RocksHome::new(dir, layout, budget, clock).inspect_err(|error| self.give_up(error))?;
+                self.watch(layout, home.clone(), || home.remove_unused().map(drop))
             }
         }
     }

@@ -218,8 +218,8 @@ impl KafkaMember {
         }
         let Membership { group, instance, .. } = &self.membership;
         LogError::Retry(format!(
-            "group {group} has a member `{instance}` already: if it was this one before it was killed, its session has \
-             to time out; if it is another process, give each a `group.instance.id` of its own"
+            "group {group} still has the member `{instance}` of an earlier process, which has to end, or its session to time \
+             out"
         ))
     }
 

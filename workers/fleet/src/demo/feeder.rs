@@ -238,6 +238,7 @@ impl Feeding {
         match self.order.producer.publish(&[], &nobody) {
             Publish::Published(_) => Ok(()),
             Publish::Aborted(why) => Err(CoreError::Aborted(why)),
+            Publish::Refused(error) => Err(error.into()),
             Publish::Ambiguous(why) => Err(CoreError::Ambiguous(why)),
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         }
