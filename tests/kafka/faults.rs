@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use processing_core::error::ExitCode;
+use state::{Contents, MemoryBudget, RocksBase, RocksOptions, StateDirectory};
 use tests::kafka::cluster::shared;
 
 use crate::events::Events;
@@ -72,8 +73,11 @@ fn state_of_another_version_is_refused_and_comes_back_from_its_changelogs() {
         let entries = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.join("store").is_dir()).collect::<Vec<_>>()
     };
-    for task in tasks() {
-        write_version(&task.join("store"), 2);
+    for task in StateDirectory::new(state.parent().unwrap(), "versions").unwrap().tasks().unwrap() {
+        let contents = stage.plan().sub_topologies()[task.subtopology as usize].contents();
+        let options = RocksOptions::new(Contents::new(contents).unwrap(), MemoryBudget::new(16 << 20));
+        let mut store = RocksBase::open(&state.join(task.to_string()).join("store"), &options).unwrap();
+        store.write_format_version(2).unwrap();
     }
     stage.feed(&events.take(400));
     let said = refused(&stage);
@@ -97,18 +101,6 @@ fn state_of_another_version_is_refused_and_comes_back_from_its_changelogs() {
     worker.terminate();
     stage.assert_results();
     stage.assert_stores(&["one"]);
-}
-
-/// As the layout in the state crate's `format` says: a magic of seven bytes, then the version.
-fn write_version(store: &Path, version: u16) {
-    let options = rocksdb::Options::default();
-    let families = rocksdb::DB::list_cf(&options, store).unwrap();
-    let db = rocksdb::DB::open_cf(&options, store, families).unwrap();
-    let mut record = db.get([0]).unwrap().expect("a store has a format record");
-    assert_eq!(record[7..9], [0, 1]);
-    record[7..9].copy_from_slice(&version.to_be_bytes());
-    db.put([0], record).unwrap();
-    db.flush().unwrap();
 }
 
 /// The worker ends by itself because of its log or its state; answers its last word.
