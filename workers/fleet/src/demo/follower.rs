@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use processing_core::batch::RecordBatch;
 use processing_core::error::CoreError;
-use processing_core::log::{Log, LogError, Read};
-use processing_core::record::{Offset, TopicPartition};
+use processing_core::log::{Admin, Log, LogError, Read};
+use processing_core::record::{Offset, TopicName, TopicPartition};
 
 /// Answers that a reader may owe for one partition before it is asked another time.
 const TRIES_MAX: usize = 10;
@@ -19,16 +19,18 @@ pub(crate) struct Follower {
     pub(crate) log: Arc<dyn Log>,
     /// Its consumer group.
     pub(crate) group: String,
-    /// The partitions that it follows before it has committed any.
+    /// The partitions of its inputs.
     pub(crate) inputs: Vec<TopicPartition>,
+    /// The topics through which it sends records to itself.
+    pub(crate) between: Vec<TopicName>,
 }
 
 impl Follower {
-    /// About how many records of all its sources it has not committed.
+    /// About how many records of its inputs it has not committed.
     pub(crate) fn behind(&self) -> Result<u64, CoreError> {
         let mut reader = self.log.reader()?;
         let mut behind = 0;
-        for (place, next) in self.committed()? {
+        for (place, next) in self.committed(&mut *self.log.admin()?, self.inputs.clone())? {
             behind += reader.watermarks(&place)?.last_stable.0.saturating_sub(next.0);
         }
         Ok(behind)
@@ -37,8 +39,13 @@ impl Follower {
     /// Whether it has committed all that stands in its sources, if nobody feeds them any more: what it makes of a
     /// source for the next one is there when the position in the first is.
     pub(crate) fn has_caught_up(&self) -> Result<bool, CoreError> {
-        let (mut reader, mut batch) = (self.log.reader()?, RecordBatch::new());
-        for (place, next) in self.committed()? {
+        let (mut admin, mut reader, mut batch) = (self.log.admin()?, self.log.reader()?, RecordBatch::new());
+        let mut places = self.inputs.clone();
+        for topic in &self.between {
+            let partitions = admin.topic(topic)?.map_or(0, |info| info.settings.partitions);
+            places.extend((0..partitions).map(|partition| TopicPartition::new(topic.clone(), partition)));
+        }
+        for (place, next) in self.committed(&mut *admin, places)? {
             let next = next.max(reader.watermarks(&place)?.start);
             let mut read = reader.read(&place, next, &mut batch);
             for _ in 0..TRIES_MAX {
@@ -54,13 +61,14 @@ impl Follower {
         Ok(true)
     }
 
-    fn committed(&self) -> Result<Vec<(TopicPartition, Offset)>, CoreError> {
-        let mut offsets = self.log.admin()?.group_offsets(&self.group)?;
-        for input in &self.inputs {
-            if !offsets.iter().any(|(place, _)| place == input) {
-                offsets.push((input.clone(), Offset::ZERO));
-            }
-        }
-        Ok(offsets)
+    fn committed(
+        &self,
+        admin: &mut dyn Admin,
+        places: Vec<TopicPartition>,
+    ) -> Result<Vec<(TopicPartition, Offset)>, CoreError> {
+        let offsets = admin.group_offsets(&self.group, &places)?;
+        let next =
+            |place: &TopicPartition| offsets.iter().find(|(at, _)| at == place).map_or(Offset::ZERO, |(_, at)| *at);
+        Ok(places.into_iter().map(|place| (place.clone(), next(&place))).collect())
     }
 }

@@ -193,8 +193,13 @@ impl Demo {
             hints.iter().for_each(|hint| eprintln!("{hint}"));
         }
         let frame = Frame { speed: self.speed, resumed_at, hints };
-        let follower =
-            Follower { log: Arc::clone(&log), group: plan.name().to_owned(), inputs: feeder::inputs().collect() };
+        let between = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Repartition));
+        let follower = Follower {
+            log: Arc::clone(&log),
+            group: plan.name().to_owned(),
+            inputs: feeder::inputs().collect(),
+            between: between.map(|output| output.topic.clone()).collect(),
+        };
         let feeder = Feeder::start(FeedOrder {
             producer,
             from,
