@@ -1,6 +1,7 @@
 # The house around the code. Every target looks for what it lacks and installs it where that needs no
 # password, or prints the one command that does. The scripts are in .ci/, one for each target.
 #
+#   KAFKA=1         runs `demo` on a broker of Apache Kafka of its own
 #   ARGS=...        passed on by `demo` (see `make demo ARGS=--help`), `test` (to cargo test), `soak`,
 #                   `bench` and `bench-kafka`; to `soak-kafka`, minutes
 #   ROCKSDB=source  compile RocksDB instead of fetching its library (see .ci/rocksdb)
@@ -8,12 +9,12 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check advisories bench bench-kafka soak soak-kafka
 
-export ARGS ROCKSDB
+export ARGS KAFKA ROCKSDB
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: ## trending cities from a seeded stream of events, live in this terminal; nothing to set up
+demo: ## trending cities from a seeded stream of events, live in this terminal; nothing to set up, KAFKA=1 included
 	@.ci/demo
 
 test: ## every test, with its time by part

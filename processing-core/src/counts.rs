@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub struct Counts {
     /// Records taken in, of every source.
     pub records: u64,
+    /// Of those, the ones of inputs.
+    pub events: u64,
     /// Bytes of their values.
     pub bytes: u64,
     /// Records too late for all windows of a store, by store.
@@ -32,6 +34,7 @@ impl Counts {
     /// Adds another task's or commit's counts.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;
+        self.events += other.events;
         self.bytes += other.bytes;
         self.partly_late += other.partly_late;
         self.other_epoch += other.other_epoch;

@@ -99,6 +99,9 @@ pub enum CoreError {
         /// What to do.
         remedy: Remedy,
     },
+    /// The disk under the stores is full; nothing is lost.
+    #[error("{0}")]
+    DiskFull(String),
     /// Log and state contradict each other; only a person can say which is right.
     #[error("{0}")]
     Contradiction(String),
@@ -120,11 +123,12 @@ pub enum CoreError {
 
 impl From<StoreError> for CoreError {
     fn from(error: StoreError) -> Self {
-        let remedy = match error.remedy() {
-            StoreRemedy::Rebuild => Remedy::Rebuild,
-            StoreRemedy::Stop => Remedy::Stop,
-        };
-        Self::Store { message: error.to_string(), remedy }
+        let message = error.to_string();
+        match (&error, error.remedy()) {
+            (StoreError::Full { .. }, _) => Self::DiskFull(message),
+            (_, StoreRemedy::Rebuild) => Self::Store { message, remedy: Remedy::Rebuild },
+            (_, StoreRemedy::Stop) => Self::Store { message, remedy: Remedy::Stop },
+        }
     }
 }
 
@@ -171,14 +175,16 @@ impl CoreError {
             Self::Aborted(_) | Self::Ambiguous(_) => Remedy::Rebuild,
             Self::Record { .. } => Remedy::DropRecord,
             Self::Store { remedy, .. } => *remedy,
-            Self::Contradiction(_) | Self::Config(_) | Self::Usage(_) | Self::Exhausted { .. } => Remedy::Stop,
+            Self::DiskFull(_) | Self::Contradiction(_) | Self::Config(_) | Self::Usage(_) | Self::Exhausted { .. } => {
+                Remedy::Stop
+            }
         }
     }
 
     /// How the process ends if this error stops it.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Log(LogError::Full(_)) => ExitCode::DiskFull,
+            Self::Log(LogError::Full(_)) | Self::DiskFull(_) => ExitCode::DiskFull,
             Self::Log(_) | Self::Aborted(_) | Self::Ambiguous(_) => ExitCode::Log,
             Self::Record { .. } | Self::Store { .. } | Self::Contradiction(_) => ExitCode::State,
             Self::Config(_) => ExitCode::Config,
@@ -206,6 +212,7 @@ mod tests {
             (CoreError::record(topic, Offset(7), "x"), Remedy::DropRecord, 4),
             (CoreError::store_rebuild("x"), Remedy::Rebuild, 4),
             (CoreError::store_refused("x"), Remedy::Stop, 4),
+            (StoreError::Full { path: "s".into(), detail: "x".into() }.into(), Remedy::Stop, 5),
             (CoreError::contradiction("x"), Remedy::Stop, 4),
             (CoreError::config("x"), Remedy::Stop, 1),
             (CoreError::Usage("x".into()), Remedy::Stop, 2),

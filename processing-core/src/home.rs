@@ -10,6 +10,7 @@
 //! message, and comes back from its changelog.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -250,8 +251,15 @@ fn note_origin(folder: &Path, wanted: &str) -> Result<(), CoreError> {
     if std::fs::read_to_string(&path).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
-    std::fs::write(&path, wanted)
-        .map_err(|error| CoreError::config(format!("cannot write {}: {error}", path.display())))
+    std::fs::write(&path, wanted).map_err(|error| {
+        let told = format!("cannot write {}: {error}", path.display());
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                CoreError::DiskFull(format!("{told}; free space or enlarge the volume, then start again"))
+            }
+            _ => CoreError::config(told),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -179,6 +179,8 @@ pub const CLIENT_ERRORS_MAX: usize = 64;
 pub const KAFKA_ADMIN_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a producer waits for its coordinator before the worker tries anew.
 pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
+/// How long a member waits whose name is taken before it asks again.
+pub const KAFKA_JOIN_AGAIN: DurationMs = DurationMs::millis(500);
 /// How long a partition has to begin reading elsewhere before it is asked again.
 pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 /// Questions in a row without an answer after which a client that only reads is made anew.

@@ -101,6 +101,7 @@ impl SourcePartition {
         step.seen = EventTime::MIN;
         match &mut self.time {
             SourceTime::Input { stream_time, raises } => {
+                step.counts.events += 1;
                 *stream_time = raises.lift(*stream_time, record.offset);
                 step.stream_time = *stream_time;
                 Arrival::Event(record.value)

@@ -288,7 +288,7 @@ impl Desk {
         if status.commits == self.told.commits {
             return;
         }
-        let Counts { records, closed, results, .. } = &status.counts;
+        let Counts { records, events, closed, results, .. } = &status.counts;
         let before = &self.told.counts;
         let dead: Vec<(&'static str, u64)> = since(&before.dead, &status.counts.dead);
         let late = status.counts.late_total() - before.late_total();
@@ -305,6 +305,7 @@ impl Desk {
         }
         let counts = CommitCounts {
             records_in: records - before.records,
+            events_in: events - before.events,
             records_out: results - before.results,
             dropped: &dropped,
             dead_letters: &dead,

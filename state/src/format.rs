@@ -107,6 +107,13 @@ impl Contents {
         bytes
     }
 
+    /// The record `stored` as one of another format version; `None` if it is no record.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_version(mut stored: Vec<u8>, version: u16) -> Option<Vec<u8>> {
+        stored.get_mut(MAGIC.len()..MAGIC.len() + 2)?.copy_from_slice(&version.to_be_bytes());
+        Some(stored)
+    }
+
     /// Whether a store with the record `stored` holds these contents.
     pub fn check(&self, stored: &[u8]) -> Result<(), FormatError> {
         let body = stored.strip_prefix(MAGIC).ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;

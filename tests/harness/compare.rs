@@ -11,7 +11,7 @@ use processing_core::plan::Plan;
 use trending_cities::{TrendingSettings, topology};
 
 use crate::demo_process::{Seen, as_set, by_key, committed, last_by_key};
-use crate::stores::{Rows, replayed, stored};
+use crate::stores::{Rows, Stores, replayed, stored};
 
 /// The store whose rows wait until a word at a limited rate has been told: which ones, a clock decides. The
 /// next closed window takes them away.
@@ -21,8 +21,8 @@ const SKETCHED: &str = "trending-cities.v1-query-hour-changelog";
 
 /// Fails unless the demo in folder `one` has said and kept the same as that in `whole`.
 pub fn assert_same(one: &Path, whole: &Path) {
-    same_topics(one, whole);
-    same_stores(one, whole);
+    assert_same_topics(|topic| committed(one, topic), |topic| committed(whole, topic));
+    assert_same_rows(&kept(one), &kept(whole));
 }
 
 /// Events of the feed in the log.
@@ -34,13 +34,14 @@ pub fn fed(folder: &Path) -> u64 {
     position["position"].as_u64().expect("the trending plan stands")
 }
 
-fn same_topics(one: &Path, whole: &Path) {
+/// Fails unless two demos have said the same; each answers for a topic what stands in it.
+pub fn assert_same_topics(one: impl Fn(&str) -> Vec<Vec<Seen>>, whole: impl Fn(&str) -> Vec<Vec<Seen>>) {
     for input in ["search.executed", "poi.favorited", "chat.itinerary.saved"] {
-        let (left, right) = (committed(one, input), committed(whole, input));
+        let (left, right) = (one(input), whole(input));
         assert!(left == right, "the feed of {input} lost or doubled something");
     }
     for finals in ["trending.cities.v1", "city.activity.1m.v1", "searches.top.v1"] {
-        let (left, right) = (by_key(committed(one, finals)), by_key(committed(whole, finals)));
+        let (left, right) = (by_key(one(finals)), by_key(whole(finals)));
         assert!(!right.is_empty(), "{finals} is empty: nothing was compared");
         for (key, records) in &right {
             let other = left.get(key).map_or(&[][..], Vec::as_slice);
@@ -54,25 +55,29 @@ fn same_topics(one: &Path, whole: &Path) {
         println!("{finals}: {} results of {} keys are equal", right.values().map(Vec::len).sum::<usize>(), right.len());
     }
     for side in ["trending-cities.v1-dlq", "trending-cities.v1-late"] {
-        let (left, right) = (as_set(committed(one, side)), as_set(committed(whole, side)));
+        let (left, right) = (as_set(one(side)), as_set(whole(side)));
         assert!(right.1 > 0, "{side} is empty: nothing was compared");
         assert_eq!((left.1, left.0.len()), (right.1, right.0.len()), "{side}: another number of records");
         assert!(left.0 == right.0, "{side}: other records");
     }
     let updates = "trending.cities.current.v1";
-    let (left, right) = (last_by_key(committed(one, updates)), last_by_key(committed(whole, updates)));
+    let (left, right) = (last_by_key(one(updates)), last_by_key(whole(updates)));
     assert_eq!(left.len(), right.len(), "{updates}: other keys");
     for (key, record) in &right {
         assert_eq!(text(&left[key]), text(record), "{updates} of {}", String::from_utf8_lossy(key));
     }
 }
 
-/// A store is what its changelog says, and both runs have the same rows.
-fn same_stores(one: &Path, whole: &Path) {
+/// The rows of a demo's stores, which are those that its changelogs say.
+pub fn kept(folder: &Path) -> Stores {
     let plan = plan();
-    let (left, right) = (replayed(&plan, one), replayed(&plan, whole));
-    assert_eq!(left, stored(&plan, one), "a store of the interrupted demo is not what its changelog says");
-    assert_eq!(right, stored(&plan, whole), "a store of the whole demo is not what its changelog says");
+    let rows = replayed(&plan, folder);
+    assert_eq!(rows, stored(&plan, folder), "a store in {} is not what its changelog says", folder.display());
+    rows
+}
+
+/// Fails unless two demos have kept the same.
+pub fn assert_same_rows(left: &Stores, right: &Stores) {
     assert_eq!(left.len(), right.len());
     let mut rows = 0;
     for (store, right) in right.iter().filter(|((name, _), _)| !name.ends_with("-meta-changelog")) {
@@ -92,7 +97,8 @@ fn same_stores(one: &Path, whole: &Path) {
     println!("{rows} rows of the stores are equal");
 }
 
-fn plan() -> Plan {
+/// The demo's plan.
+pub fn plan() -> Plan {
     topology(&TrendingSettings::default(), &Arc::new(Gazetteer::shipped())).expect("the trending plan stands")
 }
 

@@ -153,8 +153,8 @@ pub struct Seen {
     pub key: Option<Vec<u8>>,
     /// The value.
     pub value: Option<Vec<u8>>,
-    /// The headers as they are encoded.
-    pub headers: Vec<u8>,
+    /// The headers in their order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// Every committed record of a topic, by partition and in order.
@@ -173,7 +173,7 @@ pub fn committed(folder: &Path, topic: &str) -> Vec<Vec<Seen>> {
                 seen.extend(batch.iter().map(|record| Seen {
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
-                    headers: record.headers.0.to_vec(),
+                    headers: record.headers.iter().map(|(k, v)| (k.to_owned(), v.map(<[u8]>::to_vec))).collect(),
                 }));
             }
             seen

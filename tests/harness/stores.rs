@@ -15,10 +15,12 @@ use crate::demo_process::committed;
 
 /// Rows by key.
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Rows by the name of a store's changelog and by task.
+pub type Stores = BTreeMap<(String, u32), Rows>;
 
 /// The rows of every store of `plan`, by the name of its changelog and by task, as the stores' folders
 /// in `folder` hold them.
-pub fn stored(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
+pub fn stored(plan: &Plan, folder: &Path) -> Stores {
     stored_with_positions(plan, folder).into_iter().map(|(store, (rows, _))| (store, rows)).collect()
 }
 
@@ -54,7 +56,7 @@ fn changelog_of(plan: &Plan, task: TaskName, column: &str) -> String {
 }
 
 /// The same, as the changelogs in the log say when they are replayed from their beginning.
-pub fn replayed(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Rows> {
+pub fn replayed(plan: &Plan, folder: &Path) -> Stores {
     let log = EmbeddedReaderProcess::open(&folder.join("log")).expect("the log can be read");
     let own = format!("{}-", plan.name());
     let topics = log.admin().topics().expect("topics can be read");

@@ -6,13 +6,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use processing_core::error::ExitCode;
+use state::{Contents, MemoryBudget, RocksBase, RocksOptions, StateDirectory};
 use tests::kafka::cluster::shared;
 
 use crate::events::Events;
 use crate::stage::Stage;
 
 /// An application that has said a part of what it has to say, and is stopped.
-fn stopped(name: &str, seed: u64) -> (Stage, Events) {
+pub(crate) fn stopped(name: &str, seed: u64) -> (Stage, Events) {
     let stage = Stage::new(shared(), name, 4);
     let mut events = Events::new(seed, 4);
     stage.feed(&events.take(800));
@@ -61,14 +63,53 @@ fn damage(file: &Path) {
     fs::write(file, bytes).unwrap();
 }
 
-/// The worker ends by itself; answers what it has said since it was started.
-fn refused(stage: &Stage) -> String {
-    let before = stage.setup.last_words().len();
+/// A format version that this program does not know is not guessed at; whoever does as the message says has the state
+/// back. What merely follows other changelogs is made anew without a word from anybody.
+#[test]
+fn state_of_another_version_is_refused_and_comes_back_from_its_changelogs() {
+    let (stage, mut events) = stopped("versions", 86);
+    let state = stage.setup.folder("one").join("state").join("versions");
+    let tasks = || {
+        let entries = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.join("store").is_dir()).collect::<Vec<_>>()
+    };
+    for task in StateDirectory::new(state.parent().unwrap(), "versions").unwrap().tasks().unwrap() {
+        let contents = stage.plan().sub_topologies()[task.subtopology as usize].contents();
+        let options = RocksOptions::new(Contents::new(contents).unwrap(), MemoryBudget::new(16 << 20));
+        let mut store = RocksBase::open(&state.join(task.to_string()).join("store"), &options).unwrap();
+        store.write_format_version(2).unwrap();
+    }
+    stage.feed(&events.take(400));
+    let said = refused(&stage);
+    assert!(said.contains("format version 2") && said.contains("reads version 1"), "{said}");
+    assert!(said.contains("state/versions/") && said.contains("delete the folder to restore"), "{said}");
+    for task in tasks() {
+        fs::remove_dir_all(task).unwrap();
+    }
+    let mut worker = stage.setup.start("one");
+    stage.settle(&mut [&mut worker]);
+    worker.terminate();
+    assert!(!tasks().is_empty(), "nothing has come back");
+    for task in tasks() {
+        fs::write(task.join("origin"), "in the words of another version\n").unwrap();
+    }
+    stage.feed(&events.take(400));
+    stage.feed(&events.last());
+    let mut worker = stage.setup.start("one");
+    stage.settle(&mut [&mut worker]);
+    assert!(worker.log().contains("the store is made anew from its changelog"), "{}", worker.log());
+    worker.terminate();
+    stage.assert_results();
+    stage.assert_stores(&["one"]);
+}
+
+/// The worker ends by itself because of its log or its state; answers its last word.
+pub(crate) fn refused(stage: &Stage) -> String {
     let mut worker = stage.setup.start("one");
     let (code, said) = worker.wait();
-    assert!(code.is_some_and(|code| code != 0), "it ended with {code:?}\n{said}");
+    let ends = [ExitCode::Config, ExitCode::Log, ExitCode::State].map(|end| Some(end as i32));
+    assert!(ends.contains(&code), "it ended with {code:?}\n{said}");
     assert!(!said.contains("panicked"), "{said}");
-    let _ = before;
     said.lines().rfind(|line| line.contains("ERROR")).unwrap_or_default().to_owned()
 }
 

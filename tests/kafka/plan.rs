@@ -57,30 +57,51 @@ pub(crate) fn outputs(app: &str) -> [String; 2] {
     [format!("{app}.tumbling"), format!("{app}.hopping")]
 }
 
+/// Which version of the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The one that all tests run but those of an upgrade.
+    First,
+    /// Has one more stateless step, which changes no result.
+    Second,
+}
+
+/// What follows the first steps, whatever type they have.
+macro_rules! windows {
+    ($stream:expr, $tumbling:expr, $hopping:expr) => {
+        $stream
+            .tee(|side| {
+                side.key_by(|event| event.key)
+                    .window(Hopping::new(DurationMs(1_000), DurationMs(300)).grace(DurationMs(400)))
+                    .fold(
+                        "panes",
+                        (count(), sum(|event: &Happening| event.amount), max(|event: &Happening| event.amount)),
+                    )
+                    .on_close()
+                    .map(|closed| {
+                        let (count, sum, max) = closed.value;
+                        let max = max.get().copied().unwrap_or_default();
+                        line(closed.window, format!("{} {} {max}", count.get(), sum.get()))
+                    })
+                    .to(Topic::with($hopping, Text))
+            })
+            .key_by(|event| event.key)
+            .window(Tumbling::millis(1_000).grace(DurationMs(500)))
+            .fold("counts", (count(), sum(|event: &Happening| event.amount)))
+            .on_close()
+            .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+            .to(Topic::with($tumbling, Text))
+    };
+}
+
 /// The plan of the application `app` over the topic `input`.
-pub(crate) fn plan(app: &str, input: &str) -> Result<Plan, TopologyError> {
+pub(crate) fn plan(app: &str, input: &str, version: Version) -> Result<Plan, TopologyError> {
     let topology = Topology::named(app);
     let [tumbling, hopping] = outputs(app);
-    topology
-        .stream(Topic::with(input, Plain))
-        .event_time(|event| event.time)
-        .tee(|side| {
-            side.key_by(|event| event.key)
-                .window(Hopping::new(DurationMs(1_000), DurationMs(300)).grace(DurationMs(400)))
-                .fold("panes", (count(), sum(|event: &Happening| event.amount), max(|event: &Happening| event.amount)))
-                .on_close()
-                .map(|closed| {
-                    let (count, sum, max) = closed.value;
-                    let max = max.get().copied().unwrap_or_default();
-                    line(closed.window, format!("{} {} {max}", count.get(), sum.get()))
-                })
-                .to(Topic::with(&hopping, Text))
-        })
-        .key_by(|event| event.key)
-        .window(Tumbling::millis(1_000).grace(DurationMs(500)))
-        .fold("counts", (count(), sum(|event: &Happening| event.amount)))
-        .on_close()
-        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
-        .to(Topic::with(&tumbling, Text));
+    let stream = topology.stream(Topic::with(input, Plain)).event_time(|event| event.time);
+    match version {
+        Version::First => windows!(stream, &tumbling, &hopping),
+        Version::Second => windows!(stream.filter(|event| event.key < u16::MAX), &tumbling, &hopping),
+    };
     topology.build()
 }

@@ -15,7 +15,7 @@ use tests::kafka::worker::{WorkerProcess, WorkerSetup};
 use tests::stores::{replay, stored_with_positions};
 
 use crate::oracle::{self, Closed, Expected};
-use crate::plan::{outputs, plan};
+use crate::plan::{Version, outputs, plan};
 
 /// How long results may take before the test fails with everything that the workers have said.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -56,7 +56,7 @@ impl Stage {
 
     /// The plan that its workers run.
     pub(crate) fn plan(&self) -> Plan {
-        plan(&self.app, &self.input).unwrap()
+        plan(&self.app, &self.input, Version::First).unwrap()
     }
 
     /// Records that stand in the input when this returns.

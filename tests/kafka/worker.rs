@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     };
     processing_core::run::run(program, |settings| {
         let input = settings.inputs.get("in").ok_or_else(|| CoreError::config("the input `in` is not declared"))?;
-        let plan = plan::plan(&settings.application.id, input.topic.as_str());
+        let second = std::env::var_os("WORKER_VERSION").is_some_and(|version| version == "2");
+        let version = if second { plan::Version::Second } else { plan::Version::First };
+        let plan = plan::plan(&settings.application.id, input.topic.as_str(), version);
         Ok((plan.map_err(|error| CoreError::config(error.to_string()))?, |queries: Queries| {
             Router::new().route("/v1/counts", get(counts)).with_state(queries)
         }))

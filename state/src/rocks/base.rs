@@ -102,6 +102,17 @@ impl RocksBase {
         Ok(())
     }
 
+    /// Says that the store has another format version, as that version of the program would; [`Self::open`] refuses it
+    /// then.
+    #[cfg(feature = "testing")]
+    pub fn write_format_version(&mut self, version: u16) -> Result<(), StoreError> {
+        let record = self.db.get(FORMAT_KEY).map_err(|error| self.failed(error))?;
+        let record = record.and_then(|record| Contents::with_version(record, version));
+        let record = record.ok_or_else(|| damaged(&self.path, "it has no format record"))?;
+        self.db.put_opt(FORMAT_KEY, record, &without_log()).map_err(|error| self.failed(error))?;
+        self.flush()
+    }
+
     /// Waits until the files are no longer rewritten in the background. Whoever copies the folder, or
     /// measures, wants that.
     pub fn settle(&self) -> Result<(), StoreError> {

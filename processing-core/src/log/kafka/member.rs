@@ -29,7 +29,7 @@ use super::ffi::{self, Met, PartitionQueue};
 use super::refusal::{self, Doing};
 use super::{KafkaOptions, consumer_config, list_at, list_of, log_line, mark};
 use crate::batch::RecordBatch;
-use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, SEEK_WAIT};
+use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, KAFKA_JOIN_AGAIN, SEEK_WAIT};
 use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
 use crate::record::{DurationMs, Offset, Partition, TopicName, TopicPartition};
 
@@ -45,6 +45,11 @@ fn refuse_strangers(consumer: &BaseConsumer<MemberContext>, group: &str, mark: &
              own; give this worker another `application.id`, or that consumer another group"
         ))),
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "who is no member has nothing else to do")]
+fn pause() {
+    std::thread::sleep(KAFKA_JOIN_AGAIN.span());
 }
 
 /// What the group has told, in order, and not yet been heard.
@@ -118,6 +123,7 @@ struct Reading {
 }
 
 pub(super) struct KafkaMember {
+    options: KafkaOptions,
     membership: Membership,
     /// The member id under which everything is held that is held. A client that the group has forgotten gets another
     /// one and goes on under it by itself, with whatever it had; but that is somebody else's by then.
@@ -153,6 +159,7 @@ impl KafkaMember {
             consumer.subscribe(&topics).map_err(|error| refusal::of(group, &error))?;
         }
         Ok(Self {
+            options: options.clone(),
             membership,
             held_as: None,
             consumer: Some(Arc::new(consumer)),
@@ -178,6 +185,9 @@ impl KafkaMember {
             // Nothing is read through the consumer's own queue: this was fetched before its queue was cut off, and
             // is fetched again from where the worker wants it.
             Some(Ok(_)) => {}
+            Some(Err(KafkaError::MessageConsumptionFatal(Code::UnreleasedInstanceId))) if self.taken.is_empty() => {
+                return Err(self.join_again());
+            }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 return Err(match refusal::refusal(Doing::Group(&self.membership.group), code, "") {
                     // A consumer that has failed for good is made anew, with everything that hangs on it.
@@ -195,6 +205,22 @@ impl KafkaMember {
             }
         }
         Ok(())
+    }
+
+    /// Under the consumer protocol a member that was killed is in its successor's way until its session times out, and
+    /// who is refused so harms nobody by asking again. Nothing is held yet.
+    fn join_again(&mut self) -> LogError {
+        self.close();
+        pause();
+        match Self::join(&self.options, self.membership.clone()) {
+            Ok(anew) => *self = anew,
+            Err(error) => return error,
+        }
+        let Membership { group, instance, .. } = &self.membership;
+        LogError::Retry(format!(
+            "group {group} still has the member `{instance}` of an earlier process, which has to end, or its session to time \
+             out"
+        ))
     }
 
     /// What the group has told, with its first half carried out.

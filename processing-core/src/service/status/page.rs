@@ -87,8 +87,10 @@ pub struct TaskStatus {
 /// Counts since the start of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Records read.
+    /// Records read, those of the worker's own repartition topics included.
     pub records_in: u64,
+    /// Records of inputs read and committed.
+    pub events_in: u64,
     /// Records written to output topics and committed.
     pub records_out: u64,
     /// Commits that became true.

@@ -24,6 +24,8 @@ pub struct ThreadReporter {
 pub struct CommitCounts<'a> {
     /// Records read.
     pub records_in: u64,
+    /// Of those, the ones of inputs.
+    pub events_in: u64,
     /// Records written to output topics.
     pub records_out: u64,
     /// Records without effect, by reason.
@@ -98,6 +100,7 @@ impl ThreadReporter {
         let counts = &mut inner.counts;
         counts.commits += 1;
         counts.records_in += commit.records_in;
+        counts.events_in += commit.events_in;
         counts.records_out += commit.records_out;
         add_reasons(&mut counts.dropped, commit.dropped);
         add_reasons(&mut counts.dead_letters, commit.dead_letters);

@@ -117,7 +117,8 @@ fn counts_and_lags_add_up() {
         let partition = TopicPartition::new("t", partition);
         thread.partition("0_0", &partition, PartitionStatus::new(9, lag, EventTime::MIN, false));
     }
-    let counts = CommitCounts { records_in: 10, records_out: 2, dropped: &[("late", 1)], dead_letters: &[] };
+    let counts =
+        CommitCounts { records_in: 10, events_in: 7, records_out: 2, dropped: &[("late", 1)], dead_letters: &[] };
     thread.committed(clock.now(), counts);
     clock.advance(DurationMs(250));
     thread.committed(clock.now(), counts);
@@ -126,6 +127,7 @@ fn counts_and_lags_add_up() {
     let snapshot = board.snapshot();
     assert_eq!(snapshot.lag, 8);
     assert_eq!((snapshot.counts.commits, snapshot.counts.aborts, snapshot.counts.records_in), (2, 1, 20));
+    assert_eq!(snapshot.counts.events_in, 14);
     assert_eq!(snapshot.counts.dropped["late"], 2);
     assert_eq!(snapshot.last_commit_age_ms, Some(50));
     assert_eq!(snapshot.uptime_ms, 300);

@@ -8,24 +8,23 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use events::feed::{Feed, FeedOptions, FeedRecord};
+use events::feed::{Feed, FeedRecord};
 use events::{Gazetteer, SignalContract};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::clock::Clock;
-use processing_core::error::CoreError;
+use processing_core::error::{CoreError, Remedy};
 use processing_core::log::{
-    Cleanup, GroupMetadata, Log, LogError, Publish, Read, TopicSettings, Transaction, TransactionalId,
-    partition_for_key,
+    Cleanup, GroupMetadata, Log, LogError, Publish, TopicSettings, Transaction, TransactionalId, partition_for_key,
 };
-use processing_core::record::{DurationMs, EventTime, LogTime, Offset, TopicName, TopicPartition};
+use processing_core::record::{LogTime, Offset, TopicPartition};
 use processing_core::service::signals::Shutdown;
-use serde::{Deserialize, Serialize};
 
+use super::follower::Follower;
+use super::ground::patiently;
+use super::position::{FeedPosition, POSITIONS};
 use super::speed::Speed;
 use crate::door::PARTITIONS;
 
-/// Where the feed's position is kept.
-const POSITIONS: &str = "streamfleet.demo.feed";
 /// The feed's transactional id.
 const PRODUCER: &str = "streamfleet-demo-feed";
 /// Records of one transaction at most.
@@ -33,59 +32,10 @@ const BATCH_RECORDS: usize = 2_000;
 /// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
 /// inputs would drift apart in event time, because the largest one takes longest, and windows would wait.
 const AHEAD_MAX: u64 = 20_000;
-/// How often the feed looks whether records are due.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// What a data folder's feed is, and how far it is. It stays the same for the life of the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FeedPosition {
-    pub(crate) seed: u64,
-    /// When the present begins, in milliseconds since 1970.
-    pub(crate) start_ms: i64,
-    pub(crate) history_ms: i64,
-    pub(crate) events_per_minute: u32,
-    /// The number of the next record.
-    pub(crate) position: u64,
-}
-
-impl FeedPosition {
-    pub(crate) fn options(&self) -> FeedOptions {
-        FeedOptions {
-            history: DurationMs(self.history_ms),
-            events_per_minute: self.events_per_minute,
-            history_events_per_minute: self.events_per_minute,
-            ..FeedOptions::new(self.seed, EventTime(self.start_ms))
-        }
-    }
-
-    /// How much of the history's time lies before `until_ms`, from 0 to 1.
-    pub(crate) fn history_counted(&self, until_ms: i64) -> f64 {
-        let left = self.start_ms.saturating_sub(until_ms).max(0);
-        if self.history_ms > 0 { (1.0 - left as f64 / self.history_ms as f64).max(0.0) } else { 1.0 }
-    }
-
-    /// What the log says; `None` in a new one.
-    pub(crate) fn read(log: &dyn Log) -> Result<Option<Self>, CoreError> {
-        let place = TopicPartition::new(POSITIONS, 0);
-        if log.admin()?.topic(&place.topic)?.is_none() {
-            return Ok(None);
-        }
-        let mut reader = log.reader()?;
-        let marks = reader.watermarks(&place)?;
-        let Some(last) = marks.last_stable.0.checked_sub(1) else { return Ok(None) };
-        let mut batch = RecordBatch::new();
-        let from = Offset(last).max(marks.start);
-        if !matches!(reader.read(&place, from, &mut batch)?, Read::Records(_)) {
-            return Ok(None);
-        }
-        let value = batch.iter().last().and_then(|record| record.value);
-        value.map(serde_json::from_slice).transpose().map_err(|error| {
-            CoreError::config(format!(
-                "{place} holds a position that this version cannot read: {error}; begin with another --data"
-            ))
-        })
-    }
-}
+/// How often the feed looks whether records are due, and whether a log answers that did not.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// Transactions in a row that may come to nothing before the feed ends.
+const FAILURES_MAX: u32 = 20;
 
 /// How far the feed is, for the screen and for who publishes beside it.
 #[derive(Debug)]
@@ -122,7 +72,8 @@ pub(crate) struct Feeder {
 
 /// What the thread is told.
 pub(crate) struct FeedOrder {
-    pub(crate) log: Arc<dyn Log>,
+    pub(crate) producer: Box<dyn Transaction>,
+    /// As the log said when `producer` was there.
     pub(crate) from: FeedPosition,
     pub(crate) progress: Arc<FeedProgress>,
     pub(crate) speed: Speed,
@@ -130,20 +81,32 @@ pub(crate) struct FeedOrder {
     pub(crate) until: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: Shutdown,
-    /// The consumer group that follows.
-    pub(crate) follower: String,
+    pub(crate) follower: Follower,
     pub(crate) gazetteer: Arc<Gazetteer>,
 }
 
+/// The feed's producer. From now on nobody else feeds this log, and what others have left undecided is decided.
+pub(crate) fn producer(log: &dyn Log) -> Result<Box<dyn Transaction>, LogError> {
+    log.transaction(&TransactionalId(PRODUCER.to_owned()))
+}
+
+/// All partitions of the inputs.
+pub(crate) fn inputs() -> impl Iterator<Item = TopicPartition> {
+    SignalContract::ALL.into_iter().flat_map(|contract| {
+        (0..PARTITIONS).map(move |partition| TopicPartition::new(contract.event_type(), partition))
+    })
+}
+
 /// Makes the input topics if there are none.
-pub(crate) fn make_topics(log: &dyn Log) -> Result<(), CoreError> {
+pub(crate) fn make_topics(log: &dyn Log) -> Result<(), LogError> {
     let settings =
         |partitions, cleanup| TopicSettings { partitions, cleanup, retention_ms: None, log_append_time: false };
     let mut admin = log.admin()?;
+    // ORDER: the feed's own first, by which the others are known to be a demo's.
+    admin.create_topic(&POSITIONS.into(), settings(1, Cleanup::Compact))?;
     for contract in SignalContract::ALL {
         admin.create_topic(&contract.event_type().into(), settings(PARTITIONS, Cleanup::Delete))?;
     }
-    admin.create_topic(&POSITIONS.into(), settings(1, Cleanup::Compact))?;
     Ok(())
 }
 
@@ -151,7 +114,7 @@ impl Feeder {
     pub(crate) fn start(order: FeedOrder) -> Result<Self, CoreError> {
         let thread = std::thread::Builder::new().name("feed".into()).spawn(move || {
             let shutdown = order.shutdown.clone();
-            let fed = Feeding::new(order).and_then(Feeding::feed);
+            let fed = Feeding::new(order).feed();
             if let Err(error) = &fed {
                 tracing::error!("the feed has ended: {error}");
                 shutdown.request(format!("the feed has ended: {error}"));
@@ -175,22 +138,18 @@ impl Feeder {
 struct Feeding {
     order: FeedOrder,
     feed: Feed,
-    producer: Box<dyn Transaction>,
+    /// Transactions in a row that came to nothing.
+    failures: u32,
     /// By contract and partition.
     batches: Vec<(TopicPartition, RecordBatch)>,
     position: RecordBatch,
 }
 
 impl Feeding {
-    fn new(order: FeedOrder) -> Result<Self, CoreError> {
+    fn new(order: FeedOrder) -> Self {
         let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        let producer = order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?;
-        let batches = SignalContract::ALL.iter().flat_map(|contract| {
-            (0..PARTITIONS).map(|partition| {
-                (TopicPartition::new(TopicName::new(contract.event_type()), partition), RecordBatch::new())
-            })
-        });
-        Ok(Self { feed, producer, batches: batches.collect(), position: RecordBatch::new(), order })
+        let batches = inputs().map(|place| (place, RecordBatch::new())).collect();
+        Self { feed, failures: 0, batches, position: RecordBatch::new(), order }
     }
 
     fn feed(mut self) -> Result<(), CoreError> {
@@ -204,9 +163,13 @@ impl Feeding {
                 self.order.progress.done.store(true, Ordering::SeqCst);
                 return Ok(());
             }
-            if self.ahead()? > AHEAD_MAX {
-                self.order.shutdown.wait(PAUSE);
-                continue;
+            match self.order.follower.behind() {
+                Ok(behind) if behind <= AHEAD_MAX => {}
+                Err(error) if error.remedy() > Remedy::Retry => return Err(error),
+                _ => {
+                    self.order.shutdown.wait(PAUSE);
+                    continue;
+                }
             }
             let due = match self.order.speed {
                 Speed::Times(times) if self.feed.position() >= history => {
@@ -217,6 +180,7 @@ impl Feeding {
                 }
                 _ => LogTime(i64::MAX),
             };
+            let before = self.feed.position();
             let mut count = 0;
             while count < BATCH_RECORDS && self.feed.position() < until && self.feed.next_sent() <= due {
                 let record = self.feed.next_into(&mut bytes);
@@ -228,24 +192,14 @@ impl Feeding {
                 self.order.shutdown.wait(PAUSE);
                 continue;
             }
-            self.publish()?;
+            match self.publish() {
+                Ok(()) => self.failures = 0,
+                Err(error) => self.begin_again(before, error)?,
+            }
             self.order.progress.position.store(self.feed.position(), Ordering::Relaxed);
             self.order.progress.time_ms.store(self.feed.next_sent().0, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Records of all its sources that the follower has not committed.
-    fn ahead(&self) -> Result<u64, CoreError> {
-        let places: Vec<TopicPartition> = self.batches.iter().map(|(place, _)| place.clone()).collect();
-        let offsets = self.order.log.admin()?.group_offsets(&self.order.follower, &places)?;
-        let mut reader = self.order.log.reader()?;
-        let mut ahead = 0;
-        for place in &places {
-            let offset = offsets.iter().find(|(at, _)| at == place).map_or(Offset::ZERO, |(_, next)| *next);
-            ahead += reader.watermarks(place)?.last_stable.0.saturating_sub(offset.0);
-        }
-        Ok(ahead)
     }
 
     fn take(&mut self, record: &FeedRecord, bytes: &[u8]) {
@@ -265,7 +219,7 @@ impl Feeding {
 
     fn publish(&mut self) -> Result<(), CoreError> {
         for (place, batch) in self.batches.iter_mut().filter(|(_, batch)| !batch.is_empty()) {
-            self.producer.send(place, batch)?;
+            self.order.producer.send(place, batch)?;
             batch.clear();
         }
         let position = FeedPosition { position: self.feed.position(), ..self.order.from };
@@ -278,19 +232,35 @@ impl Feeding {
             value: Some(&value),
             headers: Headers::NONE,
         });
-        self.producer.send(&TopicPartition::new(POSITIONS, 0), &self.position)?;
+        self.order.producer.send(&TopicPartition::new(POSITIONS, 0), &self.position)?;
         // No positions of a group: this transaction reads nothing.
         let nobody = GroupMetadata::nobody();
-        match self.producer.publish(&[], &nobody) {
+        match self.order.producer.publish(&[], &nobody) {
             Publish::Published(_) => Ok(()),
-            Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
+            Publish::Aborted(why) => Err(CoreError::Aborted(why)),
             Publish::Refused(error) => Err(error.into()),
-            Publish::Ambiguous(why) => {
-                // Whoever takes its place is told by the log's own error what is wrong, such as a full disk.
-                drop(self.order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?);
-                Err(CoreError::Ambiguous(why))
-            }
+            Publish::Ambiguous(why) => Err(CoreError::Ambiguous(why)),
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         }
+    }
+
+    /// After a transaction that came to nothing, or of which nobody knows: goes on where the log says, unless somebody
+    /// else has moved it. `before` is where the transaction began.
+    fn begin_again(&mut self, before: u64, error: CoreError) -> Result<(), CoreError> {
+        self.failures += 1;
+        if error.remedy() == Remedy::Stop || self.failures > FAILURES_MAX {
+            return Err(error);
+        }
+        tracing::warn!("the feed goes on where the log says: {error}");
+        let FeedOrder { producer: broken, follower, shutdown, from, gazetteer, .. } = &mut self.order;
+        // Whoever takes its place is told by the log's own error what is wrong, such as a full disk.
+        *broken = patiently(shutdown, || producer(&*follower.log))?;
+        let found = FeedPosition::read(&*follower.log, shutdown)?.map_or(0, |found| found.position);
+        if found != before && found != self.feed.position() {
+            return Err(LogError::Fenced(format!("another demo feeds this log: {error}")).into());
+        }
+        self.feed = Feed::at(from.options(), Arc::clone(gazetteer), found);
+        self.batches.iter_mut().for_each(|(_, batch)| batch.clear());
+        Ok(())
     }
 }

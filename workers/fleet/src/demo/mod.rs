@@ -1,11 +1,14 @@
-//! `streamfleet demo`: the embedded log, a feed, the trending-cities worker and a screen in one process.
+//! `streamfleet demo`: a log, a feed, the trending-cities worker and a screen in one process.
 //!
 //! Not here: each of them. Invariant: everything that a later run needs is in the data folder, so that a
 //! demo that was ended in any way goes on where it was.
 
 mod broom;
 mod feeder;
+mod follower;
+mod ground;
 mod port;
+mod position;
 mod results;
 mod screen;
 mod speed;
@@ -13,7 +16,6 @@ mod view;
 
 use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -22,9 +24,9 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::Args;
 use events::Gazetteer;
-use processing_core::error::{CoreError, ExitCode};
-use processing_core::keeper::LogKeeper;
-use processing_core::log::Log;
+use processing_core::batch::RecordBatch;
+use processing_core::error::{CoreError, ExitCode, Remedy};
+use processing_core::log::{FreeReader, Log, LogError, Read};
 use processing_core::metrics::Telemetry;
 use processing_core::plan::{OutputKind, Plan};
 use processing_core::record::{DurationMs, TopicPartition};
@@ -39,15 +41,16 @@ use state::MemoryBudget;
 use trending_cities::{TrendingSettings, http};
 
 use self::broom::Broom;
-use self::feeder::{FeedOrder, FeedPosition, FeedProgress, Feeder};
-use self::port::Inlet;
+use self::feeder::{FeedOrder, FeedProgress, Feeder};
+use self::follower::Follower;
+use self::ground::{Ground, patiently};
+use self::position::FeedPosition;
 use self::results::Results;
 use self::screen::{Frame, Paint, Screen};
 use self::speed::Speed;
 use self::view::{Rates, View};
 use crate::describe::plan_of;
-use crate::door;
-use crate::folder::{AddressNote, DataFolder, Holder, refused};
+use crate::folder::{DataFolder, refused};
 
 /// How often the picture is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
@@ -57,6 +60,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const MEMORY_BYTES: usize = 48 << 20;
 /// The longest wait for the worker to follow a feed that has ended.
 const SETTLE_MAX: Duration = Duration::from_secs(3_600);
+/// Answers that a log may owe in a row while records are counted.
+const COUNT_TRIES_MAX: u32 = 25;
 
 /// Show trending cities live: a seeded stream of events, and a worker that follows it
 ///
@@ -66,6 +71,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(3_600);
 pub(crate) struct Demo {
     #[command(flatten)]
     data: DataFolder,
+    /// Run on this Kafka cluster, which is the demo's own, instead of a log in the data folder
+    #[arg(long, value_name = "HOST:PORT")]
+    brokers: Option<String>,
     /// How fast the feed's clock goes: 60x is an hour a minute; max is as fast as the worker follows
     #[arg(long, default_value = "60x")]
     speed: Speed,
@@ -141,12 +149,14 @@ fn start_time(text: &str) -> Result<i64, String> {
 #[derive(Debug, Serialize)]
 struct Summary {
     data: PathBuf,
+    /// The cluster, if the log is not in `data`.
+    brokers: Option<String>,
     feed: FeedPosition,
     /// The feed's position at which this process went on; 0 for a new folder.
     resumed_at: u64,
     /// Whether the worker has followed the feed to its end.
     complete: bool,
-    /// Records of each output topic in the log.
+    /// Records that each output topic holds.
     outputs: std::collections::BTreeMap<String, u64>,
     #[serde(flatten)]
     view: View,
@@ -157,48 +167,55 @@ impl Demo {
         let data = self.data.path()?;
         std::fs::create_dir_all(&data).map_err(|error| refused("make", &data, &error))?;
         let around = self.surroundings(&data)?;
-        let log_folder = data.join("log");
         let budget = MemoryBudget::new(MEMORY_BYTES);
-        let log = door::open(&log_folder, Some(&budget))?;
-        let shared: Arc<dyn Log> = Arc::clone(&log) as Arc<dyn Log>;
-
-        let from = self.position(&*shared, &around)?;
-        let resumed_at = from.position;
-        self.greet(&data, &from);
-        feeder::make_topics(&*shared)?;
         let gazetteer = Arc::new(Gazetteer::shipped());
         let plan = Arc::new(plan_of("trending-cities", Arc::clone(&gazetteer))?);
-        let keeper = LogKeeper::start(Arc::clone(&log), Arc::clone(&around.clock)).map_err(thread)?;
+        let ground = Ground::open(&data, self.brokers.as_deref(), plan.name(), &budget)?;
+        let log = ground.log();
+
+        self.greet(&data);
+        ground.refuse_strangers(&around.shutdown)?;
+        // ORDER: the producer first. What one that was killed has left undecided is decided then, and stays so.
+        let producer = patiently(&around.shutdown, || feeder::producer(&*log))?;
+        let from = self.position(&*log, &around)?;
+        let resumed_at = from.position;
+        self.tell(&from);
+        patiently(&around.shutdown, || feeder::make_topics(&*log))?;
+        let keeper = ground.keeper(&around.clock).map_err(thread)?;
         let running =
-            Running::start(Arc::clone(&plan), Arc::clone(&shared), self.options(&data, &budget), around.clone())?;
+            Running::start(Arc::clone(&plan), Arc::clone(&log), self.options(&data, &budget), around.clone())?;
         let answers = http::routes(&TrendingSettings::default(), &gazetteer, running.queries());
         let progress = Arc::new(FeedProgress::at(&from, &gazetteer));
-        let inlet = Inlet { log: Arc::clone(&log), feed: Arc::clone(&progress) };
-        let server = port::open(inlet, &around, answers)?;
-        let holder = |server: &HttpServer| Holder { address: server.address(), incarnation: log.incarnation() };
-        let note = server.as_ref().map(|server| AddressNote::write(&log_folder, holder(server))).transpose()?;
-        let hints = self.hints(server.as_ref().map(HttpServer::address));
+        let server = port::open(ground.inlet(&progress), &around, answers)?;
+        let note = server.as_ref().map(|server| ground.note(server)).transpose()?;
+        let hints = self.hints(&ground, server.as_ref());
         if self.headless {
             hints.iter().for_each(|hint| eprintln!("{hint}"));
         }
         let frame = Frame { speed: self.speed, resumed_at, hints };
+        let between = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Repartition));
+        let follower = Follower {
+            log: Arc::clone(&log),
+            group: plan.name().to_owned(),
+            inputs: feeder::inputs().collect(),
+            between: between.map(|output| output.topic.clone()).collect(),
+        };
         let feeder = Feeder::start(FeedOrder {
-            log: Arc::clone(&shared),
+            producer,
             from,
             progress: Arc::clone(&progress),
             speed: self.speed,
             until: self.events,
             clock: Arc::clone(&around.clock),
             shutdown: around.shutdown.clone(),
-            follower: plan.name().to_owned(),
+            follower: follower.clone(),
             gazetteer,
         })?;
 
-        let mut shown =
-            Shown { results: Results::new(Arc::clone(&shared))?, rates: Rates::default(), origin: from, frame };
+        let mut shown = Shown { results: Results::new(Arc::clone(&log)), rates: Rates::default(), origin: from, frame };
         let mut broom = Broom::new(&plan, i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
-        let (last, complete) = self.watch(&around, &running, &progress, &mut shown, || {
-            broom.sweep(&*shared, around.clock.elapsed(), progress.time())
+        let (last, complete) = self.watch(&around, &running, &follower, &progress, &mut shown, || {
+            broom.sweep(&*log, around.clock.elapsed(), progress.time())
         })?;
         eprintln!("stopping: what is under way is committed");
         // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
@@ -208,12 +225,11 @@ impl Demo {
         let ran = running.stop();
         drop(keeper);
         let mut view = shown.view(around.clock.elapsed(), &around.board.snapshot(), &progress)?;
-        // Stopping is no work; and the page of a worker that has ended lists no inputs.
-        (view.events, view.events_here) = (last.events.max(view.events), last.events_here.max(view.events_here));
-        view.events_per_second = last.events_here as f64 / last.seconds.max(f64::MIN_POSITIVE);
+        // Stopping is no work.
+        view.events_per_second = last.events as f64 / last.seconds.max(f64::MIN_POSITIVE);
         let feed = FeedPosition { position: view.feed_position, ..from };
-        let outputs = outputs(&plan, &*shared)?;
-        self.sum_up(Summary { data, feed, resumed_at, complete, outputs, view })?;
+        let outputs = outputs(&plan, &*log)?;
+        self.sum_up(Summary { data, brokers: self.brokers.clone(), feed, resumed_at, complete, outputs, view })?;
         // A full disk ends both, and only one of them may have been told that it is full.
         match ran {
             Err(full) if full.exit_code() == ExitCode::DiskFull => Err(full),
@@ -239,7 +255,7 @@ impl Demo {
     /// Which feed, and how far it is: as the folder says, or as the command line does for a new one.
     fn position(&self, log: &dyn Log, around: &Surroundings) -> Result<FeedPosition, CoreError> {
         const MINUTE: i64 = 60_000;
-        if let Some(found) = FeedPosition::read(log)? {
+        if let Some(found) = FeedPosition::read(log, &around.shutdown)? {
             let differs = |name: &str, found: String, given: Option<String>| {
                 given.filter(|given| *given != found).map(|given| format!("{name} is {found} there and {given} here"))
             };
@@ -269,8 +285,14 @@ impl Demo {
         })
     }
 
-    fn greet(&self, data: &Path, from: &FeedPosition) {
+    fn greet(&self, data: &Path) {
         eprintln!("data in {} (log lines in demo.log there)", data.display());
+        if let Some(brokers) = &self.brokers {
+            eprintln!("records on Kafka at {brokers}");
+        }
+    }
+
+    fn tell(&self, from: &FeedPosition) {
         if from.position == 0 {
             eprintln!(
                 "a new feed with seed {}: first its history, then the present at speed {}",
@@ -298,11 +320,17 @@ impl Demo {
     }
 
     /// What can be done beside a running demo, as commands that work as they stand.
-    fn hints(&self, address: Option<SocketAddr>) -> Vec<String> {
+    fn hints(&self, ground: &Ground, server: Option<&HttpServer>) -> Vec<String> {
         let program =
             std::env::args_os().next().map_or("streamfleet".into(), |name| name.to_string_lossy().into_owned());
         let data = self.data.as_arguments();
-        let page = address.map_or_else(String::new, |address| format!("http://{address}/status   "));
+        let page = server.map_or_else(String::new, |server| format!("http://{}/status   ", server.address()));
+        if let Some(brokers) = ground.brokers() {
+            return vec![
+                format!("look in by any client of Kafka: bootstrap.servers={brokers} topic=trending.cities.v1"),
+                format!("{page}Ctrl-C ends"),
+            ];
+        }
         vec![
             format!("look in: {program} topics{data}"),
             format!("also read, state, publish, replay   {page}Ctrl-C ends"),
@@ -315,6 +343,7 @@ impl Demo {
         &self,
         around: &Surroundings,
         running: &Running,
+        follower: &Follower,
         progress: &FeedProgress,
         shown: &mut Shown,
         mut look_after: impl FnMut() -> Result<(), CoreError>,
@@ -337,13 +366,14 @@ impl Demo {
             if around.shutdown.requested() || running.has_ended() {
                 return Ok((view, false));
             }
-            if progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY) {
+            let rests = progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY);
+            if rests && follower.has_caught_up().or_else(not_now)? {
                 return Ok((view, true));
             }
             if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
                 return Ok((view, false));
             }
-            look_after()?;
+            look_after().or_else(not_now)?;
             around.shutdown.wait(every.min(LOOK_EVERY));
         }
     }
@@ -358,7 +388,7 @@ impl Demo {
         println!();
         println!(
             "{} events in {:.1} s, {} a second, in {} commits; {} late, {} poison",
-            screen::grouped(view.events_here),
+            screen::grouped(view.events),
             view.seconds,
             screen::grouped(view.events_per_second as u64),
             screen::grouped(view.commits),
@@ -366,7 +396,7 @@ impl Demo {
             screen::grouped(view.poison),
         );
         for (topic, records) in &summary.outputs {
-            println!("  {topic:<32} {:>12} records so far", screen::grouped(*records));
+            println!("  {topic:<32} {:>12} records", screen::grouped(*records));
         }
         println!(
             "the same command goes on after event {} in {}",
@@ -404,12 +434,31 @@ fn outputs(plan: &Plan, log: &dyn Log) -> Result<std::collections::BTreeMap<Stri
         let Some(info) = admin.topic(&output.topic)? else { continue };
         let mut records = 0;
         for partition in 0..info.settings.partitions {
-            let marks = reader.watermarks(&TopicPartition::new(output.topic.clone(), partition))?;
-            records += marks.last_stable.0;
+            records += count(&mut *reader, &TopicPartition::new(output.topic.clone(), partition))?;
         }
         counts.insert(output.topic.to_string(), records);
     }
     Ok(counts)
+}
+
+/// By reading: offsets are no numbers of records where topics are compacted, and where transactions take some.
+fn count(reader: &mut dyn FreeReader, place: &TopicPartition) -> Result<u64, LogError> {
+    let (mut next, mut batch) = (reader.watermarks(place)?.start, RecordBatch::new());
+    let (mut records, mut tries) = (0, 0);
+    loop {
+        match reader.read(place, next, &mut batch) {
+            Ok(Read::Records(after)) => (next, records, tries) = (after, records + batch.len() as u64, 0),
+            Ok(Read::End(_)) => return Ok(records),
+            Ok(Read::OutOfRange(marks)) => next = marks.start,
+            Err(LogError::Retry(_)) if tries < COUNT_TRIES_MAX => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What may pass by itself is met again at the next look.
+fn not_now<T: Default>(error: CoreError) -> Result<T, CoreError> {
+    if error.remedy() == Remedy::Retry { Ok(T::default()) } else { Err(error) }
 }
 
 fn thread(error: std::io::Error) -> CoreError {

@@ -39,13 +39,19 @@ pub(crate) struct Inlet {
     pub(crate) feed: Arc<FeedProgress>,
 }
 
-/// Opens the port; `answers` are the worker's own routes.
-pub(crate) fn open(inlet: Inlet, around: &Surroundings, answers: Router) -> Result<Option<HttpServer>, CoreError> {
+/// Opens the port; without an inlet others publish elsewhere. `answers` are the worker's own routes.
+pub(crate) fn open(
+    inlet: Option<Inlet>,
+    around: &Surroundings,
+    answers: Router,
+) -> Result<Option<HttpServer>, CoreError> {
     let process = Arc::new(ProcessMetrics::new(&around.telemetry, env!("CARGO_PKG_VERSION"), ""));
-    let publish = Router::new()
-        .route(&format!("{ROUTE}{{topic}}"), post(publish))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(inlet);
+    let publish = inlet.map_or_else(Router::new, |inlet| {
+        Router::new()
+            .route(&format!("{ROUTE}{{topic}}"), post(publish))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(inlet)
+    });
     let listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
     let settings = HttpSettings { listen, next_free: true, advertised: None };
     let routes = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, publish.merge(answers));

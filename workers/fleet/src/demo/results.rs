@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use processing_core::batch::RecordBatch;
 use processing_core::error::CoreError;
-use processing_core::log::{FreeReader, Log, Read};
+use processing_core::log::{FreeReader, Log, LogError, Read};
 use processing_core::record::{Offset, TopicName, TopicPartition};
 use trending_cities::results::Trending;
 
@@ -17,37 +17,50 @@ const BACK: u64 = 5_000;
 /// Reads of one look, so that a look never takes long.
 const READS_MAX: usize = 64;
 
+/// A partition, where reading it goes on, and by whom: a reader of several would begin anew at each.
+struct Place {
+    partition: TopicPartition,
+    next: Offset,
+    reader: Box<dyn FreeReader>,
+}
+
 /// A reader of the lists.
 pub(crate) struct Results {
     log: Arc<dyn Log>,
-    reader: Box<dyn FreeReader>,
-    places: Vec<(TopicPartition, Offset)>,
+    places: Vec<Place>,
     batch: RecordBatch,
     /// The newest list of the world.
     pub(crate) newest: Option<Trending>,
 }
 
 impl Results {
-    pub(crate) fn new(log: Arc<dyn Log>) -> Result<Self, CoreError> {
-        let reader = log.reader()?;
-        Ok(Self { log, reader, places: Vec::new(), batch: RecordBatch::new(), newest: None })
+    pub(crate) fn new(log: Arc<dyn Log>) -> Self {
+        Self { log, places: Vec::new(), batch: RecordBatch::new(), newest: None }
     }
 
-    /// Takes in what has come since the last look.
+    /// Takes in what has come since the last look, as far as the log answers now.
     pub(crate) fn look(&mut self) -> Result<(), CoreError> {
+        match self.take_in() {
+            Err(LogError::Retry(_)) => Ok(()),
+            taken => taken.map_err(Into::into),
+        }
+    }
+
+    fn take_in(&mut self) -> Result<(), LogError> {
         if self.places.is_empty() {
             let topic = TopicName::new(LISTS);
             let Some(info) = self.log.admin()?.topic(&topic)? else { return Ok(()) };
-            for partition in 0..info.settings.partitions {
-                let place = TopicPartition::new(topic.clone(), partition);
-                let marks = self.reader.watermarks(&place)?;
-                let from = Offset(marks.last_stable.0.saturating_sub(BACK)).max(marks.start);
-                self.places.push((place, from));
-            }
+            let places = (0..info.settings.partitions).map(|partition| {
+                let (partition, mut reader) = (TopicPartition::new(topic.clone(), partition), self.log.reader()?);
+                let marks = reader.watermarks(&partition)?;
+                let next = Offset(marks.last_stable.0.saturating_sub(BACK)).max(marks.start);
+                Ok(Place { partition, next, reader })
+            });
+            self.places = places.collect::<Result<_, LogError>>()?;
         }
-        for (place, next) in &mut self.places {
+        for Place { partition, next, reader } in &mut self.places {
             for _ in 0..READS_MAX {
-                match self.reader.read(place, *next, &mut self.batch)? {
+                match reader.read(partition, *next, &mut self.batch)? {
                     Read::Records(after) => *next = after,
                     Read::End(_) => break,
                     Read::OutOfRange(marks) => {

@@ -3,16 +3,16 @@
 //! Not here: how it looks ([`super::screen`]). Invariant: a view is made of committed results and the
 //! worker's own page alone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use events::SignalContract;
 use processing_core::service::status::{ProcessState, Snapshot};
 use serde::Serialize;
 use trending_cities::results::Trending;
 
-use super::feeder::{FeedPosition, FeedProgress};
+use super::feeder::FeedProgress;
+use super::position::FeedPosition;
 
 /// How far back the rate of events looks.
 const RATE_SPAN: Duration = Duration::from_secs(5);
@@ -26,10 +26,8 @@ pub(crate) struct View {
     pub(crate) feed_position: u64,
     /// The feed's clock, in milliseconds since 1970.
     pub(crate) feed_time_ms: i64,
-    /// Events that the worker has taken in and committed, of this and of earlier processes.
+    /// Events that the worker has taken in and committed in this process.
     pub(crate) events: u64,
-    /// Of those, the ones of this process.
-    pub(crate) events_here: u64,
     /// Of the last seconds.
     pub(crate) events_per_second: f64,
     /// Whether the history is still being counted.
@@ -57,24 +55,10 @@ pub(crate) struct View {
 /// Remembers what differences between moments are made of.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
-    /// Where this process began to read each input partition.
-    begun: BTreeMap<String, u64>,
     recent: VecDeque<(Duration, u64)>,
 }
 
 impl Rates {
-    /// Events of the inputs: all, and those since this process began.
-    fn events(&mut self, page: &Snapshot) -> (u64, u64) {
-        let (mut all, mut here) = (0, 0);
-        let partitions = page.tasks.values().flat_map(|task| &task.partitions);
-        for (name, status) in partitions.filter(|(name, _)| is_input(name)) {
-            let begun = self.begun.entry(name.clone()).or_insert(status.position);
-            all += status.position;
-            here += status.position.saturating_sub(*begun);
-        }
-        (all, here)
-    }
-
     /// Events per second over the last seconds.
     fn of(&mut self, now: Duration, events: u64) -> f64 {
         self.recent.push_back((now, events));
@@ -89,12 +73,6 @@ impl Rates {
     }
 }
 
-/// The page names a partition by its topic and number, with a hyphen between.
-fn is_input(partition: &str) -> bool {
-    let topic = partition.rsplit_once('-').map_or(partition, |(topic, _)| topic);
-    SignalContract::ALL.iter().any(|contract| contract.event_type() == topic)
-}
-
 impl View {
     pub(crate) fn new(
         now: Duration,
@@ -104,15 +82,14 @@ impl View {
         trending: Option<&Trending>,
         rates: &mut Rates,
     ) -> Self {
-        let (events, events_here) = rates.events(page);
+        let events = page.counts.events_in;
         let counted = trending.map_or(0.0, |list| origin.history_counted(list.stamp.window_end_ms));
         Self {
             seconds: now.as_secs_f64(),
             feed_position: feed.position.load(Ordering::Relaxed),
             feed_time_ms: feed.time_ms.load(Ordering::Relaxed),
             events,
-            events_here,
-            events_per_second: rates.of(now, events_here),
+            events_per_second: rates.of(now, events),
             warming: counted < 1.0,
             history_counted: counted,
             lag: page.lag,
@@ -130,12 +107,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_partitions_of_the_inputs_are_events() {
-        assert!(is_input("search.executed-1"));
-        assert!(!is_input("trending-cities.v1-lists-repartition-0"));
-    }
 
     #[test]
     fn a_rate_forgets_what_is_long_ago() {
