@@ -80,6 +80,7 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 mod nursery;
+mod pace;
 mod placement;
 pub mod plan;
 pub mod prelude;

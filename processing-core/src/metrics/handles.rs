@@ -96,6 +96,7 @@ impl ProcessMetrics {
         drop(t.reasons(&c::COMMITS));
         drop(t.reasons(&c::DROPPED));
         drop(t.reasons(&c::DEAD_LETTERS));
+        drop(t.counter(&c::RESTORED, &[]));
         Self {
             states: known.iter().map(|state| (*state, t.gauge(&c::APP_STATE, &[("state", state)]))).collect(),
             _build: build,
@@ -246,16 +247,35 @@ pub struct StoreGauges {
     pub keys: Gauge,
     /// Bytes on disk, estimated.
     pub bytes: Gauge,
-    /// Changelog records yet to be read.
-    pub restore_remaining: Gauge,
-    /// Changelog records read.
-    pub restored: Counter,
     /// Look-ups answered by the cache.
     pub cache_hits: Counter,
     /// Look-ups that went on to the store.
     pub cache_misses: Counter,
     /// Values given up for want of room.
     pub cache_evictions: Counter,
+}
+
+/// A task's restore; the gauges vanish when it is dropped.
+#[derive(Debug)]
+pub struct RestoreGauges {
+    remaining: Gauge,
+    time_left: Gauge,
+}
+
+impl RestoreGauges {
+    /// Those of `task`.
+    pub fn new(telemetry: &Arc<Telemetry>, task: &str) -> Self {
+        Self {
+            remaining: telemetry.gauge(&c::RESTORE_REMAINING, &[("task", task)]),
+            time_left: telemetry.gauge(&c::RESTORE_TIME_LEFT, &[("task", task)]),
+        }
+    }
+
+    /// How many offsets are yet to be read, and in what time, if that is known; 0 when it is over.
+    pub fn show(&self, remaining: u64, time_left: Option<Duration>) {
+        self.remaining.set(remaining as f64);
+        self.time_left.set(time_left.unwrap_or_default().as_secs_f64());
+    }
 }
 
 /// What one task shows; its gauges vanish when it is dropped.
@@ -325,8 +345,6 @@ impl TaskMetrics {
         StoreGauges {
             keys: t.gauge(&c::STORE_KEYS, &both),
             bytes: t.gauge(&c::STORE_BYTES, &both),
-            restore_remaining: t.gauge(&c::RESTORE_REMAINING, &both),
-            restored: t.counter(&c::RESTORED, &own),
             cache_hits: t.counter(&c::CACHE_HITS, &own),
             cache_misses: t.counter(&c::CACHE_MISSES, &own),
             cache_evictions: t.counter(&c::CACHE_EVICTIONS, &own),

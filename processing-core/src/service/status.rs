@@ -131,9 +131,13 @@ impl StatusBoard {
             TaskState::Restoring => {
                 let remaining: u64 = task.restore.values().map(|restore| restore.remaining).sum();
                 let open = task.restore.values().find_map(|restore| restore.waits_for.as_ref());
-                Some(match open {
-                    Some(place) => format!("task {id} waits for an open transaction in {place}"),
-                    None => format!("task {id} has {remaining} changelog records to read"),
+                let eta = task.restore.values().filter_map(|restore| restore.eta_seconds).max();
+                Some(match (open, eta) {
+                    (Some(place), _) => format!("task {id} waits for an open transaction in {place}"),
+                    (None, Some(eta)) => {
+                        format!("task {id} has {remaining} changelog records to read, for about {eta} s")
+                    }
+                    (None, None) => format!("task {id} has {remaining} changelog records to read"),
                 })
             }
         });

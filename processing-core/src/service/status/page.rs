@@ -42,8 +42,11 @@ pub enum ThreadState {
 pub struct RestoreProgress {
     /// Changelog records read.
     pub done: u64,
-    /// Changelog records yet to be read, as far as is known.
+    /// Offsets of its changelogs yet to be read; compaction and aborted transactions have left at most as many
+    /// records. 0 until the log has told their ends.
     pub remaining: u64,
+    /// Seconds until that is done at the present pace; null before the pace was measured.
+    pub eta_seconds: Option<u64>,
     /// The changelog partition on which somebody's transaction is still open: nothing can be read beyond it before
     /// it is decided, at the latest when it has been open for its `transaction.timeout.ms`.
     pub waits_for: Option<String>,
