@@ -94,6 +94,7 @@ pub mod rights;
 pub mod run;
 pub mod service;
 pub mod sliding;
+mod standby;
 mod state_view;
 pub mod step;
 mod tail;

@@ -86,6 +86,19 @@ pub const REWRITE_BYTES_MAX: usize = MIB / 4;
 /// How long a thread waits for a store that somebody else is closing.
 pub const STORE_HANDOVER_MAX: DurationMs = DurationMs::seconds(30);
 
+/// Processes that keep a copy of one task.
+pub const STANDBYS_MAX: u32 = 16;
+/// How long a copy of another process' task rests between two looks at its changelogs.
+pub const STANDBY_PASS: DurationMs = DurationMs::seconds(2);
+/// Batches that a copy reads in its turn before the next one has its own.
+pub const STANDBY_STEPS_MAX: usize = 64;
+/// How often the thread of the copies looks whether a worker thread wants one of their folders.
+pub const STANDBY_LOOK: DurationMs = DurationMs::millis(50);
+/// When a copy that has failed, or was thrown or given away, is tried again.
+pub const STANDBY_RETRY: DurationMs = DurationMs::seconds(10);
+/// How long a worker thread's word counts that it wants a store which somebody else has.
+pub const STORE_WANTED: DurationMs = DurationMs::seconds(5);
+
 // ---- Queries -----------------------------------------------------------------------------------
 
 /// Queries that wait for one worker thread; the next one is told to come again.
@@ -261,6 +274,9 @@ const _: () = assert!(RETRIES_MAX as i64 * RETRY_WAIT_MAX.0 >= DurationMs::minut
 const _: () = assert!(TRANSACTION_STEP_WAIT.0 * TRANSACTION_STEPS_MAX as i64 > TRANSACTION_TIMEOUT.0);
 const _: () = assert!(DELIVERY_POLLS_MAX as i64 > TRANSACTION_TIMEOUT.0);
 const _: () = assert!((DELIVERY_POLLS_MAX as i64) < TICK_BOUND.0);
+// A copy makes room long before who wants its folder gives up.
+const _: () = assert!(STORE_WANTED.0 < STORE_HANDOVER_MAX.0);
+const _: () = assert!(STANDBY_RETRY.0 > STORE_WANTED.0);
 const _: () = assert!(RESTORE_PACE.0 <= RESTORE_TELL.0);
 const _: () = assert!(RESTORE_RETRY.0 <= RESTORE_RETRY_MAX.0);
 // A query is answered, or given up, before its request is.

@@ -211,24 +211,7 @@ impl<B: Base> RestoreJob<B> {
                 return Ok(Verdict::Rebuild(why));
             }
         };
-        let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.batch.len());
-        for record in self.batch.iter() {
-            match changelog::read(self.epoch, record.key, record.value) {
-                Some(Logged::Row { key, value: Some(value) }) => changes.push(Change::Put { key, value }),
-                Some(Logged::Row { key, value: None }) => changes.push(Change::Delete { key }),
-                Some(Logged::Expiry { before }) => {
-                    changes.push(Change::DeleteRange { range: KeyRange::before(before) })
-                }
-                Some(Logged::OtherEpoch) => {}
-                None => {
-                    return Err(CoreError::record(
-                        column.changelog.clone(),
-                        record.offset,
-                        "the changelog record is in no known format: it was written by another version",
-                    ));
-                }
-            }
-        }
+        let changes = changes_of(&self.batch, self.epoch, &column.changelog)?;
         self.restored += self.batch.len() as u64;
         self.store.replay(column.column, changes, Position(reached.0))?;
         if let Some(stretch) = &mut column.stretch {
@@ -365,4 +348,29 @@ impl<B: Base> RestoreJob<B> {
         }
         Ok(Restoring::Done(Box::new(Restored { id, store, raises, records: restored })))
     }
+}
+
+/// What a batch of a changelog's records, all committed, changes.
+pub(crate) fn changes_of<'b>(
+    batch: &'b RecordBatch,
+    epoch: u32,
+    changelog: &TopicPartition,
+) -> Result<Vec<Change<'b>>, CoreError> {
+    let mut changes = Vec::with_capacity(batch.len());
+    for record in batch.iter() {
+        match changelog::read(epoch, record.key, record.value) {
+            Some(Logged::Row { key, value: Some(value) }) => changes.push(Change::Put { key, value }),
+            Some(Logged::Row { key, value: None }) => changes.push(Change::Delete { key }),
+            Some(Logged::Expiry { before }) => changes.push(Change::DeleteRange { range: KeyRange::before(before) }),
+            Some(Logged::OtherEpoch) => {}
+            None => {
+                return Err(CoreError::record(
+                    changelog.clone(),
+                    record.offset,
+                    "the changelog record is in no known format: it was written by another version",
+                ));
+            }
+        }
+    }
+    Ok(changes)
 }

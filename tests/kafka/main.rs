@@ -25,5 +25,6 @@ mod oracle;
 mod plan;
 mod security;
 mod stage;
+mod standby;
 mod twin;
 mod witness;

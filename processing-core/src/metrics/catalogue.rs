@@ -223,7 +223,7 @@ catalogue! {
     REBALANCE_DURATION = Histogram(FRESHNESS), Seconds, "stream_rebalance_duration_seconds", [],
         "From a revoke or assignment until its tasks are taken over";
     LAST_REBALANCE = Gauge, Seconds, "stream_last_rebalance_timestamp_seconds", [THREAD], "When the last rebalance was, since 1970";
-    TASKS = Gauge, Count, "stream_tasks", [LabelSpec { name: "role", known: &["active", "restoring"] }],
+    TASKS = Gauge, Count, "stream_tasks", [LabelSpec { name: "role", known: &["active", "restoring", "standby"] }],
         "Tasks of this process by what they do";
 
     RESTORE_REMAINING = Gauge, Count, "stream_restore_remaining_records", [TASK],

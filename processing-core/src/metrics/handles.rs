@@ -61,6 +61,7 @@ pub struct ProcessMetrics {
     threads_failed: Gauge,
     tasks_active: Gauge,
     tasks_restoring: Gauge,
+    tasks_standby: Gauge,
     restore_active: Gauge,
     /// Size of the caches of decoded values, in bytes.
     pub cache_bytes: Gauge,
@@ -105,6 +106,7 @@ impl ProcessMetrics {
             threads_failed: t.gauge(&c::THREADS, &[("status", "failed")]),
             tasks_active: t.gauge(&c::TASKS, &[("role", "active")]),
             tasks_restoring: t.gauge(&c::TASKS, &[("role", "restoring")]),
+            tasks_standby: t.gauge(&c::TASKS, &[("role", "standby")]),
             restore_active: t.gauge(&c::RESTORE_ACTIVE, &[]),
             cache_bytes: t.gauge(&c::CACHE_BYTES, &[]),
             rocksdb_block_cache_bytes: t.gauge(&c::ROCKSDB_CACHE_USAGE, &[]),
@@ -130,6 +132,7 @@ impl ProcessMetrics {
             page.tasks.values().filter(|task| matches!(task.state, TaskState::Created | TaskState::Restoring)).count();
         self.tasks_active.set((page.tasks.len() - restoring) as f64);
         self.tasks_restoring.set(restoring as f64);
+        self.tasks_standby.set(page.standbys.len() as f64);
         self.restore_active.set(restoring as f64);
     }
 }

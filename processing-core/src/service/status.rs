@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use page::{
-    Check, Counts, PartitionStatus, ProcessState, RestoreProgress, Snapshot, TaskState, TaskStatus, ThreadState,
-    ThreadStatus,
+    Check, Counts, PartitionStatus, ProcessState, RestoreProgress, Snapshot, StandbyStatus, TaskState, TaskStatus,
+    ThreadState, ThreadStatus,
 };
 pub use reporter::{CommitCounts, ThreadReporter};
 
@@ -38,6 +38,7 @@ pub struct StatusBoard {
 struct Inner {
     threads: BTreeMap<String, Thread>,
     tasks: BTreeMap<String, TaskStatus>,
+    standbys: BTreeMap<String, StandbyStatus>,
     obstacles: BTreeMap<String, String>,
     counts: Counts,
     last_commit: Option<WallTime>,
@@ -93,6 +94,11 @@ impl StatusBoard {
     /// Whether an operator lets new input wait. It is no reason not to be ready: queries are answered.
     pub fn pause(&self, paused: bool) {
         self.lock().paused = paused;
+    }
+
+    /// The copies of other processes' tasks, all of them.
+    pub(crate) fn standbys(&self, standbys: BTreeMap<String, StandbyStatus>) {
+        self.lock().standbys = standbys;
     }
 
     /// A worker's own word in `/status`.
@@ -202,6 +208,7 @@ impl StatusBoard {
                 .collect(),
             lag: inner.tasks.values().flat_map(|task| task.partitions.values()).map(|p| p.lag).sum(),
             tasks: inner.tasks.clone(),
+            standbys: inner.standbys.clone(),
             last_commit_age_ms: inner.last_commit.map(|last| age(now, last.0)),
             counts: inner.counts.clone(),
             details: inner.details.clone(),

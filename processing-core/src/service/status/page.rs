@@ -87,6 +87,17 @@ pub struct TaskStatus {
     pub partitions: BTreeMap<String, PartitionStatus>,
 }
 
+/// The copy of a task that another process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StandbyStatus {
+    /// Whether its store is open here; it is not while a worker thread has it, or the log does not answer.
+    pub open: bool,
+    /// Offsets of its changelogs yet to be read, as their ends stood at the last look.
+    pub lag: u64,
+    /// Offsets of its changelogs behind it.
+    pub followed: u64,
+}
+
 /// Counts since the start of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -178,6 +189,9 @@ pub struct Snapshot {
     pub threads: BTreeMap<String, ThreadStatus>,
     /// Tasks by id.
     pub tasks: BTreeMap<String, TaskStatus>,
+    /// Copies of tasks that other processes run, by the task's id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub standbys: BTreeMap<String, StandbyStatus>,
     /// Sum of all partitions' lags.
     pub lag: u64,
     /// Milliseconds since the last commit that became true.
