@@ -86,6 +86,7 @@ pub(crate) fn commit<'t, B: Base + 't>(
     let published = match producer.publish(&positions, &group()) {
         Publish::Published(published) => published,
         Publish::Aborted(why) => return Ok(Outcome::Aborted(why)),
+        Publish::Refused(error) => return Ok(Outcome::Rebuild(error.into())),
         Publish::Fenced(why) => return Ok(Outcome::Rebuild(crate::log::LogError::Fenced(why).into())),
         Publish::Ambiguous(why) => return Ok(Outcome::Rebuild(CoreError::Ambiguous(why))),
     };

@@ -91,6 +91,7 @@ impl Word {
         producer.send(&TopicPartition::new(topic, 0), &batch)?;
         match producer.publish(&[], &GroupMetadata::nobody()) {
             Publish::Published(_) => Ok(()),
+            Publish::Refused(error) => Err(error.into()),
             Publish::Aborted(why) | Publish::Ambiguous(why) => Err(LogError::Retry(why).into()),
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         }

@@ -18,6 +18,7 @@ mod forward;
 mod note;
 mod routes;
 mod table;
+mod term;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -29,6 +30,8 @@ use std::time::Duration;
 pub(crate) use note::Hold;
 use note::{Claim, Note};
 use table::{Owner, Table};
+use term::Claims;
+pub(crate) use term::Term;
 
 use crate::clock::Clock;
 use crate::layout::Layout;
@@ -72,6 +75,8 @@ struct Inner {
     /// Rises with every change of what a note would say, its time aside.
     version: u64,
     table: Table,
+    /// To this instance's name.
+    claims: Claims,
     passes: Passes,
     ending: bool,
     /// How many instances besides its owner are to have a copy of each task.
@@ -165,7 +170,7 @@ impl Instances {
                 owners.extend(inner.table.owner(task, inner.epoch, now).map(|owner| (task, owner.instance)));
             }
         }
-        owners.extend(inner.claims().into_keys().map(|task| (task, self.name().to_owned())));
+        owners.extend(inner.tasks().into_keys().map(|task| (task, self.name().to_owned())));
         Census { living, owners }
     }
 
@@ -209,7 +214,18 @@ impl Instances {
     pub(crate) fn note(&self, at: WallTime) -> Option<Note> {
         let inner = self.lock();
         let Presence::Advertised(address) = &inner.presence else { return None };
-        Some(Note { address: address.clone(), epoch: inner.epoch, at, tasks: inner.claims() })
+        let (term, address) = (inner.claims.term(), address.clone());
+        Some(Note { term, address, epoch: inner.epoch, at, tasks: inner.tasks() })
+    }
+
+    /// A note with `term` stands in the topic.
+    pub(crate) fn claimed(&self, term: Term) {
+        self.lock().claims.claimed(term);
+    }
+
+    /// Whether another process has claimed this instance's name after this one.
+    pub(crate) fn superseded(&self) -> bool {
+        self.lock().claims.superseded()
     }
 
     /// Takes in a record of the topic, read when the wall clock showed `wall` and time `elapsed` had gone by.
@@ -217,6 +233,9 @@ impl Instances {
         let Ok(name) = std::str::from_utf8(key) else { return };
         let note = value.and_then(Note::read);
         let mut inner = self.lock();
+        if let Some(note) = note.as_ref().filter(|_| name == self.shared.name) {
+            inner.claims.hear(note.term);
+        }
         let heard = match &note {
             // Written before this process came: how old it is tells its writer's clock alone.
             Some(note) if !inner.passes.complete => {
@@ -287,15 +306,15 @@ impl std::fmt::Debug for Instances {
 
 impl Inner {
     /// What all threads have. While a task moves between two of them, the better claim counts.
-    fn claims(&self) -> BTreeMap<TaskId, Claim> {
-        let mut claims = BTreeMap::new();
+    fn tasks(&self) -> BTreeMap<TaskId, Claim> {
+        let mut tasks = BTreeMap::new();
         for (task, claim) in self.own.values().flat_map(Held::claims) {
-            let present = claims.entry(task).or_insert(claim);
+            let present = tasks.entry(task).or_insert(claim);
             if (claim.hold, claim.generation) > (present.hold, present.generation) {
                 *present = claim;
             }
         }
-        claims
+        tasks
     }
 
     /// How far this instance is with a task.

@@ -192,7 +192,9 @@ pub const TOPIC_KNOWN_TRIES: u32 = 50;
 pub const TOPIC_KNOWN_WAIT: DurationMs = DurationMs::millis(20);
 /// How long a thread waits for one answer of a broker before it looks up.
 pub const KAFKA_ANSWER_WAIT: DurationMs = DurationMs::seconds(1);
-/// The same where nothing else waits: making and describing topics.
+/// What a client has to say of why it reaches no broker, at most.
+pub const CLIENT_ERRORS_MAX: usize = 64;
+/// The same as [`KAFKA_ANSWER_WAIT`] where nothing else waits: making and describing topics.
 pub const KAFKA_ADMIN_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a producer waits for its coordinator before the worker tries anew.
 pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);

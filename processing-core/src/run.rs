@@ -281,19 +281,27 @@ impl Supervisor {
         let layout = Arc::new(layout);
         self.instances.settle_on(&layout);
         let (app, clock) = (layout.plan.name(), Arc::clone(&self.around.clock));
-        // ORDER: ends after the threads, so that this instance's note is taken back when nobody has a task any more.
-        let _bulletin = Bulletin::start(Arc::clone(&self.log), app, &self.instances, &self.control, clock)
+        let (log, shutdown) = (Arc::clone(&self.log), self.around.shutdown.clone());
+        let bulletin = Bulletin::start(log, app, &self.instances, &self.control, clock, shutdown)
             .map_err(no_thread)
             .inspect_err(|error| self.give_up(error))?;
+        let ended = self.work(&layout);
+        // ORDER: after the threads, so that this instance's note is taken back when nobody has a task any more. What
+        // ended it has ended the threads.
+        bulletin.end().and(ended)
+    }
+
+    /// Runs the threads, once it is known whether to pause and in which epoch to work.
+    fn work(&self, layout: &Arc<Layout>) -> Result<(), CoreError> {
         if !self.hear_control() {
             return Ok(());
         }
         match &self.options.state {
-            StatePlace::Memory => self.watch(&layout, MemoryHome, None, || Ok(())),
+            StatePlace::Memory => self.watch(layout, MemoryHome, None, || Ok(())),
             StatePlace::Folder { dir, budget } => {
                 let (budget, clock) = (budget.clone(), Arc::clone(&self.around.clock));
-                let home = RocksHome::new(dir, &layout, budget, clock).inspect_err(|error| self.give_up(error))?;
-                self.watch(&layout, home.clone(), Some(&home), || home.remove_unused().map(drop))
+                let home = RocksHome::new(dir, layout, budget, clock).inspect_err(|error| self.give_up(error))?;
+                self.watch(layout, home.clone(), Some(&home), || home.remove_unused().map(drop))
             }
         }
     }
@@ -420,7 +428,7 @@ impl Supervisor {
             }
             self.around.board.pause(self.control.paused());
             if let (None, Some(home)) = (&standby, folders.filter(|_| self.instances.copies() > 0)) {
-                match self.standby(layout, home, epoch, round).start() {
+                match self.standby(layout, home, epoch, round.clone()).start() {
                     Ok(thread) => standby = Some(thread),
                     Err(error) => {
                         result = Err(no_thread(error));
@@ -455,17 +463,9 @@ impl Supervisor {
         result
     }
 
-    fn standby(&self, layout: &Arc<Layout>, home: &RocksHome, epoch: u32, round: &Shutdown) -> Standby {
-        Standby {
-            log: Arc::clone(&self.log),
-            layout: Arc::clone(layout),
-            home: home.clone(),
-            instances: self.instances.clone(),
-            clock: Arc::clone(&self.around.clock),
-            board: Arc::clone(&self.around.board),
-            epoch,
-            shutdown: round.clone(),
-        }
+    fn standby(&self, layout: &Arc<Layout>, home: &RocksHome, epoch: u32, shutdown: Shutdown) -> Standby {
+        let (log, instances, around) = (Arc::clone(&self.log), self.instances.clone(), self.around.clone());
+        Standby { log, layout: Arc::clone(layout), home: home.clone(), instances, around, epoch, shutdown }
     }
 
     /// Deletes the repartition records that the group has committed: nobody reads them again, since a task's

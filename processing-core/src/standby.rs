@@ -28,15 +28,15 @@ use std::time::Duration;
 use state::{TaskStore, TaskStoreLimits};
 
 use self::replica::{Following, Replica};
-use crate::clock::Clock;
 use crate::error::{CoreError, Remedy};
 use crate::home::{HousedBase, RocksHome};
 use crate::instances::Instances;
 use crate::layout::Layout;
 use crate::limits::{RESTORE_WAIT, STANDBY_LOOK, STANDBY_PASS, STANDBY_RETRY, STANDBY_STEPS_MAX};
 use crate::log::{FreeReader, Log};
+use crate::run::Surroundings;
 use crate::service::signals::Shutdown;
-use crate::service::status::{StandbyStatus, StatusBoard};
+use crate::service::status::StandbyStatus;
 use crate::task::TaskId;
 
 /// What the thread is given.
@@ -45,8 +45,7 @@ pub(crate) struct Standby {
     pub(crate) layout: Arc<Layout>,
     pub(crate) home: RocksHome,
     pub(crate) instances: Instances,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) board: Arc<StatusBoard>,
+    pub(crate) around: Surroundings,
     pub(crate) epoch: u32,
     pub(crate) shutdown: Shutdown,
 }
@@ -75,7 +74,7 @@ impl Standby {
         let mut choose_at = Duration::ZERO;
         let mut pause = Duration::ZERO;
         while !self.shutdown.wait(pause) {
-            let now = self.clock.elapsed();
+            let now = self.around.clock.elapsed();
             if now >= choose_at {
                 choose_at = now + STANDBY_PASS.span();
                 self.choose(&mut shelf);
@@ -90,7 +89,7 @@ impl Standby {
         for (id, place) in shelf {
             self.close(id, place.replica, true);
         }
-        self.board.standbys(BTreeMap::new());
+        self.around.board.standbys(BTreeMap::new());
     }
 
     /// Gives one copy its turn, of several steps: a reader that goes on where it stands is quicker than one that goes
@@ -101,7 +100,7 @@ impl Standby {
                 return false;
             }
             self.hand_over(shelf);
-            let Some(place) = shelf.get_mut(&id).filter(|place| self.clock.elapsed() >= place.due) else {
+            let Some(place) = shelf.get_mut(&id).filter(|place| self.around.clock.elapsed() >= place.due) else {
                 return false;
             };
             if !self.advance(id, place, reader) {
@@ -137,7 +136,7 @@ impl Standby {
         for (id, place) in shelf {
             if place.replica.is_some() && self.home.is_wanted(*id) {
                 tracing::info!(task = %id, "the copy becomes the task's store");
-                place.due = self.clock.elapsed() + STANDBY_RETRY.span();
+                place.due = self.around.clock.elapsed() + STANDBY_RETRY.span();
                 self.close(*id, place.replica.take(), false);
             }
         }
@@ -174,7 +173,7 @@ impl Standby {
                 (STANDBY_RETRY.span(), false)
             }
         };
-        place.due = self.clock.elapsed() + wait;
+        place.due = self.around.clock.elapsed() + wait;
         more
     }
 
@@ -242,6 +241,6 @@ impl Standby {
             let followed = replica.and_then(|replica| replica.followed().ok()).unwrap_or_default();
             StandbyStatus { open: replica.is_some(), lag: replica.map_or(0, Replica::lag), followed }
         };
-        self.board.standbys(shelf.iter().map(|(id, place)| (id.to_string(), status(place))).collect());
+        self.around.board.standbys(shelf.iter().map(|(id, place)| (id.to_string(), status(place))).collect());
     }
 }

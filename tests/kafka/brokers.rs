@@ -10,7 +10,6 @@ use crate::events::Events;
 use crate::stage::Stage;
 
 #[test]
-#[ignore = "open: it has not passed yet"]
 fn a_broker_that_is_away_at_the_start_and_dies_later_is_waited_for() {
     // Before it was dead for this long, the node does not take itself back; and a transaction that times out while it
     // has no leader loses its markers and stays open for ever, which is Kafka's own.
@@ -46,7 +45,6 @@ fn a_broker_that_is_away_at_the_start_and_dies_later_is_waited_for() {
 }
 
 #[test]
-#[ignore = "open: it has not passed yet"]
 fn leaders_and_coordinators_that_die_one_after_the_other_change_nothing() {
     // `make soak-kafka` asks for more of them.
     let deaths = std::env::var("STREAMFLEET_LEADER_DEATHS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);

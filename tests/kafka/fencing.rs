@@ -56,7 +56,7 @@ fn whoever_runs_under_the_identity_of_another_takes_over_and_the_other_stops() {
     first.thaw();
     let (code, said) = first.wait();
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("another process has joined under this `group.instance.id`"), "{said}");
+    assert!(said.contains("another process has started as instance pod"), "{said}");
     // What it did before it learned of that is in nobody's results.
     stage.feed(&events.take(100));
     stage.feed(&events.last());

@@ -6,15 +6,16 @@
 //! The record's key is the instance's name, its value JSON, so that a person can read the topic:
 //!
 //! ```json
-//! {"v":1,"address":"10.0.0.3:9464","epoch":0,"at_ms":1760000000000,"running":{"0_1":7},"restoring":{"1_1":7}}
+//! {"v":1,"term":3,"address":"10.0.0.3:9464","epoch":0,"at_ms":1760000000000,"running":{"0_1":7},"restoring":{"1_1":7}}
 //! ```
 //!
-//! The number behind a task is the group's generation in which its thread has it.
+//! The number behind a task is the group's generation in which its thread has it; for `term` see [`super::term`].
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::term::Term;
 use crate::record::WallTime;
 use crate::task::TaskId;
 
@@ -40,6 +41,7 @@ pub(crate) struct Claim {
 /// See the file's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Note {
+    pub(crate) term: Term,
     /// Host and port; `None` where nobody can ask it.
     pub(crate) address: Option<String>,
     /// The state epoch in which it works.
@@ -52,6 +54,8 @@ pub(crate) struct Note {
 #[derive(Serialize, Deserialize)]
 struct Wire {
     v: u32,
+    #[serde(default)]
+    term: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     epoch: u32,
@@ -71,6 +75,7 @@ impl Note {
         };
         let wire = Wire {
             v: VERSION,
+            term: self.term.0,
             address: self.address.clone(),
             epoch: self.epoch,
             at_ms: self.at.0,
@@ -90,7 +95,8 @@ impl Note {
                 tasks.insert(task_of(&task)?, Claim { hold, generation });
             }
         }
-        Some(Self { address: wire.address, epoch: wire.epoch, at: WallTime(wire.at_ms), tasks })
+        let (term, at) = (Term(wire.term), WallTime(wire.at_ms));
+        Some(Self { term, address: wire.address, epoch: wire.epoch, at, tasks })
     }
 }
 
@@ -107,7 +113,7 @@ mod tests {
     use super::*;
 
     const GOLDEN: &str =
-        r#"{"v":1,"address":"10.0.0.3:9464","epoch":2,"at_ms":5,"running":{"0_1":7},"restoring":{"1_1":8}}"#;
+        r#"{"v":1,"term":4,"address":"10.0.0.3:9464","epoch":2,"at_ms":5,"running":{"0_1":7},"restoring":{"1_1":8}}"#;
 
     fn task(sub_topology: u16, partition: u32) -> TaskId {
         TaskId { sub_topology, partition }
@@ -117,6 +123,7 @@ mod tests {
     fn the_layout_never_changes_and_other_versions_are_passed() {
         let claim = |hold, generation| Claim { hold, generation };
         let note = Note {
+            term: Term(4),
             address: Some("10.0.0.3:9464".to_owned()),
             epoch: 2,
             at: WallTime(5),
@@ -125,7 +132,13 @@ mod tests {
         assert_eq!(String::from_utf8(note.to_bytes()).unwrap(), GOLDEN);
         assert_eq!(Note::read(GOLDEN.as_bytes()), Some(note.clone()));
         let added = GOLDEN.replace("\"epoch\"", "\"zone\":\"b\",\"epoch\"");
-        assert_eq!(Note::read(added.as_bytes()), Some(note), "a field more is no other version");
+        assert_eq!(Note::read(added.as_bytes()), Some(note.clone()), "a field more is no other version");
+        let older = GOLDEN.replace("\"term\":4,", "");
+        assert_eq!(
+            Note::read(older.as_bytes()),
+            Some(Note { term: Term(0), ..note }),
+            "written before there were terms"
+        );
         for other in [GOLDEN.replace("\"v\":1", "\"v\":2"), GOLDEN.replace("0_1", "0-1"), String::new()] {
             assert_eq!(Note::read(other.as_bytes()), None, "{other}");
         }
@@ -134,14 +147,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read(
-            address in proptest::option::of("[a-z.:0-9]{0,20}"), epoch in any::<u32>(), at in any::<i64>(),
+            term in any::<u64>(), address in proptest::option::of("[a-z.:0-9]{0,20}"), epoch in any::<u32>(), at in any::<i64>(),
             held in proptest::collection::btree_map((any::<u16>(), any::<u32>()), (any::<bool>(), any::<u64>()), 0..9),
         ) {
             let claim = |(runs, generation)| {
                 Claim { hold: if runs { Hold::Running } else { Hold::Restoring }, generation }
             };
             let tasks = held.into_iter().map(|((s, p), held)| (task(s, p), claim(held))).collect();
-            let note = Note { address, epoch, at: WallTime(at), tasks };
+            let note = Note { term: Term(term), address, epoch, at: WallTime(at), tasks };
             prop_assert_eq!(Note::read(&note.to_bytes()), Some(note));
         }
     }

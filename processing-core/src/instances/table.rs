@@ -80,13 +80,14 @@ impl Table {
 mod tests {
     use super::*;
     use crate::instances::note::Hold;
+    use crate::instances::term::Term;
     use crate::record::WallTime;
 
     const TASK: TaskId = TaskId { sub_topology: 0, partition: 3 };
 
     fn note(generation: u64, hold: Hold) -> Note {
         let tasks = [(TASK, Claim { hold, generation })].into();
-        Note { address: Some("a:1".to_owned()), epoch: 0, at: WallTime(0), tasks }
+        Note { term: Term(1), address: Some("a:1".to_owned()), epoch: 0, at: WallTime(0), tasks }
     }
 
     fn seconds(n: u64) -> Duration {

@@ -347,14 +347,19 @@ fn a_question_makes_one_hop_and_only_to_whom_it_was_meant() {
         assert_eq!(answered, status, "{head} {body}");
         assert!(body["detail"].as_str().unwrap_or_default().contains(part), "{body}");
     }
-    // Who has found all of them has heard of all of them.
-    all[2].ask_until_answered(None, everything());
-    let (status, _, page) = all[2].send("GET", "/instances", false, b"");
-    let listed: Vec<&str> =
-        page["instances"].as_array().unwrap().iter().map(|entry| entry["instance"].as_str().unwrap()).collect();
-    assert_eq!((status, listed), (200, vec!["pod-0", "pod-1", "pod-2"]));
-    let tasks = page["instances"].as_array().unwrap().iter().flat_map(|entry| entry["running"].as_array().unwrap());
-    assert_eq!(tasks.count(), PARTITIONS as usize);
+    // Each is listed once what it last wrote is read, itself too.
+    loop {
+        let (status, _, page) = all[2].send("GET", "/instances", false, b"");
+        let entries = page["instances"].as_array().unwrap();
+        let listed: Vec<&str> = entries.iter().map(|entry| entry["instance"].as_str().unwrap()).collect();
+        assert_eq!(status, 200);
+        assert!(listed.iter().all(|name| ["pod-0", "pod-1", "pod-2"].contains(name)), "{page}");
+        let tasks = entries.iter().flat_map(|entry| entry["running"].as_array().unwrap());
+        if (listed.len(), tasks.count()) == (3, PARTITIONS as usize) {
+            break;
+        }
+        all[2].around.shutdown.wait(Duration::from_millis(2));
+    }
 }
 
 #[test]
@@ -367,6 +372,7 @@ fn who_does_not_answer_is_named_and_believed_no_longer_than_it_says_so() {
     // A port that was free a moment ago: nobody listens there.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let says = |address: Option<String>| Note {
+        term: super::Term(1),
         address,
         epoch: 0,
         at: WallTime(alone.around.clock.now().0),
@@ -406,6 +412,21 @@ fn a_clean_end_takes_the_note_back() {
     let last = notes.last().unwrap();
     assert_eq!((last.key.as_deref(), last.value.as_deref()), (Some(&b"pod-0"[..]), None));
     assert!(notes.len() > 1);
+}
+
+#[test]
+fn of_two_processes_with_one_name_the_later_one_stays() {
+    let log = log_of(&trips());
+    let first = Instance::start(&log, "pod-0");
+    first.ask_until_answered(None, everything());
+    let second = Instance::start(&log, "pod-0");
+    let ended = first.running.wait().unwrap_err();
+    assert!(ended.to_string().contains("another process has started as instance pod-0"), "{ended}");
+    assert_eq!(ended.exit_code(), crate::error::ExitCode::Log);
+    assert_eq!(shown(&second.ask_until_answered(None, everything())), counted(&log, &trips()));
+    // The one that ended has taken nothing back that is not its own.
+    let notes = log.committed_records(&instances_topic(APP)).remove(0);
+    assert!(notes.iter().all(|note| note.value.is_some()));
 }
 
 /// The threads of a process begin anew in the epoch that the control topic names.

@@ -166,6 +166,9 @@ pub enum Publish {
     Published(Published),
     /// It is undone for every reader; the producer can go on.
     Aborted(String),
+    /// It is undone for every reader, and the same again would be undone again: a right is missing, a record is larger
+    /// than the log takes.
+    Refused(LogError),
     /// Somebody newer holds this transactional id or this group membership; nothing of it is true.
     Fenced(String),
     /// Nobody knows. The producer must be made anew and the tasks rebuilt from what is committed.

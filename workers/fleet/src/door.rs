@@ -134,6 +134,7 @@ pub(crate) fn append(
     match producer.publish(&[], &nobody) {
         Publish::Published(_) => Ok(()),
         Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
+        Publish::Refused(error) => Err(error.into()),
         Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         Publish::Ambiguous(why) => {
             // Who takes its place is told by the log's own error what is wrong, such as a full disk.

@@ -4,6 +4,7 @@
 //! the brokers gave it, so that one that was deleted and made anew is never taken for the old one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::admin::{AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
@@ -12,7 +13,9 @@ use tokio::runtime::Runtime;
 
 use super::refusal::{self, Doing};
 use super::{Cluster, ffi, list_at};
-use crate::limits::{KAFKA_ADMIN_WAIT, RECORD_BYTES_MAX, TOPIC_KNOWN_TRIES, TOPIC_KNOWN_WAIT};
+use crate::limits::{
+    CLIENT_ERRORS_MAX, KAFKA_ADMIN_WAIT, KAFKA_ANSWER_WAIT, RECORD_BYTES_MAX, TOPIC_KNOWN_TRIES, TOPIC_KNOWN_WAIT,
+};
 use crate::log::{Admin, Cleanup, LogError, TopicInfo, TopicSettings};
 use crate::record::{Offset, Partition, TopicId, TopicName, TopicPartition};
 
@@ -51,6 +54,21 @@ impl KafkaAdmin {
             found = self.topic(name)?;
         }
         Ok(found)
+    }
+
+    /// An admin call that comes to no broker runs out of time and does not say why; a consumer is told. Credentials that
+    /// are not accepted would otherwise look like a broker that is away.
+    fn explained(&self, error: LogError) -> LogError {
+        let LogError::Retry(text) = &error else { return error };
+        let Err(unreached) = self.cluster.ends.client().fetch_metadata(None, KAFKA_ANSWER_WAIT.span()) else {
+            return error;
+        };
+        let told = std::iter::from_fn(|| self.cluster.ends.poll(Duration::ZERO)).take(CLIENT_ERRORS_MAX);
+        let told: Vec<LogError> =
+            told.filter_map(Result::err).map(|error| refusal::of(Doing::Connect, &error)).collect();
+        let refused = told.iter().find(|told| matches!(told, LogError::Fatal(_)));
+        let last = told.last().map_or_else(|| unreached.to_string(), LogError::to_string);
+        refused.cloned().unwrap_or_else(|| LogError::Retry(format!("{text}; {last}")))
     }
 
     fn settings_of(&self, name: &TopicName, partitions: u32) -> Result<TopicSettings, LogError> {
@@ -129,7 +147,8 @@ impl Admin for KafkaAdmin {
 
     fn topic(&mut self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
         let found = ffi::describe_topic(self.cluster.admin.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
-        let found = found.map_err(|failure| refusal::of_failure(Doing::Describe(name.as_str()), &failure))?;
+        let found =
+            found.map_err(|failure| self.explained(refusal::of_failure(Doing::Describe(name.as_str()), &failure)))?;
         let Some((id, partitions)) = found else { return Ok(None) };
         let settings = self.settings_of(name, partitions)?;
         Ok(Some(TopicInfo { name: name.clone(), id: TopicId(id), settings }))

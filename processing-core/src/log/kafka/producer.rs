@@ -142,6 +142,14 @@ impl KafkaProducer {
         }
     }
 
+    /// The producer has died of an answer to a publish: of something that only a person mends, or `otherwise`.
+    fn refused(&mut self, failure: &Failure, otherwise: impl FnOnce(String) -> Publish) -> Publish {
+        match self.die(failure) {
+            error @ LogError::Fatal(_) => Publish::Refused(error),
+            error => otherwise(error.to_string()),
+        }
+    }
+
     /// The number under which reports on a partition come back.
     fn mark(&mut self, to: &TopicPartition) -> usize {
         let known = self.sent.iter().position(|place| place == to);
@@ -192,15 +200,21 @@ impl KafkaProducer {
     }
 
     /// Waits until the brokers have taken every record.
-    fn deliver(&mut self) -> Result<(), String> {
+    fn deliver(&mut self) -> Result<(), LogError> {
         self.drain();
         if let Some((number, code)) = self.deliveries.failed.take() {
-            let place = self.sent.get(number).map_or_else(|| "a topic".to_owned(), TopicPartition::to_string);
-            return Err(format!("a record for {place} was not delivered: {code}"));
+            let place = self.sent.get(number);
+            let topic = place.map_or("?", |place| place.topic.as_str());
+            let place = place.map_or_else(|| "a topic".to_owned(), TopicPartition::to_string);
+            return Err(refusal::refusal(
+                Doing::Write(topic),
+                code,
+                &format!("a record for {place} was not delivered"),
+            ));
         }
         match self.producer.in_flight_count() {
             0 => Ok(()),
-            left => Err(format!("{left} records were not delivered in time")),
+            left => Err(LogError::Retry(format!("{left} records were not delivered in time"))),
         }
     }
 
@@ -224,11 +238,13 @@ impl KafkaProducer {
     }
 
     /// Ends the transaction without a trace and says why.
-    fn give_up(&mut self, why: String) -> Publish {
-        self.state = State::Spoiled(why.clone());
-        match self.end() {
-            Ok(()) => Publish::Aborted(why),
-            Err(error) => Publish::Fenced(format!("{why}; {error}")),
+    fn give_up(&mut self, why: LogError) -> Publish {
+        self.state = State::Spoiled(why.to_string());
+        match (self.end(), why) {
+            (_, why @ (LogError::Fatal(_) | LogError::Full(_))) => Publish::Refused(why),
+            (Err(error @ LogError::Fatal(_)), _) => Publish::Refused(error),
+            (Ok(()), why) => Publish::Aborted(why.to_string()),
+            (Err(error), why) => Publish::Fenced(format!("{why}; {error}")),
         }
     }
 
@@ -238,7 +254,7 @@ impl KafkaProducer {
             State::Dead(why) => return Err(LogError::Fenced(why.clone())),
             // Delivered first: the end of a transaction whose partitions the coordinator does not know yet is refused,
             // and what is on its way could arrive in the next one.
-            State::Open => self.deliver().unwrap_or_else(|why| tracing::debug!("{why}")),
+            State::Open => self.deliver().unwrap_or_else(|error| tracing::debug!(%error, "given up anyway")),
             State::Spoiled(_) => {}
         }
         // The client takes back by itself what is not sent yet, and waits for what is on its way; in short steps, because
@@ -285,26 +301,25 @@ impl Transaction for KafkaProducer {
             return Publish::Fenced(error.to_string());
         }
         if let State::Spoiled(why) = &self.state {
-            let why = why.clone();
+            let why = LogError::Retry(why.clone());
             return self.give_up(why);
         }
         if !positions.is_empty() {
             // While the last records are on their way.
             let list = match list_at(positions.iter().map(|(place, offset)| (place, *offset))) {
                 Ok(list) => list,
-                Err(error) => return self.give_up(error.to_string()),
+                Err(error) => return self.give_up(refusal::of(Doing::Group(&group.group), &error)),
             };
             let sent = self.patiently(TRANSACTION_STEPS_MAX, |client| {
                 ffi::send_offsets(client, &list, group, TRANSACTION_STEP_WAIT)
             });
             if let Err(failure) = sent {
-                let why = format!("the group's positions were refused: {} ({})", failure.text, failure.code);
+                let why = refusal::of_failure(Doing::Group(&group.group), &failure);
                 if failure.fatal {
-                    self.die(&failure);
-                    return Publish::Fenced(why);
+                    return self.refused(&failure, Publish::Fenced);
                 }
                 return match (failure.code, self.give_up(why)) {
-                    // Another process has taken this member's place.
+                    // Another member has taken this one's place.
                     (Code::FencedInstanceId, Publish::Aborted(why)) => Publish::Fenced(why),
                     (_, answer) => answer,
                 };
@@ -320,13 +335,10 @@ impl Transaction for KafkaProducer {
                 Publish::Published(Published::new(self.sent.drain(..).zip(next).collect()))
             }
             Err(failure) if failure.abortable && !failure.fatal => {
-                self.give_up(format!("{} ({})", failure.text, failure.code))
+                let why = refusal::of_failure(Doing::Transact(&self.id), &failure);
+                self.give_up(why)
             }
-            Err(failure) => {
-                let why = format!("{} ({})", failure.text, failure.code);
-                self.die(&failure);
-                Publish::Ambiguous(why)
-            }
+            Err(failure) => self.refused(&failure, Publish::Ambiguous),
         }
     }
 

@@ -88,11 +88,14 @@ pub(super) fn refusal(doing: Doing<'_>, code: Code, text: &str) -> LogError {
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
             LogError::Retry(format!("{doing}: there is no such topic or partition: {said}"))
         }
-        // Whoever joined anew would fence the other one in turn, and so on for ever.
-        Code::FencedInstanceId | Code::UnreleasedInstanceId => LogError::Fatal(format!(
-            "{doing}: another process has joined under this `group.instance.id`; each needs one of its own: {said}"
-        )),
-        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedMemberEpoch => {
+        // Whether there is another process is not known by this: where a coordinator dies, one that joins again and was
+        // heard the first time fences itself. The claims to the instance's name tell.
+        Code::FencedInstanceId
+        | Code::UnreleasedInstanceId
+        | Code::Fenced
+        | Code::ProducerFenced
+        | Code::InvalidProducerEpoch
+        | Code::FencedMemberEpoch => {
             LogError::Fenced(format!("{doing}: somebody newer runs under this identity: {said}"))
         }
         Code::InvalidReplicationFactor => LogError::Fatal(format!(

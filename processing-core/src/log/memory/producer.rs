@@ -68,6 +68,7 @@ impl Transaction for MemoryTransaction {
         let kind = match &answer {
             Publish::Published(_) => "published",
             Publish::Aborted(_) => "publish aborted",
+            Publish::Refused(_) => "publish refused",
             Publish::Fenced(_) => "publish fenced",
             Publish::Ambiguous(_) => "publish ambiguous",
         };

@@ -286,6 +286,7 @@ impl Feeding {
         match self.producer.publish(&[], &nobody) {
             Publish::Published(_) => Ok(()),
             Publish::Aborted(why) => Err(LogError::Fatal(why).into()),
+            Publish::Refused(error) => Err(error.into()),
             Publish::Ambiguous(why) => {
                 // Whoever takes its place is told by the log's own error what is wrong, such as a full disk.
                 drop(self.order.log.transaction(&TransactionalId(PRODUCER.to_owned()))?);

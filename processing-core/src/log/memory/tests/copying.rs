@@ -190,6 +190,7 @@ impl Worker {
         self.sent = 0;
         match (answer, self.breach) {
             (Publish::Published(_), _) | (Publish::Ambiguous(_), Breach::TrustAmbiguous) => {}
+            (Publish::Refused(error), _) => panic!("{error}"),
             (Publish::Aborted(_), _) | (Publish::Ambiguous(_), Breach::KeepProducer) => self.rewind(),
             (Publish::Fenced(_) | Publish::Ambiguous(_), _) => self.rebuild(),
         }
