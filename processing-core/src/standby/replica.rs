@@ -145,6 +145,12 @@ impl<B: Base> Replica<B> {
         Ok(read_record(&self.store)?.is_some())
     }
 
+    /// What it holds, for checks.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &TaskStore<B, TaskReceipt> {
+        &self.store
+    }
+
     /// Puts everything on disk. The store is closed with the answer's end.
     pub(crate) fn close(mut self) -> Result<B, CoreError> {
         self.store.flush()?;
