@@ -212,6 +212,10 @@ pub const ABORT_STEPS_MAX: u32 = 200;
 pub const TRANSACTION_STEP_WAIT: DurationMs = DurationMs::seconds(1);
 /// How often it is made before its answer counts as unknown.
 pub const TRANSACTION_STEPS_MAX: u32 = 15;
+/// How long the group's positions may take to come to the coordinator; longer than that, the transaction is gone.
+pub const OFFSETS_WAIT: DurationMs = TRANSACTION_TIMEOUT;
+/// Producers of a process that may be left behind in a call that does not end.
+pub const CLIENTS_HUNG_MAX: u32 = 8;
 /// Waits of a millisecond for the delivery of a transaction's records.
 pub const DELIVERY_POLLS_MAX: u32 = 15_000;
 
@@ -274,6 +278,7 @@ const _: () = assert!(RETRY_WAIT_MAX.0 * 2 < TICK_BOUND.0);
 const _: () = assert!(RETRIES_MAX as i64 * RETRY_WAIT_MAX.0 >= DurationMs::minutes(2).0);
 // A commit that is tried for as long as this has outlived its transaction, so that its answer is known or lost.
 const _: () = assert!(TRANSACTION_STEP_WAIT.0 * TRANSACTION_STEPS_MAX as i64 > TRANSACTION_TIMEOUT.0);
+const _: () = assert!(TRANSACTION_STEP_WAIT.0 * TRANSACTION_STEPS_MAX as i64 > OFFSETS_WAIT.0);
 const _: () = assert!(DELIVERY_POLLS_MAX as i64 > TRANSACTION_TIMEOUT.0);
 const _: () = assert!((DELIVERY_POLLS_MAX as i64) < TICK_BOUND.0);
 // A copy makes room long before who wants its folder gives up.

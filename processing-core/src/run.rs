@@ -36,7 +36,7 @@ use crate::log::kafka::{KafkaLog, KafkaOptions};
 use crate::metrics::Telemetry;
 use crate::plan::Plan;
 use crate::query::Queries;
-use crate::record::{DurationMs, LogTime, TopicName};
+use crate::record::{DurationMs, LogTime, TopicPartition};
 use crate::service::settings::Settings;
 use crate::service::signals::Shutdown;
 use crate::service::status::{Snapshot, StatusBoard};
@@ -472,14 +472,13 @@ impl Supervisor {
     /// state and its group's position move in one transaction.
     fn purge(&self, layout: &Layout) -> Result<(), CoreError> {
         let mut admin = self.log.admin()?;
-        let own = |topic: &TopicName| {
-            let mut sources = layout.parts.iter().flat_map(|part| &part.sources);
-            sources.any(|source| !source.input && source.topic == *topic)
-        };
-        for (place, committed) in admin.group_offsets(layout.plan.name())? {
-            if own(&place.topic) {
-                admin.purge(&place, committed)?;
-            }
+        let mut own: Vec<TopicPartition> = Vec::new();
+        for part in &layout.parts {
+            let topics = part.sources.iter().filter(|source| !source.input).map(|source| &source.topic);
+            own.extend(topics.flat_map(|topic| (0..part.tasks).map(|n| TopicPartition::new(topic.clone(), n))));
+        }
+        for (place, committed) in admin.group_offsets(layout.plan.name(), &own)? {
+            admin.purge(&place, committed)?;
         }
         Ok(())
     }

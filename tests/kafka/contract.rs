@@ -285,8 +285,13 @@ impl Admin for NamedAdmin {
         self.admin.purge(&self.names.place(partition), before)
     }
 
-    fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
-        let found = self.admin.group_offsets(&self.names.text(group))?;
+    fn group_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+        let partitions: Vec<TopicPartition> = partitions.iter().map(|place| self.names.place(place)).collect();
+        let found = self.admin.group_offsets(&self.names.text(group), &partitions)?;
         Ok(found.into_iter().map(|(place, at)| (self.names.own(place), at)).collect())
     }
 }

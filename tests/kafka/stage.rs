@@ -79,7 +79,8 @@ impl Stage {
 
     /// How many input records the group has committed.
     pub(crate) fn taken(&self, group: &Group) -> i64 {
-        let partitions = self.admin.partitions(&self.input).unwrap();
+        // Not every broker knows a new topic at once.
+        let Some(partitions) = self.admin.partitions(&self.input) else { return 0 };
         group.committed(&self.input, partitions).into_iter().map(|offset| offset.max(0)).sum()
     }
 
@@ -111,7 +112,9 @@ impl Stage {
                 self.keep();
                 let found = found.unwrap_or_default();
                 let difference = found.difference(&expected).unwrap_or_else(|| "the counts differ".to_owned());
+                let ends: Vec<_> = workers.iter_mut().map(|worker| worker.ended()).collect();
                 let why = if all_run { "results do not come" } else { "a worker has ended" };
+                let why = format!("{why} ({ends:?})");
                 panic!("{why}: {} of {}: {difference}\n{}", found.len(), expected.len(), self.setup.last_words());
             }
         }

@@ -282,8 +282,12 @@ pub trait Admin: Send {
     fn delete_topic(&mut self, name: &TopicName) -> Result<(), LogError>;
     /// Deletes the records below `before`.
     fn purge(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), LogError>;
-    /// A group's committed positions.
-    fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError>;
+    /// What a group has committed of these partitions, in their order; a partition without a position is left out.
+    fn group_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Offset)>, LogError>;
 }
 
 /// What a failing log asks of its caller.

@@ -149,6 +149,11 @@ impl WorkerProcess {
         (status.code(), self.process.log())
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended()
+    }
+
     /// Whether it runs.
     pub fn runs(&mut self) -> bool {
         self.process.ended().is_none()

@@ -232,7 +232,11 @@ impl Admin for EmbeddedAdmin {
         self.writer()?.purge(partition, before)
     }
 
-    fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+    fn group_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
         let prefix = keys::positions_of(group);
         let range = state::store::OwnedRange::of_prefix(&prefix);
         let mut found = Vec::new();
@@ -256,7 +260,7 @@ impl Admin for EmbeddedAdmin {
                 offsets.push((TopicPartition { topic, partition: key.partition }, offset));
             }
         }
-        offsets.sort();
-        Ok(offsets)
+        let of = |place: &TopicPartition| offsets.iter().find(|(known, _)| known == place).cloned();
+        Ok(partitions.iter().filter_map(of).collect())
     }
 }

@@ -6,21 +6,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::Offset as At;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::runtime::Runtime;
 
 use super::refusal::{self, Doing};
-use super::{Cluster, ffi, list_at};
+use super::{Cluster, Quiet, base_config, ffi, list_at, list_of};
 use crate::limits::{
     CLIENT_ERRORS_MAX, KAFKA_ADMIN_WAIT, KAFKA_ANSWER_WAIT, RECORD_BYTES_MAX, TOPIC_KNOWN_TRIES, TOPIC_KNOWN_WAIT,
 };
 use crate::log::{Admin, Cleanup, LogError, TopicInfo, TopicSettings};
-use crate::record::{Offset, Partition, TopicId, TopicName, TopicPartition};
+use crate::record::{Offset, TopicId, TopicName, TopicPartition};
 
 pub(super) struct KafkaAdmin {
     cluster: Arc<Cluster>,
+    /// Made for this one: a client that does not read learns of a leader that has moved by nothing, and goes on asking
+    /// the old one.
+    client: AdminClient<Quiet>,
     /// The client's admin calls are futures; this waits for them.
     runtime: Runtime,
 }
@@ -30,7 +34,9 @@ impl KafkaAdmin {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime =
             runtime.map_err(|error| LogError::Fatal(format!("the machine refuses what admin calls need: {error}")))?;
-        Ok(Self { cluster, runtime })
+        let client = base_config(&cluster.options, "admin").create_with_context(Quiet);
+        let client = client.map_err(|error| refusal::of(Doing::Connect, &error))?;
+        Ok(Self { cluster, client, runtime })
     }
 
     fn options() -> AdminOptions {
@@ -75,7 +81,7 @@ impl KafkaAdmin {
         let doing = Doing::DescribeConfigs(name.as_str());
         let failed = |error: KafkaError| refusal::of(doing, &error);
         let wanted = [ResourceSpecifier::Topic(name.as_str())];
-        let asked = self.cluster.admin.describe_configs(&wanted, &Self::options());
+        let asked = self.client.describe_configs(&wanted, &Self::options());
         let mut found = self.runtime.block_on(asked).map_err(failed)?;
         let found = match found.pop() {
             Some(Ok(found)) => found,
@@ -128,7 +134,7 @@ impl Admin for KafkaAdmin {
         if settings.log_append_time {
             topic = topic.set("message.timestamp.type", "LogAppendTime");
         }
-        let asked = self.cluster.admin.create_topics([&topic], &Self::options());
+        let asked = self.client.create_topics([&topic], &Self::options());
         let made = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         match made.into_iter().next() {
             Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => {}
@@ -146,7 +152,7 @@ impl Admin for KafkaAdmin {
     }
 
     fn topic(&mut self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
-        let found = ffi::describe_topic(self.cluster.admin.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
+        let found = ffi::describe_topic(self.client.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
         let found =
             found.map_err(|failure| self.explained(refusal::of_failure(Doing::Describe(name.as_str()), &failure)))?;
         let Some((id, partitions)) = found else { return Ok(None) };
@@ -170,7 +176,7 @@ impl Admin for KafkaAdmin {
 
     fn delete_topic(&mut self, name: &TopicName) -> Result<(), LogError> {
         let doing = Doing::Delete(name.as_str());
-        let asked = self.cluster.admin.delete_topics(&[name.as_str()], &Self::options());
+        let asked = self.client.delete_topics(&[name.as_str()], &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         match done.into_iter().next() {
             Some(Err((_, code))) if code != Code::UnknownTopicOrPartition => Err(refusal::refusal(doing, code, "")),
@@ -181,7 +187,7 @@ impl Admin for KafkaAdmin {
     fn purge(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), LogError> {
         let doing = Doing::Delete(partition.topic.as_str());
         let list = list_at([(partition, before)]).map_err(|error| refusal::of(doing, &error))?;
-        let asked = self.cluster.admin.delete_records(&list, &Self::options());
+        let asked = self.client.delete_records(&list, &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         for element in done.elements() {
             element.error().map_err(|error| refusal::of(doing, &error))?;
@@ -189,21 +195,24 @@ impl Admin for KafkaAdmin {
         Ok(())
     }
 
-    fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
-        let found = ffi::group_offsets(self.cluster.admin.inner(), group, KAFKA_ADMIN_WAIT);
-        let found = match found {
-            Err(failure) if failure.code == Code::GroupIdNotFound => return Ok(Vec::new()),
-            found => found.map_err(|failure| refusal::of_failure(Doing::Group(group), &failure))?,
-        };
-        let mut offsets: Vec<_> = found
-            .into_iter()
-            .filter_map(|(topic, partition, offset)| {
-                let offset = Offset(u64::try_from(offset).ok()?);
-                let partition = Partition(u32::try_from(partition).ok()?);
-                Some((TopicPartition { topic: TopicName::new(topic), partition }, offset))
-            })
-            .collect();
-        offsets.sort();
+    fn group_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+        let doing = Doing::Group(group);
+        let failed = |error: KafkaError| refusal::of(doing, &error);
+        // By a consumer that never joins. Of the admin calls those that go to a group's coordinator end the process when
+        // their answer comes after their time is over: a failed assertion in librdkafka (its issue 4605).
+        let asking = self.cluster.asking(group).map_err(failed)?;
+        let found = asking.committed_offsets(list_of(partitions), KAFKA_ADMIN_WAIT.span()).map_err(failed)?;
+        let mut offsets = Vec::new();
+        for (element, place) in found.elements().iter().zip(partitions) {
+            element.error().map_err(failed)?;
+            if let At::Offset(offset) = element.offset() {
+                offsets.push((place.clone(), Offset(offset.max(0).cast_unsigned())));
+            }
+        }
         Ok(offsets)
     }
 }

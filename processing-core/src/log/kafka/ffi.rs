@@ -504,48 +504,6 @@ pub(super) fn describe_topic(
     }
 }
 
-/// Every position that a group has committed: topic, partition, offset.
-pub(super) fn group_offsets(
-    client: &Client<impl ClientContext>,
-    group: &str,
-    wait: DurationMs,
-) -> Result<Vec<(String, i32, i64)>, Failure> {
-    let name = c_string(group);
-    // SAFETY: as above; no list of partitions means all of them.
-    unsafe {
-        let mut wanted = rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), null());
-        let ask = |options, queue| {
-            rd::rd_kafka_ListConsumerGroupOffsets(client.native_ptr(), &mut wanted, 1, options, queue);
-        };
-        let operation = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-        let answer = ask_admin(client, operation, wait, ask, |event| {
-            let mut count = 0;
-            let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(event);
-            let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
-            if count == 0 {
-                return Ok(Vec::new());
-            }
-            let group = *groups;
-            if let Some(failure) = borrowed_failure(rd::rd_kafka_group_result_error(group)) {
-                return Err(failure);
-            }
-            let list = rd::rd_kafka_group_result_partitions(group);
-            if list.is_null() || (*list).cnt <= 0 {
-                return Ok(Vec::new());
-            }
-            let entries = std::slice::from_raw_parts((*list).elems, usize::try_from((*list).cnt).unwrap_or(0));
-            let undecided =
-                entries.iter().find(|entry| entry.err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
-            if let Some(entry) = undecided {
-                return Err(Failure::plain(entry.err, text(entry.topic)));
-            }
-            Ok(entries.iter().map(|entry| (text(entry.topic), entry.partition, entry.offset)).collect())
-        });
-        rd::rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
-        answer
-    }
-}
-
 /// Sends an admin request and reads its answer.
 ///
 /// SAFETY: `ask` sends one request to the queue that it is given, and `read` keeps nothing of the event.
@@ -563,11 +521,6 @@ unsafe fn ask_admin<T>(
         let mut error = [0; 256];
         rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(wait), error.as_mut_ptr(), error.len());
         let queue = rd::rd_kafka_queue_new(client.native_ptr());
-        if operation == rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS {
-            // A position that a transaction is still deciding over would be told as it was before.
-            let refused = rd::rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
-            rd::rd_kafka_error_destroy(refused);
-        }
         ask(options, queue);
         // The request ends by itself; a little more, so that its own answer is the one that is seen.
         let event = rd::rd_kafka_queue_poll(queue, millis(wait) + 1_000);

@@ -22,7 +22,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -59,7 +58,6 @@ struct Cluster {
     options: KafkaOptions,
     /// Sees records of open transactions too: only it knows where a partition really ends.
     ends: BaseConsumer<Quiet>,
-    admin: AdminClient<Quiet>,
     /// Readers' clients that nobody uses now: a client has threads and connections of its own.
     idle: Mutex<Vec<(Pace, Arc<BaseConsumer<Quiet>>)>>,
 }
@@ -104,8 +102,8 @@ impl KafkaLog {
         let mut config = consumer_config(&options, "ends");
         config.set("isolation.level", "read_uncommitted");
         let ends = config.create_with_context(Quiet).map_err(made)?;
-        let admin = base_config(&options, "admin").create_with_context(Quiet).map_err(made)?;
-        Ok(Arc::new(Self { cluster: Arc::new(Cluster { options, ends, admin, idle: Mutex::default() }) }))
+        let idle = Mutex::default();
+        Ok(Arc::new(Self { cluster: Arc::new(Cluster { options, ends, idle }) }))
     }
 }
 
@@ -142,6 +140,12 @@ impl Cluster {
         }
         let made = config.create_with_context(Quiet);
         Ok(Arc::new(made.map_err(|error| refusal::of(Doing::Connect, &error))?))
+    }
+
+    /// A client that may ask for the positions of `group`, and joins nothing.
+    fn asking(&self, group: &str) -> KafkaResult<BaseConsumer<Quiet>> {
+        let mut config = consumer_config(&self.options, "positions");
+        config.set("group.id", group).create_with_context(Quiet)
     }
 
     /// Takes a client back for the next reader.

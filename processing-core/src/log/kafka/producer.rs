@@ -3,9 +3,14 @@
 //! Not here: when a commit is due. Invariant: `Published` is answered only when the coordinator has said so;
 //! a producer whose last answer was ambiguous or fatal is of no further use and says so to every call.
 
+#![allow(clippy::disallowed_methods, reason = "one call of the client has no limit and needs a thread to be left to")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -16,7 +21,8 @@ use super::refusal::{self, Doing};
 use super::{KafkaOptions, list_at, log_line, producer_config};
 use crate::batch::RecordBatch;
 use crate::limits::{
-    ABORT_STEP_WAIT, ABORT_STEPS_MAX, DELIVERY_POLLS_MAX, KAFKA_INIT_WAIT, TRANSACTION_STEP_WAIT, TRANSACTION_STEPS_MAX,
+    ABORT_STEP_WAIT, ABORT_STEPS_MAX, CLIENTS_HUNG_MAX, DELIVERY_POLLS_MAX, KAFKA_INIT_WAIT, OFFSETS_WAIT,
+    TRANSACTION_STEP_WAIT, TRANSACTION_STEPS_MAX,
 };
 use crate::log::{GroupMetadata, LogError, Publish, Published, Transaction, TransactionalId};
 use crate::record::{DurationMs, Offset, TopicName, TopicPartition};
@@ -237,6 +243,33 @@ impl KafkaProducer {
         last
     }
 
+    /// Hands the group's positions to the coordinator; `None` if the client does not come back from that.
+    ///
+    /// In a thread of its own, because librdkafka's call has no limit where it waits for the group's coordinator: it
+    /// keeps a time limit for that request and never looks at it (`creq_ts_timeout` in `rdkafka_coord.c` of 2.12), and
+    /// a coordinator that moved while nothing else happened is never asked for again.
+    fn send_offsets(&mut self, list: TopicPartitionList, group: &GroupMetadata) -> Option<Result<(), Failure>> {
+        let (answer, answered) = sync_channel(1);
+        let (producer, group) = (Arc::clone(&self.producer), group.clone());
+        let call = move || {
+            let sent = ffi::send_offsets(producer.client(), &list, &group, OFFSETS_WAIT);
+            // Who does not wait any more has made a new producer, which has fenced this one.
+            drop(answer.send(sent));
+        };
+        if let Err(error) = std::thread::Builder::new().name("offsets".into()).spawn(call) {
+            return Some(Err(local(Code::Fail, &format!("the machine refuses a thread: {error}"))));
+        }
+        let step = TRANSACTION_STEP_WAIT.span();
+        for _ in 0..TRANSACTION_STEPS_MAX {
+            match answered.recv_timeout(step) {
+                Ok(sent) => return Some(sent),
+                Err(RecvTimeoutError::Timeout) => self.deliveries.take_in(self.producer.client(), false),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        None
+    }
+
     /// Ends the transaction without a trace and says why.
     fn give_up(&mut self, why: LogError) -> Publish {
         self.state = State::Spoiled(why.to_string());
@@ -268,6 +301,19 @@ impl KafkaProducer {
             Err(failure) => Err(self.die(&failure)),
         }
     }
+}
+
+/// Counts a client that never comes back, with its threads and its memory. Where there are too many of them only a new
+/// process helps.
+fn hung() -> Result<(), LogError> {
+    static HUNG: AtomicU32 = AtomicU32::new(0);
+    if HUNG.fetch_add(1, Ordering::SeqCst) < CLIENTS_HUNG_MAX {
+        return Ok(());
+    }
+    Err(LogError::Fatal(format!(
+        "more than {CLIENTS_HUNG_MAX} producers have waited for a coordinator without end, and each keeps its memory; \
+         nothing is lost: start this process again"
+    )))
 }
 
 fn local(code: Code, text: &str) -> Failure {
@@ -310,9 +356,17 @@ impl Transaction for KafkaProducer {
                 Ok(list) => list,
                 Err(error) => return self.give_up(refusal::of(Doing::Group(&group.group), &error)),
             };
-            let sent = self.patiently(TRANSACTION_STEPS_MAX, |client| {
-                ffi::send_offsets(client, &list, group, TRANSACTION_STEP_WAIT)
-            });
+            let sent = match self.send_offsets(list, group) {
+                Some(sent) => sent,
+                None => {
+                    let why = "the client does not come back from handing the group's positions to the coordinator";
+                    self.state = State::Dead(why.to_owned());
+                    return match hung() {
+                        Ok(()) => Publish::Fenced(why.to_owned()),
+                        Err(error) => Publish::Refused(error),
+                    };
+                }
+            };
             if let Err(failure) = sent {
                 let why = refusal::of_failure(Doing::Group(&group.group), &failure);
                 if failure.fatal {

@@ -29,6 +29,8 @@ pub(super) enum Pace {
     Following,
 }
 
+/// Waits of [`READ_WAIT`] without an answer after which the client is made anew.
+const UNANSWERED_MAX: u32 = 50;
 /// Questions at the end after which a reader counts as one that follows.
 const FOLLOWS_AFTER: u32 = 8;
 
@@ -48,6 +50,8 @@ struct Standing {
     at_end: bool,
     /// How often it was asked for more there.
     asked_at_end: u32,
+    /// How often in a row there was no answer at all.
+    unanswered: u32,
 }
 
 impl KafkaReader {
@@ -86,7 +90,8 @@ impl KafkaReader {
         let queue = queue.ok_or_else(|| LogError::Unknown(place.clone()))?;
         let assigned = list_at([(place, from)]).and_then(|list| client.assign(&list));
         assigned.map_err(|error| refusal::of(read, &error))?;
-        self.at = Some(Standing { place: place.clone(), queue, next: from, at_end: false, asked_at_end: 0 });
+        self.at =
+            Some(Standing { place: place.clone(), queue, next: from, at_end: false, asked_at_end: 0, unanswered: 0 });
         Ok(())
     }
 }
@@ -118,6 +123,9 @@ impl FreeReader for KafkaReader {
         if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.get(last)) {
             (at.next, at.at_end) = (last.offset.next(), false);
         }
+        if met != Met::Nothing || !batch.is_empty() {
+            at.unanswered = 0;
+        }
         match met {
             Met::Nothing => {}
             Met::End(end) => (at.next, at.at_end) = (end.max(at.next), true),
@@ -135,6 +143,11 @@ impl FreeReader for KafkaReader {
         }
         if at.at_end {
             return Ok(Read::End(at.next));
+        }
+        at.unanswered += 1;
+        if at.unanswered == UNANSWERED_MAX {
+            // A client can lose sight of a partition whose leader has moved. This one is not given back.
+            (self.at, self.client) = (None, None);
         }
         match trouble {
             Some(error) => Err(refusal::of(Doing::Read(partition.topic.as_str()), &error)),

@@ -52,9 +52,15 @@ impl Admin for MemoryAdmin {
         Ok(())
     }
 
-    fn group_offsets(&mut self, group: &str) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+    fn group_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
         let mut broker = self.shared.lock();
         broker.may_refuse("group offsets")?;
-        Ok(broker.groups.get(group).map(super::group::Group::offsets).unwrap_or_default())
+        let known = broker.groups.get(group).map(super::group::Group::offsets).unwrap_or_default();
+        let of = |place: &TopicPartition| known.iter().find(|(known, _)| known == place).cloned();
+        Ok(partitions.iter().filter_map(of).collect())
     }
 }

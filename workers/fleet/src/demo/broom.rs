@@ -46,14 +46,14 @@ impl Broom {
         self.swept = now;
         let before = LogTime(feed_time.0.saturating_sub(self.keep_ms));
         let (mut admin, mut reader) = (log.admin()?, log.reader()?);
-        let committed = admin.group_offsets(&self.group)?;
         let inputs = self.inputs.iter().map(|topic| (topic, true));
         for (topic, is_input) in inputs.chain(self.outputs.iter().map(|topic| (topic, false))) {
             let Some(info) = admin.topic(topic)?.filter(|info| info.settings.cleanup == Cleanup::Delete) else {
                 continue;
             };
-            for partition in 0..info.settings.partitions {
-                let place = TopicPartition::new(topic.clone(), partition);
+            let places: Vec<_> = (0..info.settings.partitions).map(|n| TopicPartition::new(topic.clone(), n)).collect();
+            let committed = if is_input { admin.group_offsets(&self.group, &places)? } else { Vec::new() };
+            for place in places {
                 // The first record that is young enough; late ones behind it stay until it goes.
                 let Some(young) = reader.offset_for_time(&place, before)? else { continue };
                 let read = committed.iter().find(|(at, _)| *at == place).map_or(Offset::ZERO, |(_, offset)| *offset);

@@ -237,14 +237,12 @@ impl Feeding {
 
     /// Records of all its sources that the follower has not committed.
     fn ahead(&self) -> Result<u64, CoreError> {
-        let offsets = self.order.log.admin()?.group_offsets(&self.order.follower)?;
+        let places: Vec<TopicPartition> = self.batches.iter().map(|(place, _)| place.clone()).collect();
+        let offsets = self.order.log.admin()?.group_offsets(&self.order.follower, &places)?;
         let mut reader = self.order.log.reader()?;
-        let untouched = self.batches.iter().map(|(place, _)| place);
-        let untouched = untouched.filter(|place| !offsets.iter().any(|(at, _)| at == *place));
         let mut ahead = 0;
-        for (place, offset) in
-            offsets.iter().map(|(at, next)| (at, *next)).chain(untouched.map(|at| (at, Offset::ZERO)))
-        {
+        for place in &places {
+            let offset = offsets.iter().find(|(at, _)| at == place).map_or(Offset::ZERO, |(_, next)| *next);
             ahead += reader.watermarks(place)?.last_stable.0.saturating_sub(offset.0);
         }
         Ok(ahead)
