@@ -16,14 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use state::{
-    Base, Batch, ColumnContents, ColumnId, Contents, KeyRange, MemoryBudget, Position, RocksBase, RocksOptions, Row,
-    StateDirectory, StoreError, TaskDirectory, TaskName, Visit,
+    Base, Batch, ColumnContents, ColumnId, Contents, KeyRange, MemoryBase, MemoryBudget, Position, RocksBase,
+    RocksOptions, Row, StateDirectory, StoreError, TaskDirectory, TaskName, Visit,
 };
 
 use crate::clock::Clock;
 use crate::error::CoreError;
 use crate::layout::Layout;
-use crate::limits::{FLUSH_BYTES_MIN, STATE_UNUSED_MAX, STORE_HANDOVER_MAX};
+use crate::limits::{FLUSH_BYTES_MIN, STATE_UNUSED_MAX, STORE_HANDOVER_MAX, STORE_WANTED};
 use crate::log::LogError;
 use crate::task::TaskId;
 use crate::worker::StateHome;
@@ -51,8 +51,16 @@ struct Shared {
 struct Present {
     /// Stores that were found damaged while they were open.
     damaged: BTreeSet<TaskId>,
-    /// Since when somebody else has had the folder of a task that is wanted here.
-    awaited: BTreeMap<TaskId, Duration>,
+    /// Worker threads that wait for folders which somebody else has.
+    awaited: BTreeMap<TaskId, Awaited>,
+}
+
+/// A folder that is wanted.
+#[derive(Clone, Copy)]
+struct Awaited {
+    since: Duration,
+    /// When it was last asked for.
+    last: Duration,
 }
 
 impl RocksHome {
@@ -100,33 +108,31 @@ impl RocksHome {
         (self.shared.budget.used_bytes(), self.shared.budget.memtable_bytes())
     }
 
-    fn lock(&self, task: TaskId) -> Result<TaskDirectory, CoreError> {
-        let shared = &*self.shared;
-        match shared.directory.lock(name(task)) {
-            Ok(directory) => {
-                shared.present().awaited.remove(&task);
-                Ok(directory)
-            }
-            Err(StoreError::Locked { path, detail }) => {
-                let now = shared.clock.elapsed();
-                let since = *shared.present().awaited.entry(task).or_insert(now);
-                let most = STORE_HANDOVER_MAX.span();
-                if now.saturating_sub(since) >= most {
-                    return Err(StoreError::Locked { path, detail }.into());
-                }
-                // A thread of this process that is just closing it, most of the time.
-                Err(LogError::Retry(format!("{}: {detail}", path.display())).into())
-            }
+    /// Whether a worker thread waits for the folder of `task`.
+    pub(crate) fn is_wanted(&self, task: TaskId) -> bool {
+        let now = self.shared.clock.elapsed();
+        let present = self.shared.present();
+        present.awaited.get(&task).is_some_and(|awaited| now.saturating_sub(awaited.last) < STORE_WANTED.span())
+    }
+
+    /// Opens the store of a task that another process runs; `None` where somebody has it open or wants it.
+    pub(crate) fn open_copy(&self, task: TaskId, contents: &[ColumnContents]) -> Result<Option<HousedBase>, CoreError> {
+        if self.is_wanted(task) {
+            return Ok(None);
+        }
+        match self.shared.directory.lock(name(task)) {
+            Ok(directory) => self.house(task, directory, contents).map(Some),
+            Err(StoreError::Locked { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
-}
 
-impl StateHome for RocksHome {
-    type Base = HousedBase;
-
-    fn open(&mut self, task: TaskId, contents: &[ColumnContents]) -> Result<HousedBase, CoreError> {
-        let directory = self.lock(task)?;
+    fn house(
+        &self,
+        task: TaskId,
+        directory: TaskDirectory,
+        contents: &[ColumnContents],
+    ) -> Result<HousedBase, CoreError> {
         let shared = &self.shared;
         let wanted = shared.origins.get(usize::from(task.sub_topology)).map_or("", String::as_str);
         let was_damaged = shared.present().damaged.remove(&task);
@@ -149,7 +155,44 @@ impl StateHome for RocksHome {
             }
             opened => opened?,
         };
-        Ok(HousedBase { base, task, shared: Arc::clone(shared), _directory: directory })
+        Ok(HousedBase { base, task, shared: Arc::clone(shared), directory })
+    }
+
+    fn lock(&self, task: TaskId) -> Result<TaskDirectory, CoreError> {
+        let shared = &*self.shared;
+        match shared.directory.lock(name(task)) {
+            Ok(directory) => {
+                shared.present().awaited.remove(&task);
+                Ok(directory)
+            }
+            Err(StoreError::Locked { path, detail }) => {
+                let now = shared.clock.elapsed();
+                let mut present = shared.present();
+                let awaited = present.awaited.entry(task).or_insert(Awaited { since: now, last: now });
+                if now.saturating_sub(awaited.last) >= STORE_WANTED.span() {
+                    // It was given up since, and is wanted anew.
+                    awaited.since = now;
+                }
+                awaited.last = now;
+                let since = awaited.since;
+                drop(present);
+                let most = STORE_HANDOVER_MAX.span();
+                if now.saturating_sub(since) >= most {
+                    return Err(StoreError::Locked { path, detail }.into());
+                }
+                // A thread of this process that is just closing it, most of the time.
+                Err(LogError::Retry(format!("{}: {detail}", path.display())).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl StateHome for RocksHome {
+    type Base = HousedBase;
+
+    fn open(&mut self, task: TaskId, contents: &[ColumnContents]) -> Result<HousedBase, CoreError> {
+        self.house(task, self.lock(task)?, contents)
     }
 
     fn destroy(&mut self, task: TaskId) -> Result<(), CoreError> {
@@ -171,10 +214,17 @@ pub struct HousedBase {
     base: RocksBase,
     task: TaskId,
     shared: Arc<Shared>,
-    _directory: TaskDirectory,
+    directory: TaskDirectory,
 }
 
 impl HousedBase {
+    /// Closes the store and throws it away, before anybody else can have it.
+    pub(crate) fn clear(self) -> Result<(), CoreError> {
+        let Self { base, directory, .. } = self;
+        drop(base);
+        Ok(directory.clear()?)
+    }
+
     fn told<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Damaged { .. }) = &answer {
             self.shared.present().damaged.insert(self.task);
@@ -212,6 +262,22 @@ impl Base for HousedBase {
 
     fn unflushed_bytes(&self) -> usize {
         self.base.unflushed_bytes()
+    }
+}
+
+/// Stores that begin empty whenever they are opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryHome;
+
+impl StateHome for MemoryHome {
+    type Base = MemoryBase;
+
+    fn open(&mut self, _: TaskId, _: &[ColumnContents]) -> Result<MemoryBase, CoreError> {
+        Ok(MemoryBase::default())
+    }
+
+    fn destroy(&mut self, _: TaskId) -> Result<(), CoreError> {
+        Ok(())
     }
 }
 

@@ -79,6 +79,15 @@ struct Inner {
     claims: Claims,
     passes: Passes,
     ending: bool,
+    /// How many instances besides its owner are to have a copy of each task.
+    copies: u32,
+}
+
+/// Who lives and who runs what, of the instances that work in one state epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) living: Vec<String>,
+    pub(crate) owners: BTreeMap<TaskId, String>,
 }
 
 /// Whether other instances are told of this one.
@@ -136,6 +145,33 @@ impl Instances {
         inner.version += 1;
         drop(inner);
         self.shared.bell.notify_all();
+    }
+
+    /// How many instances besides its owner are to have a copy of each task; all of them must be told the same.
+    pub(crate) fn stand_by(&self, copies: u32) {
+        self.lock().copies = copies;
+    }
+
+    /// See [`Self::stand_by`].
+    pub(crate) fn copies(&self) -> u32 {
+        self.lock().copies
+    }
+
+    /// Who lives and who runs what, as far as is known. What this instance has is its own, whatever others say.
+    pub(crate) fn census(&self) -> Census {
+        let now = self.shared.clock.elapsed();
+        let inner = self.lock();
+        let here = inner.table.living(now).filter(|(_, entry)| entry.note.epoch == inner.epoch);
+        let (mut living, mut owners) = (Vec::new(), BTreeMap::new());
+        for (name, entry) in here {
+            living.push(name.to_owned());
+            for task in entry.note.tasks.keys().filter(|task| !owners.contains_key(*task)).copied().collect::<Vec<_>>()
+            {
+                owners.extend(inner.table.owner(task, inner.epoch, now).map(|owner| (task, owner.instance)));
+            }
+        }
+        owners.extend(inner.tasks().into_keys().map(|task| (task, self.name().to_owned())));
+        Census { living, owners }
     }
 
     /// The topics stand: which store has which tasks.

@@ -8,11 +8,14 @@ mod standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use state::{ColumnContents, ColumnId};
+
 use crate::error::CoreError;
 use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
 use crate::plan::{OutputKind, Plan, Source};
-use crate::record::{DurationMs, TopicId, TopicName};
+use crate::record::{DurationMs, Partition, TopicId, TopicName, TopicPartition};
 use crate::sink::OutboxTopics;
+use crate::task::TaskId;
 use crate::{bulletin, control};
 use standing::{Purpose, make, same_partitions};
 
@@ -160,6 +163,29 @@ impl Layout {
             parts.push(PartLayout { anchor, tasks, sources, outbox, changelog_ids, retentions });
         }
         Ok(Self { plan, parts, time_topic, inputs })
+    }
+
+    /// Every task of the application.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        let parts = (0_u16..).zip(&self.parts);
+        parts.flat_map(|(sub_topology, part)| (0..part.tasks).map(move |partition| TaskId { sub_topology, partition }))
+    }
+
+    /// The changelogs of a task, by column.
+    pub(crate) fn changelogs(&self, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
+        let Some(part) = self.parts.get(usize::from(id.sub_topology)) else { return Vec::new() };
+        let ids = part.changelog_ids.iter().zip(&part.outbox.changelogs).zip(0_u8..);
+        let own = ids.filter(|((id, _), _)| id.is_some());
+        own.map(|((_, topic), column)| {
+            (ColumnId(column), TopicPartition { topic: topic.clone(), partition: Partition(id.partition) })
+        })
+        .collect()
+    }
+
+    /// What a task's columns hold.
+    pub(crate) fn contents(&self, id: TaskId) -> Vec<ColumnContents> {
+        let sub = self.plan.sub_topologies().get(usize::from(id.sub_topology));
+        sub.map_or_else(Vec::new, |sub| sub.contents())
     }
 }
 

@@ -86,6 +86,19 @@ pub const REWRITE_BYTES_MAX: usize = MIB / 4;
 /// How long a thread waits for a store that somebody else is closing.
 pub const STORE_HANDOVER_MAX: DurationMs = DurationMs::seconds(30);
 
+/// Processes that keep a copy of one task.
+pub const STANDBYS_MAX: u32 = 16;
+/// How long a copy of another process' task rests between two looks at its changelogs.
+pub const STANDBY_PASS: DurationMs = DurationMs::seconds(2);
+/// Batches that a copy reads in its turn before the next one has its own.
+pub const STANDBY_STEPS_MAX: usize = 64;
+/// How often the thread of the copies looks whether a worker thread wants one of their folders.
+pub const STANDBY_LOOK: DurationMs = DurationMs::millis(50);
+/// When a copy that has failed, or was thrown or given away, is tried again.
+pub const STANDBY_RETRY: DurationMs = DurationMs::seconds(10);
+/// How long a worker thread's word counts that it wants a store which somebody else has.
+pub const STORE_WANTED: DurationMs = DurationMs::seconds(5);
+
 // ---- Queries -----------------------------------------------------------------------------------
 
 /// Queries that wait for one worker thread; the next one is told to come again.
@@ -121,8 +134,10 @@ pub const FORWARD_WAIT: DurationMs = DurationMs::seconds(3);
 pub const FORWARDS_AT_ONCE: usize = 8;
 /// An answer of another instance: rows, and the length of each.
 pub const FORWARD_BYTES_MAX: usize = QUERY_BYTES_MAX + 8 * QUERY_ROWS_MAX + KIB;
-/// When to ask again for a task that is being restored.
+/// When to ask again for a task that is being restored for nobody knows how long.
 pub const RESTORE_RETRY: DurationMs = DurationMs::seconds(5);
+/// When to ask again for one whose restore takes longer than this: it may move, or go faster than foretold.
+pub const RESTORE_RETRY_MAX: DurationMs = DurationMs::minutes(1);
 /// When to ask again for a task that nobody has for the moment.
 pub const OWNER_RETRY: DurationMs = DurationMs::seconds(2);
 
@@ -138,6 +153,10 @@ pub const PROGRESS_EVERY: DurationMs = DurationMs::seconds(1);
 pub const IDLE_CHECK: DurationMs = DurationMs::millis(200);
 /// The pause of a restore that waits for an open transaction.
 pub const RESTORE_WAIT: DurationMs = DurationMs::millis(10);
+/// How long a restore's pace is measured before it counts.
+pub const RESTORE_PACE: DurationMs = DurationMs::seconds(1);
+/// How often a log line says how far the restores of a thread are.
+pub const RESTORE_TELL: DurationMs = DurationMs::seconds(10);
 /// How often a thread writes places and lags to the status page.
 pub const STATUS_EVERY: DurationMs = DurationMs::millis(500);
 /// How often inputs that are missing are looked for.
@@ -266,6 +285,11 @@ const _: () = assert!(TRANSACTION_STEP_WAIT.0 * TRANSACTION_STEPS_MAX as i64 > T
 const _: () = assert!(TRANSACTION_STEP_WAIT.0 * TRANSACTION_STEPS_MAX as i64 > OFFSETS_WAIT.0);
 const _: () = assert!(DELIVERY_POLLS_MAX as i64 > TRANSACTION_TIMEOUT.0);
 const _: () = assert!((DELIVERY_POLLS_MAX as i64) < TICK_BOUND.0);
+// A copy makes room long before who wants its folder gives up.
+const _: () = assert!(STORE_WANTED.0 < STORE_HANDOVER_MAX.0);
+const _: () = assert!(STANDBY_RETRY.0 > STORE_WANTED.0);
+const _: () = assert!(RESTORE_PACE.0 <= RESTORE_TELL.0);
+const _: () = assert!(RESTORE_RETRY.0 <= RESTORE_RETRY_MAX.0);
 // A query is answered, or given up, before its request is.
 const _: () = assert!(QUERY_WAIT.0 < HTTP_REQUEST_TIMEOUT.0);
 const _: () = assert!(IDLE_WAIT_FIRST.0 <= IDLE_WAIT_MAX.0);

@@ -22,6 +22,7 @@ use crate::instances::Instances;
 use crate::limits::{
     HTTP_BODY_BYTES_MAX, QUERIES_WAITING_MAX, QUERY_BYTES_MAX, QUERY_ROWS_MAX, QUERY_WAIT, RESTORE_RETRY,
 };
+use crate::nursery::Progresses;
 use crate::record::{DurationMs, EventTime};
 use crate::service::problem::Problem;
 use crate::task::TaskId;
@@ -106,7 +107,14 @@ pub struct Queries {
 struct Boxes {
     /// How many threads there will be; before all have come, no answer is complete.
     threads: usize,
-    open: BTreeMap<String, SyncSender<Question>>,
+    open: BTreeMap<String, Open>,
+}
+
+/// The way to a worker thread.
+#[derive(Debug)]
+struct Open {
+    questions: SyncSender<Question>,
+    restores: Progresses,
 }
 
 /// What is asked of a store.
@@ -232,14 +240,22 @@ impl Queries {
         if boxes.open.len() < boxes.threads.max(1) {
             return Err(QueryError::Restoring(inquiry.store.clone()));
         }
-        Ok(boxes.open.values().cloned().collect())
+        Ok(boxes.open.values().map(|open| open.questions.clone()).collect())
     }
 
-    /// Opens a worker thread's mailbox; it is closed when the answer is dropped.
-    pub(crate) fn mailbox(&self, thread: &str) -> Mailbox {
+    /// Opens a worker thread's mailbox; it is closed when the answer is dropped. `restores` tells how long those of
+    /// the thread take.
+    pub(crate) fn mailbox(&self, thread: &str, restores: &Progresses) -> Mailbox {
         let (sender, questions) = sync_channel(QUERIES_WAITING_MAX);
-        self.lock().open.insert(thread.to_owned(), sender);
-        Mailbox { queries: self.clone(), thread: thread.to_owned(), questions }
+        self.lock().open.insert(thread.to_owned(), Open { questions: sender, restores: restores.clone() });
+        Mailbox { queries: self.clone(), thread: thread.to_owned(), restores: restores.clone(), questions }
+    }
+
+    /// When to ask again for a task that is being restored in this process.
+    pub(crate) fn restored_in(&self, task: TaskId) -> DurationMs {
+        let boxes = self.lock();
+        let knows = boxes.open.values().find(|open| open.restores.of(task).is_some());
+        knows.map_or(RESTORE_RETRY, |open| open.restores.retry_after(task))
     }
 
     fn lock(&self) -> MutexGuard<'_, Boxes> {
@@ -268,6 +284,7 @@ fn pose(
 pub(crate) struct Mailbox {
     queries: Queries,
     thread: String,
+    restores: Progresses,
     questions: Receiver<Question>,
 }
 
@@ -276,7 +293,7 @@ impl Mailbox {
     pub(crate) fn answer<H: StateHome, N: Nursery<H::Base>>(&self, worker: &Worker<H, N>) {
         for _ in 0..QUERIES_WAITING_MAX {
             match self.questions.try_recv() {
-                Ok(question) => question.answer(worker),
+                Ok(question) => question.answer(worker, &self.restores),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
@@ -285,7 +302,7 @@ impl Mailbox {
     /// Waits at most this long; a question ends the wait and is answered at once.
     pub(crate) fn wait<H: StateHome, N: Nursery<H::Base>>(&self, worker: &Worker<H, N>, at_most: Duration) {
         if let Ok(question) = self.questions.recv_timeout(at_most) {
-            question.answer(worker);
+            question.answer(worker, &self.restores);
         }
     }
 }
@@ -297,9 +314,9 @@ impl Drop for Mailbox {
 }
 
 impl Question {
-    fn answer<H: StateHome, N: Nursery<H::Base>>(self, worker: &Worker<H, N>) {
+    fn answer<H: StateHome, N: Nursery<H::Base>>(self, worker: &Worker<H, N>, restores: &Progresses) {
         let Self { inquiry, only, reply } = self;
-        let answered = part(worker, &inquiry, only.as_deref());
+        let answered = part(worker, restores, &inquiry, only.as_deref());
         // Who asked may have given up.
         match reply {
             Reply::Thread(reply) => drop(reply.try_send(answered)),
@@ -310,6 +327,7 @@ impl Question {
 
 fn part<H: StateHome, N: Nursery<H::Base>>(
     worker: &Worker<H, N>,
+    restores: &Progresses,
     inquiry: &Inquiry,
     only: Option<&BTreeSet<u32>>,
 ) -> Result<Part, QueryError> {
@@ -332,7 +350,7 @@ fn part<H: StateHome, N: Nursery<H::Base>>(
             task,
             instance: None,
             why: "is being restored".to_owned(),
-            after: RESTORE_RETRY,
+            after: restores.retry_after(task),
         }),
         Scan::Visited(time, tasks) => Ok(Part { rows, time, tasks }),
     }

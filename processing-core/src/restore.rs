@@ -14,7 +14,7 @@ use state::{Base, Change, ColumnId, KeyRange, Position, TaskStore};
 use crate::batch::RecordBatch;
 use crate::changelog::{self, Logged, META};
 use crate::error::{CoreError, Remedy};
-use crate::log::{FreeReader, Read};
+use crate::log::{FreeReader, Read, Watermarks};
 use crate::record::{Offset, TopicPartition};
 use crate::rewrite;
 use crate::source::Raise;
@@ -47,9 +47,25 @@ pub struct RestoreJob<B> {
 struct Column {
     column: ColumnId,
     changelog: TopicPartition,
-    /// The high watermark to be reached; taken when the column's turn comes.
-    until: Option<Offset>,
-    next: Option<Offset>,
+    /// `None` until the log has told its ends.
+    stretch: Option<Stretch>,
+}
+
+/// What of a changelog is to be read.
+struct Stretch {
+    /// Where the changelog began when its ends were taken.
+    start: Offset,
+    /// The high watermark to be reached.
+    until: Offset,
+    next: Offset,
+    /// Whether the column's turn has come.
+    begun: bool,
+}
+
+impl Stretch {
+    fn remaining(&self) -> u64 {
+        self.until.0.saturating_sub(self.next.max(self.start).0)
+    }
 }
 
 /// Reads the meta changelog beyond the store for the last commit's number, and applies nothing.
@@ -109,7 +125,7 @@ impl<B: Base> RestoreJob<B> {
         inputs: Vec<TopicPartition>,
         time_log: TopicPartition,
     ) -> Self {
-        let column = |(column, changelog)| Column { column, changelog, until: None, next: None };
+        let column = |(column, changelog)| Column { column, changelog, stretch: None };
         Self {
             id,
             store,
@@ -128,11 +144,24 @@ impl<B: Base> RestoreJob<B> {
         }
     }
 
-    /// Changelog records yet to be read, as far as is known: those of the column under way.
-    pub(crate) fn remaining(&self) -> u64 {
-        let column = self.columns.last();
-        let ends = column.and_then(|column| Some((column.until?, column.next?)));
-        ends.map_or(0, |(until, next)| until.0.saturating_sub(next.0))
+    /// Offsets of all changelogs that are yet to be read; compaction and aborted transactions have left at most as
+    /// many records. `None` until the log has told the ends of each.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        self.columns.iter().map(|column| Some(column.stretch.as_ref()?.remaining())).sum()
+    }
+
+    /// Takes the ends of the changelogs whose ends are not known yet.
+    ///
+    /// It may be called long before the first step. Whoever commits for the task after the ends were taken moves the
+    /// group's offsets, and a task whose offsets have moved meanwhile is restored again before it runs.
+    pub(crate) fn survey(&mut self) -> Result<(), CoreError> {
+        for column in self.columns.iter_mut().filter(|column| column.stretch.is_none()) {
+            let marks = self.reader.watermarks(&column.changelog)?;
+            let position = self.store.position(column.column)?;
+            let next = position.map_or(marks.start, |position| Offset(position.0));
+            column.stretch = Some(Stretch { start: marks.start, until: marks.high, next, begun: false });
+        }
+        Ok(())
     }
 
     /// Reads and applies one batch. A log that does not answer now leaves everything as it was.
@@ -153,28 +182,25 @@ impl<B: Base> RestoreJob<B> {
         if self.search.is_some() {
             return self.search_on();
         }
+        self.survey()?;
         let Some(column) = self.columns.last_mut() else { return self.read_time_log() };
-        let (until, next) = match (column.until, column.next) {
-            (Some(until), Some(next)) => (until, next),
-            _ => {
-                let marks = self.reader.watermarks(&column.changelog)?;
-                let position = self.store.position(column.column)?;
-                let next = position.map_or(marks.start, |position| Offset(position.0));
-                if next > marks.high {
-                    let why = format!("the store is at {next} of {}, whose end is {}", column.changelog, marks.high);
-                    return Ok(Verdict::Rebuild(why));
-                }
-                if next < marks.start {
-                    return self.begin_search();
-                }
-                // Also where an earlier restore came to half of the column: the meta column, with the record, is last.
-                if position.is_none() || read_record(&self.store)?.is_none() {
-                    self.from_start.push((column.column, marks.start));
-                }
-                (marks.high, next)
+        let Some(Stretch { start, until, next, begun }) = &mut column.stretch else { return Ok(Verdict::Working) };
+        let (start, until) = (*start, *until);
+        if !*begun {
+            if *next > until {
+                let why = format!("the store is at {next} of {}, whose end is {until}", column.changelog);
+                return Ok(Verdict::Rebuild(why));
             }
-        };
-        column.until = Some(until);
+            if *next < start {
+                return self.begin_search();
+            }
+            // Also where an earlier restore came to half of the column: the meta column, with the record, is last.
+            if self.store.position(column.column)?.is_none() || read_record(&self.store)?.is_none() {
+                self.from_start.push((column.column, start));
+            }
+            *begun = true;
+        }
+        let next = *next;
         let read = self.reader.read(&column.changelog, next, &mut self.batch)?;
         let reached = match read {
             // While a marker is late, the last stable offset can lie below what was read already.
@@ -185,27 +211,12 @@ impl<B: Base> RestoreJob<B> {
                 return Ok(Verdict::Rebuild(why));
             }
         };
-        let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.batch.len());
-        for record in self.batch.iter() {
-            match changelog::read(self.epoch, record.key, record.value) {
-                Some(Logged::Row { key, value: Some(value) }) => changes.push(Change::Put { key, value }),
-                Some(Logged::Row { key, value: None }) => changes.push(Change::Delete { key }),
-                Some(Logged::Expiry { before }) => {
-                    changes.push(Change::DeleteRange { range: KeyRange::before(before) })
-                }
-                Some(Logged::OtherEpoch) => {}
-                None => {
-                    return Err(CoreError::record(
-                        column.changelog.clone(),
-                        record.offset,
-                        "the changelog record is in no known format: it was written by another version",
-                    ));
-                }
-            }
-        }
+        let changes = changes_of(&self.batch, self.epoch, &column.changelog)?;
         self.restored += self.batch.len() as u64;
         self.store.replay(column.column, changes, Position(reached.0))?;
-        column.next = Some(reached);
+        if let Some(stretch) = &mut column.stretch {
+            stretch.next = reached;
+        }
         if reached >= until {
             self.columns.pop();
             return Ok(Verdict::Working);
@@ -258,7 +269,8 @@ impl<B: Base> RestoreJob<B> {
             let why = format!("it lacks what {} has forgotten, which begins at {}", column.changelog, marks.start);
             return Ok(Verdict::Rebuild(why));
         }
-        (column.until, column.next) = (Some(marks.high), Some(marks.start));
+        let Watermarks { start, high, .. } = marks;
+        column.stretch = Some(Stretch { start, until: high, next: start, begun: true });
         Ok(Verdict::Working)
     }
 
@@ -268,7 +280,9 @@ impl<B: Base> RestoreJob<B> {
         let known = self.from_start.iter_mut().find(|(of, _)| *of == column.column);
         let Some((_, from)) = known else { return self.begin_search() };
         *from = start;
-        column.next = Some(start);
+        if let Some(stretch) = &mut column.stretch {
+            (stretch.start, stretch.next) = (start, start);
+        }
         Ok(Verdict::Working)
     }
 
@@ -334,4 +348,29 @@ impl<B: Base> RestoreJob<B> {
         }
         Ok(Restoring::Done(Box::new(Restored { id, store, raises, records: restored })))
     }
+}
+
+/// What a batch of a changelog's records, all committed, changes.
+pub(crate) fn changes_of<'b>(
+    batch: &'b RecordBatch,
+    epoch: u32,
+    changelog: &TopicPartition,
+) -> Result<Vec<Change<'b>>, CoreError> {
+    let mut changes = Vec::with_capacity(batch.len());
+    for record in batch.iter() {
+        match changelog::read(epoch, record.key, record.value) {
+            Some(Logged::Row { key, value: Some(value) }) => changes.push(Change::Put { key, value }),
+            Some(Logged::Row { key, value: None }) => changes.push(Change::Delete { key }),
+            Some(Logged::Expiry { before }) => changes.push(Change::DeleteRange { range: KeyRange::before(before) }),
+            Some(Logged::OtherEpoch) => {}
+            None => {
+                return Err(CoreError::record(
+                    changelog.clone(),
+                    record.offset,
+                    "the changelog record is in no known format: it was written by another version",
+                ));
+            }
+        }
+    }
+    Ok(changes)
 }

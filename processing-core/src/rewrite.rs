@@ -124,7 +124,11 @@ impl Rewrite {
 /// The rounds of a column, as its store holds them.
 pub(crate) fn read(rows: &dyn Rows, column: ColumnId) -> Result<Option<Rounds>, CoreError> {
     let Some(bytes) = rows.get(META, &MetaKey::RewriteCursor(column).to_bytes())? else { return Ok(None) };
-    state::codec::decode(&bytes)
-        .map(Some)
+    rounds_of(&bytes, column).map(Some)
+}
+
+/// The same of the row's value.
+pub(crate) fn rounds_of(bytes: &[u8], column: ColumnId) -> Result<Rounds, CoreError> {
+    state::codec::decode(bytes)
         .map_err(|error| CoreError::store_refused(format!("the row of column {} cannot be read: {error}", column.0)))
 }

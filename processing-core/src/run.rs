@@ -19,13 +19,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use state::{ColumnContents, MemoryBase, MemoryBudget};
+use state::MemoryBudget;
 
 use crate::bulletin::Bulletin;
 use crate::clock::{Clock, SystemClock};
 use crate::control::Control;
 use crate::error::{CoreError, Remedy};
-use crate::home::RocksHome;
+use crate::home::{MemoryHome, RocksHome};
 use crate::instances::Instances;
 use crate::keeper::LogKeeper;
 use crate::layout::Layout;
@@ -41,7 +41,7 @@ use crate::service::settings::Settings;
 use crate::service::signals::Shutdown;
 use crate::service::status::{Snapshot, StatusBoard};
 use crate::service::{self, Program, Shell, Start};
-use crate::task::TaskId;
+use crate::standby::Standby;
 use crate::threads::{self, Pulse, Station};
 use crate::worker::{StateHome, WorkerTerms};
 
@@ -297,11 +297,11 @@ impl Supervisor {
             return Ok(());
         }
         match &self.options.state {
-            StatePlace::Memory => self.watch(layout, MemoryHome, || Ok(())),
+            StatePlace::Memory => self.watch(layout, MemoryHome, None, || Ok(())),
             StatePlace::Folder { dir, budget } => {
                 let (budget, clock) = (budget.clone(), Arc::clone(&self.around.clock));
                 let home = RocksHome::new(dir, layout, budget, clock).inspect_err(|error| self.give_up(error))?;
-                self.watch(layout, home.clone(), || home.remove_unused().map(drop))
+                self.watch(layout, home.clone(), Some(&home), || home.remove_unused().map(drop))
             }
         }
     }
@@ -361,11 +361,13 @@ impl Supervisor {
         self.around.shutdown.request(error.to_string());
     }
 
-    /// Runs the threads, in one state epoch after the other, until it is over.
+    /// Runs the threads, in one state epoch after the other, until it is over. `folders` is where copies of tasks of
+    /// other processes can be kept.
     fn watch<H: StateHome + Clone + 'static>(
         &self,
         layout: &Arc<Layout>,
         home: H,
+        folders: Option<&RocksHome>,
         look_after: impl Fn() -> Result<(), CoreError>,
     ) -> Result<(), CoreError> {
         let shutdown = &self.around.shutdown;
@@ -373,7 +375,7 @@ impl Supervisor {
             let epoch = self.epoch();
             self.instances.enter(epoch);
             let round = Shutdown::new();
-            let ended = self.watch_round(layout, home.clone(), &look_after, epoch, &round);
+            let ended = self.watch_round(layout, home.clone(), folders, &look_after, epoch, &round);
             if let Err(error) = &ended {
                 shutdown.request(error.to_string());
             }
@@ -388,6 +390,7 @@ impl Supervisor {
         &self,
         layout: &Arc<Layout>,
         home: H,
+        folders: Option<&RocksHome>,
         look_after: impl Fn() -> Result<(), CoreError>,
         epoch: u32,
         round: &Shutdown,
@@ -408,6 +411,7 @@ impl Supervisor {
                 }
             }
         }
+        let mut standby = None;
         let mut moves_on = false;
         let mut looked = self.around.clock.elapsed();
         let mut purged = looked;
@@ -423,6 +427,16 @@ impl Supervisor {
                 break;
             }
             self.around.board.pause(self.control.paused());
+            if let (None, Some(home)) = (&standby, folders.filter(|_| self.instances.copies() > 0)) {
+                match self.standby(layout, home, epoch, round.clone()).start() {
+                    Ok(thread) => standby = Some(thread),
+                    Err(error) => {
+                        result = Err(no_thread(error));
+                        shutdown.request("the machine refuses a thread");
+                        break;
+                    }
+                }
+            }
             let now = self.around.clock.elapsed();
             if now.saturating_sub(looked) >= STATE_UNUSED_CHECK.span() {
                 looked = now;
@@ -443,7 +457,15 @@ impl Supervisor {
             let ended = thread.join().unwrap_or_else(|_| Err(panicked(&format!("thread {name}"))));
             result = result.and(ended);
         }
+        if standby.is_some_and(|thread| thread.join().is_err()) {
+            result = result.and(Err(panicked("thread standby")));
+        }
         result
+    }
+
+    fn standby(&self, layout: &Arc<Layout>, home: &RocksHome, epoch: u32, shutdown: Shutdown) -> Standby {
+        let (log, instances, around) = (Arc::clone(&self.log), self.instances.clone(), self.around.clone());
+        Standby { log, layout: Arc::clone(layout), home: home.clone(), instances, around, epoch, shutdown }
     }
 
     /// Deletes the repartition records that the group has committed: nobody reads them again, since a task's
@@ -494,22 +516,6 @@ impl Supervisor {
     }
 }
 
-/// Stores that begin empty whenever they are opened.
-#[derive(Debug, Clone, Copy)]
-struct MemoryHome;
-
-impl StateHome for MemoryHome {
-    type Base = MemoryBase;
-
-    fn open(&mut self, _: TaskId, _: &[ColumnContents]) -> Result<MemoryBase, CoreError> {
-        Ok(MemoryBase::default())
-    }
-
-    fn destroy(&mut self, _: TaskId) -> Result<(), CoreError> {
-        Ok(())
-    }
-}
-
 /// The `main` of a worker's binary: reads arguments and settings, has the worker built by them, runs it
 /// until it is told to stop, and says by the exit code how it ended ([`crate::error::ExitCode`]). A worker
 /// is its plan, and what makes its own routes of the way to its stores.
@@ -543,6 +549,7 @@ fn serve<R: FnOnce(Queries) -> Router>(
     let bound = shell.serve(routes(running.queries()).merge(running.routes()))?;
     // The embedded log has one process: nobody else is there to be told.
     if shell.settings.kafka.get("bootstrap.servers").is_some() {
+        running.instances().stand_by(shell.settings.copies.standby);
         running.instances().advertise(bound.and_then(|bound| shell.settings.http.reached_at(bound)));
     }
     let ended = running.wait();

@@ -22,7 +22,7 @@ use crate::layout::Layout;
 use crate::limits::{IDLE_WAIT_FIRST, IDLE_WAIT_MAX, RETRIES_MAX, STATUS_EVERY, retry_wait};
 use crate::log::Log;
 use crate::metrics::catalogue as c;
-use crate::metrics::{PartitionGauges, ReasonCounters, TaskMetrics, Telemetry, ThreadMetrics};
+use crate::metrics::{PartitionGauges, ReasonCounters, RestoreGauges, TaskMetrics, Telemetry, ThreadMetrics};
 use crate::nursery::{Progress, Progresses, ThreadNursery};
 use crate::query::{Mailbox, Queries};
 use crate::record::{TopicPartition, WallTime};
@@ -81,7 +81,7 @@ pub(crate) fn work<H: StateHome + Clone>(station: Station, home: H) -> Result<()
 impl Station {
     fn serve<H: StateHome + Clone>(self, home: H, desk: &mut Desk) -> Result<(), CoreError> {
         let Some((mut worker, progresses)) = self.connect(home, desk)? else { return Ok(()) };
-        let mailbox = self.queries.mailbox(&self.terms.instance);
+        let mailbox = self.queries.mailbox(&self.terms.instance, &progresses);
         let served = self.turn(&mut worker, desk, &mailbox, &progresses);
         // ORDER: no more questions before the stores are closed.
         drop(mailbox);
@@ -105,7 +105,7 @@ impl Station {
     ) -> Result<Option<(RunningWorker<H>, Progresses)>, CoreError> {
         let mut tries = 0;
         loop {
-            let nursery = ThreadNursery::start(&self.terms.instance)
+            let nursery = ThreadNursery::start(&self.terms.instance, Arc::clone(&self.clock))
                 .map_err(|error| CoreError::config(format!("the machine refuses a thread: {error}")))?;
             let progresses = nursery.progresses();
             let (log, layout) = (Arc::clone(&self.log), Arc::clone(&self.layout));
@@ -175,6 +175,7 @@ struct Desk {
     emitted: Counter,
     dropped: ReasonCounters,
     dead: ReasonCounters,
+    restored: Counter,
     tasks: BTreeMap<TaskId, TaskDesk>,
     /// What was told last.
     told: WorkerStatus,
@@ -191,6 +192,7 @@ struct Desk {
 struct TaskDesk {
     state: TaskState,
     metrics: TaskMetrics,
+    restore: RestoreGauges,
     partitions: BTreeMap<TopicPartition, PartitionDesk>,
 }
 
@@ -211,6 +213,7 @@ impl Desk {
             emitted: telemetry.counter(&c::WINDOW_EMITS, &[("node", &app)]),
             dropped: telemetry.reasons(&c::DROPPED),
             dead: telemetry.reasons(&c::DEAD_LETTERS),
+            restored: telemetry.counter(&c::RESTORED, &[]),
             tasks: BTreeMap::new(),
             told: WorkerStatus::default(),
             looked: None,
@@ -285,6 +288,7 @@ impl Desk {
         if status.rebuilds > self.told.rebuilds {
             self.metrics.commit_failed("fenced", "error");
         }
+        self.restored.increment(status.restored - self.told.restored);
         if status.commits == self.told.commits {
             return;
         }
@@ -330,15 +334,20 @@ impl Desk {
             let name = id.to_string();
             let task = self.tasks.entry(id).or_insert_with(|| TaskDesk {
                 state: TaskState::Created,
+                restore: RestoreGauges::new(&self.telemetry, &name),
                 metrics: TaskMetrics::new(&self.telemetry, &name, &self.app),
                 partitions: BTreeMap::new(),
             });
             task.state = state;
             self.reporter.task(&name, state);
-            if let Some(progress) = progresses.of(id) {
-                let Progress { done, remaining, waits_for } = progress;
+            let progress = progresses.of(id);
+            let (remaining, time_left) = progress.as_ref().map_or((0, None), |now| (now.remaining, now.time_left));
+            task.restore.show(remaining, time_left);
+            if let Some(progress) = progress {
+                let Progress { done, remaining, time_left, waits_for } = progress;
                 let waits_for = waits_for.map(|place| place.to_string());
-                self.reporter.restoring(&name, "all", RestoreProgress { done, remaining, waits_for });
+                let eta_seconds = time_left.map(|left| left.as_secs_f64().ceil() as u64);
+                self.reporter.restoring(&name, "all", RestoreProgress { done, remaining, eta_seconds, waits_for });
             }
         }
     }

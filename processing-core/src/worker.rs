@@ -21,6 +21,8 @@ mod obeying;
 mod pausing;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod standing_by;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

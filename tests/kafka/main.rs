@@ -28,6 +28,7 @@ mod plan;
 mod protocol;
 mod security;
 mod stage;
+mod standby;
 mod twin;
 mod upgrade;
 mod witness;

@@ -46,7 +46,7 @@ impl Instances {
                 // Whoever had them may have given them up since: what is known is refreshed once.
                 self.refresh();
             }
-            last = self.plan(sub_topology, &missing);
+            last = self.plan(queries, sub_topology, &missing);
             last.here(queries, inquiry, &mut gathered, &mut missing)?;
             last.elsewhere(self.head(ground, inquiry), inquiry, &mut gathered, &mut missing)?;
             if missing.is_empty() {
@@ -59,7 +59,7 @@ impl Instances {
     }
 
     /// Who is to be asked for which tasks.
-    fn plan(&self, sub_topology: u16, missing: &BTreeSet<u32>) -> Round {
+    fn plan(&self, queries: &Queries, sub_topology: u16, missing: &BTreeSet<u32>) -> Round {
         let now = self.shared.clock.elapsed();
         let inner = self.lock();
         let mut round = Round::default();
@@ -74,7 +74,7 @@ impl Instances {
                 }
                 (None, Some(Claim { hold: Hold::Restoring, .. })) => {
                     let why = format!("is being restored on instance {}, which was asked", self.name());
-                    round.miss(partition, why, Some(self.name().to_owned()), RESTORE_RETRY);
+                    round.miss(partition, why, Some(self.name().to_owned()), queries.restored_in(task));
                 }
                 (None, None) => {}
             }

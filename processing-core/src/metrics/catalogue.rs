@@ -223,12 +223,14 @@ catalogue! {
     REBALANCE_DURATION = Histogram(FRESHNESS), Seconds, "stream_rebalance_duration_seconds", [],
         "From a revoke or assignment until its tasks are taken over";
     LAST_REBALANCE = Gauge, Seconds, "stream_last_rebalance_timestamp_seconds", [THREAD], "When the last rebalance was, since 1970";
-    TASKS = Gauge, Count, "stream_tasks", [LabelSpec { name: "role", known: &["active", "restoring"] }],
+    TASKS = Gauge, Count, "stream_tasks", [LabelSpec { name: "role", known: &["active", "restoring", "standby"] }],
         "Tasks of this process by what they do";
 
-    RESTORE_REMAINING = Gauge, Count, "stream_restore_remaining_records", [TASK, STORE],
-        "Changelog records that a store has yet to read before its task runs";
-    RESTORED = Counter, Count, "stream_restored_records_total", [STORE], "Changelog records read into a store";
+    RESTORE_REMAINING = Gauge, Count, "stream_restore_remaining_records", [TASK],
+        "Changelog records that a task has yet to read before it runs";
+    RESTORE_TIME_LEFT = Gauge, Seconds, "stream_restore_eta_seconds", [TASK],
+        "How long reading them takes at the present pace; 0 before that was measured";
+    RESTORED = Counter, Count, "stream_restored_records_total", [], "Changelog records read into stores";
     RESTORE_ACTIVE = Gauge, Count, "stream_restore_active_tasks", [], "Tasks that are being restored now";
 
     STORE_OP_DURATION = Histogram(STORE_OP), Seconds, "stream_store_op_duration_seconds",

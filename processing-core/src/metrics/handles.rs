@@ -61,6 +61,7 @@ pub struct ProcessMetrics {
     threads_failed: Gauge,
     tasks_active: Gauge,
     tasks_restoring: Gauge,
+    tasks_standby: Gauge,
     restore_active: Gauge,
     /// Size of the caches of decoded values, in bytes.
     pub cache_bytes: Gauge,
@@ -96,6 +97,7 @@ impl ProcessMetrics {
         drop(t.reasons(&c::COMMITS));
         drop(t.reasons(&c::DROPPED));
         drop(t.reasons(&c::DEAD_LETTERS));
+        drop(t.counter(&c::RESTORED, &[]));
         Self {
             states: known.iter().map(|state| (*state, t.gauge(&c::APP_STATE, &[("state", state)]))).collect(),
             _build: build,
@@ -104,6 +106,7 @@ impl ProcessMetrics {
             threads_failed: t.gauge(&c::THREADS, &[("status", "failed")]),
             tasks_active: t.gauge(&c::TASKS, &[("role", "active")]),
             tasks_restoring: t.gauge(&c::TASKS, &[("role", "restoring")]),
+            tasks_standby: t.gauge(&c::TASKS, &[("role", "standby")]),
             restore_active: t.gauge(&c::RESTORE_ACTIVE, &[]),
             cache_bytes: t.gauge(&c::CACHE_BYTES, &[]),
             rocksdb_block_cache_bytes: t.gauge(&c::ROCKSDB_CACHE_USAGE, &[]),
@@ -129,6 +132,7 @@ impl ProcessMetrics {
             page.tasks.values().filter(|task| matches!(task.state, TaskState::Created | TaskState::Restoring)).count();
         self.tasks_active.set((page.tasks.len() - restoring) as f64);
         self.tasks_restoring.set(restoring as f64);
+        self.tasks_standby.set(page.standbys.len() as f64);
         self.restore_active.set(restoring as f64);
     }
 }
@@ -246,16 +250,35 @@ pub struct StoreGauges {
     pub keys: Gauge,
     /// Bytes on disk, estimated.
     pub bytes: Gauge,
-    /// Changelog records yet to be read.
-    pub restore_remaining: Gauge,
-    /// Changelog records read.
-    pub restored: Counter,
     /// Look-ups answered by the cache.
     pub cache_hits: Counter,
     /// Look-ups that went on to the store.
     pub cache_misses: Counter,
     /// Values given up for want of room.
     pub cache_evictions: Counter,
+}
+
+/// A task's restore; the gauges vanish when it is dropped.
+#[derive(Debug)]
+pub struct RestoreGauges {
+    remaining: Gauge,
+    time_left: Gauge,
+}
+
+impl RestoreGauges {
+    /// Those of `task`.
+    pub fn new(telemetry: &Arc<Telemetry>, task: &str) -> Self {
+        Self {
+            remaining: telemetry.gauge(&c::RESTORE_REMAINING, &[("task", task)]),
+            time_left: telemetry.gauge(&c::RESTORE_TIME_LEFT, &[("task", task)]),
+        }
+    }
+
+    /// How many offsets are yet to be read, and in what time, if that is known; 0 when it is over.
+    pub fn show(&self, remaining: u64, time_left: Option<Duration>) {
+        self.remaining.set(remaining as f64);
+        self.time_left.set(time_left.unwrap_or_default().as_secs_f64());
+    }
 }
 
 /// What one task shows; its gauges vanish when it is dropped.
@@ -325,8 +348,6 @@ impl TaskMetrics {
         StoreGauges {
             keys: t.gauge(&c::STORE_KEYS, &both),
             bytes: t.gauge(&c::STORE_BYTES, &both),
-            restore_remaining: t.gauge(&c::RESTORE_REMAINING, &both),
-            restored: t.counter(&c::RESTORED, &own),
             cache_hits: t.counter(&c::CACHE_HITS, &own),
             cache_misses: t.counter(&c::CACHE_MISSES, &own),
             cache_evictions: t.counter(&c::CACHE_EVICTIONS, &own),

@@ -14,6 +14,7 @@ struct Everything {
     task: TaskMetrics,
     partition: PartitionGauges,
     _store: StoreGauges,
+    _restore: RestoreGauges,
     log: LogMetrics,
 }
 
@@ -28,6 +29,7 @@ fn everything() -> Everything {
         thread: ThreadMetrics::new(&telemetry, "worker-0"),
         partition: task.partition(&TopicPartition::new("search.executed", 3)),
         _store: task.store("panes"),
+        _restore: RestoreGauges::new(&telemetry, "0_3"),
         task,
         log,
         telemetry,

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use page::{
-    Check, Counts, PartitionStatus, ProcessState, RestoreProgress, Snapshot, TaskState, TaskStatus, ThreadState,
-    ThreadStatus,
+    Check, Counts, PartitionStatus, ProcessState, RestoreProgress, Snapshot, StandbyStatus, TaskState, TaskStatus,
+    ThreadState, ThreadStatus,
 };
 pub use reporter::{CommitCounts, ThreadReporter};
 
@@ -38,6 +38,7 @@ pub struct StatusBoard {
 struct Inner {
     threads: BTreeMap<String, Thread>,
     tasks: BTreeMap<String, TaskStatus>,
+    standbys: BTreeMap<String, StandbyStatus>,
     obstacles: BTreeMap<String, String>,
     counts: Counts,
     last_commit: Option<WallTime>,
@@ -95,6 +96,11 @@ impl StatusBoard {
         self.lock().paused = paused;
     }
 
+    /// The copies of other processes' tasks, all of them.
+    pub(crate) fn standbys(&self, standbys: BTreeMap<String, StandbyStatus>) {
+        self.lock().standbys = standbys;
+    }
+
     /// A worker's own word in `/status`.
     pub fn detail(&self, name: &'static str, value: serde_json::Value) {
         self.lock().details.insert(name.to_owned(), value);
@@ -131,9 +137,13 @@ impl StatusBoard {
             TaskState::Restoring => {
                 let remaining: u64 = task.restore.values().map(|restore| restore.remaining).sum();
                 let open = task.restore.values().find_map(|restore| restore.waits_for.as_ref());
-                Some(match open {
-                    Some(place) => format!("task {id} waits for an open transaction in {place}"),
-                    None => format!("task {id} has {remaining} changelog records to read"),
+                let eta = task.restore.values().filter_map(|restore| restore.eta_seconds).max();
+                Some(match (open, eta) {
+                    (Some(place), _) => format!("task {id} waits for an open transaction in {place}"),
+                    (None, Some(eta)) => {
+                        format!("task {id} has {remaining} changelog records to read, for about {eta} s")
+                    }
+                    (None, None) => format!("task {id} has {remaining} changelog records to read"),
                 })
             }
         });
@@ -198,6 +208,7 @@ impl StatusBoard {
                 .collect(),
             lag: inner.tasks.values().flat_map(|task| task.partitions.values()).map(|p| p.lag).sum(),
             tasks: inner.tasks.clone(),
+            standbys: inner.standbys.clone(),
             last_commit_age_ms: inner.last_commit.map(|last| age(now, last.0)),
             counts: inner.counts.clone(),
             details: inner.details.clone(),

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use state::{ColumnContents, ColumnId, TaskStore, TaskStoreLimits};
+use state::{ColumnId, TaskStore, TaskStoreLimits};
 
 use super::{Nursery, Route, StateHome, Worker};
 use crate::commit_record::{CommitRecord, SourceMark};
@@ -43,12 +43,12 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 Err(error) if error.remedy() == Remedy::Retry => continue,
                 committed => committed?,
             };
-            let base = match self.home.open(id, &contents(&self.layout, id)) {
+            let base = match self.home.open(id, &self.layout.contents(id)) {
                 // Its last owner in this process has not closed it yet.
                 Err(CoreError::Log(LogError::Retry(_))) => continue,
                 opened => opened?,
             };
-            let columns: Vec<ColumnId> = changelogs(&self.layout, id).iter().map(|(column, _)| *column).collect();
+            let columns: Vec<ColumnId> = self.layout.changelogs(id).iter().map(|(column, _)| *column).collect();
             let bounds = &self.terms.bounds;
             let limits =
                 TaskStoreLimits { staged_bytes_max: bounds.staged_bytes, applied_bytes_max: bounds.applied_bytes };
@@ -83,7 +83,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         };
         let inputs = sources(&self.layout, id).filter(|(_, topic, _)| topic.input).map(|(_, _, place)| place);
         let time_log = TopicPartition { topic: self.layout.time_topic.clone(), partition: Partition(0) };
-        let (inputs, changelogs) = (inputs.collect(), changelogs(&self.layout, id));
+        let (inputs, changelogs) = (inputs.collect(), self.layout.changelogs(id));
         self.nursery.admit(RestoreJob::new(id, store, reader, self.terms.epoch, changelogs, inputs, time_log));
         self.restoring.insert(id, Upbringing::Restoring(committed));
         Ok(())
@@ -289,21 +289,6 @@ fn agree(
         ))),
         (None, None) => Ok(reader.watermarks(place)?.start),
     }
-}
-
-fn changelogs(layout: &Layout, id: TaskId) -> Vec<(ColumnId, TopicPartition)> {
-    let Some(part) = layout.parts.get(usize::from(id.sub_topology)) else { return Vec::new() };
-    let ids = part.changelog_ids.iter().zip(&part.outbox.changelogs).zip(0_u8..);
-    let own = ids.filter(|((id, _), _)| id.is_some());
-    own.map(|((_, topic), column)| {
-        (ColumnId(column), TopicPartition { topic: topic.clone(), partition: Partition(id.partition) })
-    })
-    .collect()
-}
-
-fn contents(layout: &Layout, id: TaskId) -> Vec<ColumnContents> {
-    let Some(sub) = layout.plan.sub_topologies().get(usize::from(id.sub_topology)) else { return Vec::new() };
-    sub.contents()
 }
 
 /// The partitions that a task reads, with the number of each among the chain's sources.

@@ -221,9 +221,9 @@ fn the_group_id_of_a_backend_goes_before_the_applications_own() {
 #[test]
 fn copies_are_the_brokers_own_number_unless_set() {
     let copies = |flags| Case { flags, ..Case::default() }.load().unwrap().copies;
-    assert_eq!(copies(vec![]), CopiesSettings { replication: None });
+    assert_eq!(copies(vec![]), CopiesSettings { replication: None, standby: 0 });
     let set = vec![("replication.factor", "3")];
-    assert_eq!(copies(set), CopiesSettings { replication: Some(3) });
+    assert_eq!(copies(set), CopiesSettings { replication: Some(3), standby: 0 });
 }
 
 /// Fits where it stands alone.

@@ -42,8 +42,11 @@ pub enum ThreadState {
 pub struct RestoreProgress {
     /// Changelog records read.
     pub done: u64,
-    /// Changelog records yet to be read, as far as is known.
+    /// Offsets of its changelogs yet to be read; compaction and aborted transactions have left at most as many
+    /// records. 0 until the log has told their ends.
     pub remaining: u64,
+    /// Seconds until that is done at the present pace; null before the pace was measured.
+    pub eta_seconds: Option<u64>,
     /// The changelog partition on which somebody's transaction is still open: nothing can be read beyond it before
     /// it is decided, at the latest when it has been open for its `transaction.timeout.ms`.
     pub waits_for: Option<String>,
@@ -82,6 +85,17 @@ pub struct TaskStatus {
     pub restore: BTreeMap<String, RestoreProgress>,
     /// Its inputs by `topic-partition`.
     pub partitions: BTreeMap<String, PartitionStatus>,
+}
+
+/// The copy of a task that another process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StandbyStatus {
+    /// Whether its store is open here; it is not while a worker thread has it, or the log does not answer.
+    pub open: bool,
+    /// Offsets of its changelogs yet to be read, as their ends stood at the last look.
+    pub lag: u64,
+    /// Offsets of its changelogs behind it.
+    pub followed: u64,
 }
 
 /// Counts since the start of the process.
@@ -177,6 +191,9 @@ pub struct Snapshot {
     pub threads: BTreeMap<String, ThreadStatus>,
     /// Tasks by id.
     pub tasks: BTreeMap<String, TaskStatus>,
+    /// Copies of tasks that other processes run, by the task's id.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub standbys: BTreeMap<String, StandbyStatus>,
     /// Sum of all partitions' lags.
     pub lag: u64,
     /// Milliseconds since the last commit that became true.

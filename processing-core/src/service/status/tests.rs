@@ -26,7 +26,8 @@ fn a_slow_restore_is_alive_and_not_ready() {
     thread.task("0_1", TaskState::Created);
     assert_eq!(failing(board.readiness()), ["task 0_1 is not open yet"]);
     thread.task("0_1", TaskState::Restoring);
-    thread.restoring("0_1", "panes", RestoreProgress { done: 5, remaining: 95, waits_for: None });
+    let progress = RestoreProgress { done: 5, remaining: 95, eta_seconds: None, waits_for: None };
+    thread.restoring("0_1", "panes", progress.clone());
     for _ in 0..100 {
         clock.advance(DurationMs::minutes(4));
         thread.tick(clock.now());
@@ -34,8 +35,9 @@ fn a_slow_restore_is_alive_and_not_ready() {
     assert!(failing(board.liveness()).is_empty());
     assert_eq!(failing(board.readiness()), ["task 0_1 has 95 changelog records to read"]);
     assert_eq!(board.snapshot().state, ProcessState::Restoring);
-    let waits_for = Some("panes-changelog-1".to_owned());
-    thread.restoring("0_1", "panes", RestoreProgress { done: 5, remaining: 95, waits_for });
+    thread.restoring("0_1", "panes", RestoreProgress { eta_seconds: Some(40), ..progress.clone() });
+    assert_eq!(failing(board.readiness()), ["task 0_1 has 95 changelog records to read, for about 40 s"]);
+    thread.restoring("0_1", "panes", RestoreProgress { waits_for: Some("panes-changelog-1".to_owned()), ..progress });
     assert_eq!(failing(board.readiness()), ["task 0_1 waits for an open transaction in panes-changelog-1"]);
     thread.task("0_1", TaskState::Running);
     assert_eq!(board.snapshot().state, ProcessState::Running);
