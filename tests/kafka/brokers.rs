@@ -38,10 +38,7 @@ fn a_broker_that_is_away_at_the_start_and_dies_later_is_waited_for() {
         cluster.await_ready();
     }
     stage.feed(&events.last());
-    stage.settle(&mut [&mut worker]);
-    worker.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one"]);
+    stage.conclude(&mut [("one", &mut worker)]);
 }
 
 #[test]
@@ -71,9 +68,5 @@ fn leaders_and_coordinators_that_die_one_after_the_other_change_nothing() {
         stage.await_taken(&group, before + 450);
     }
     feed.send_all(&stage.input, &events.last());
-    stage.settle(&mut [&mut one, &mut two]);
-    one.terminate();
-    two.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one", "two"]);
+    stage.conclude(&mut [("one", &mut one), ("two", &mut two)]);
 }

@@ -22,10 +22,7 @@ fn results_on_kafka_are_those_of_the_embedded_log_byte_for_byte() {
     let mut worker = stage.setup.start("one");
     stage.feed(&events.take(1_500));
     stage.feed(&events.last());
-    stage.settle(&mut [&mut worker]);
-    worker.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one"]);
+    stage.conclude(&mut [("one", &mut worker)]);
     assert_equal_to_the_twin(&stage);
 }
 

@@ -41,10 +41,7 @@ fn state_that_is_deleted_or_damaged_is_restored() {
     stage.feed(&events.take(400));
     stage.feed(&events.last());
     let mut worker = stage.setup.start("one");
-    stage.settle(&mut [&mut worker]);
-    worker.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one"]);
+    stage.conclude(&mut [("one", &mut worker)]);
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

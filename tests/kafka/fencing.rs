@@ -30,11 +30,7 @@ fn whoever_was_replaced_while_frozen_writes_nothing_that_readers_see() {
     }
     stage.feed(&events.take(200));
     stage.feed(&events.last());
-    stage.settle(&mut [&mut old, &mut other]);
-    old.terminate();
-    other.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["old", "other"]);
+    stage.conclude(&mut [("old", &mut old), ("other", &mut other)]);
 }
 
 #[test]

@@ -32,10 +32,7 @@ fn compressed_and_aborted_input_is_read_as_a_committed_reader_sees_it() {
         if round % 3 == 1 { feed.abort() } else { feed.commit() }
     }
     stage.feed(&events.last());
-    stage.settle(&mut [&mut worker]);
-    worker.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one"]);
+    stage.conclude(&mut [("one", &mut worker)]);
     let count = |dump: Vec<Vec<_>>| dump.iter().map(Vec::len).sum::<usize>();
     let (shown, all) =
         (count(committed(&stage.brokers, &stage.input)), count(uncommitted(&stage.brokers, &stage.input)));

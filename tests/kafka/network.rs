@@ -45,8 +45,5 @@ fn a_way_that_is_cut_stalled_delayed_and_narrow_changes_nothing() {
         proxy.let_pass(Passage::Open);
     }
     stage.feed(&events.last());
-    stage.settle(&mut [&mut worker]);
-    worker.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one"]);
+    stage.conclude(&mut [("one", &mut worker)]);
 }

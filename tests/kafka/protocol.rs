@@ -40,9 +40,5 @@ fn two_processes_under_the_consumer_protocol_of_which_one_is_killed() {
     two.terminate();
     let mut two = stage.setup.start("two");
     stage.feed(&events.last());
-    stage.settle(&mut [&mut one, &mut two]);
-    one.terminate();
-    two.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one", "two"]);
+    stage.conclude(&mut [("one", &mut one), ("two", &mut two)]);
 }

@@ -120,6 +120,16 @@ impl Stage {
         }
     }
 
+    /// Waits until as much has come out as has to, stops these instances in good order, and compares results and stores.
+    pub(crate) fn conclude(&self, workers: &mut [(&str, &mut WorkerProcess)]) {
+        let mut all: Vec<&mut WorkerProcess> = workers.iter_mut().map(|(_, worker)| &mut **worker).collect();
+        self.settle(&mut all);
+        all.into_iter().for_each(WorkerProcess::terminate);
+        self.assert_results();
+        let names: Vec<&str> = workers.iter().map(|(name, _)| *name).collect();
+        self.assert_stores(&names);
+    }
+
     /// What has come out is what has to, no more and no less.
     pub(crate) fn assert_results(&self) {
         let expected = self.expected();

@@ -35,9 +35,5 @@ fn processes_are_replaced_by_another_version_and_back_while_events_arrive() {
         stage.await_taken(&group, 900 + 900 * round);
     }
     stage.feed(&events.last());
-    stage.settle(&mut [&mut one, &mut two]);
-    one.terminate();
-    two.terminate();
-    stage.assert_results();
-    stage.assert_stores(&["one", "two"]);
+    stage.conclude(&mut [("one", &mut one), ("two", &mut two)]);
 }
