@@ -182,6 +182,13 @@ impl Layout {
         .collect()
     }
 
+    /// The partitions that a task reads, with the number of each among the chain's sources.
+    pub(crate) fn sources(&self, id: TaskId) -> impl Iterator<Item = (usize, &SourceTopic, TopicPartition)> {
+        let topics = self.parts.get(usize::from(id.sub_topology)).map(|part| part.sources.iter().enumerate());
+        let own = topics.into_iter().flatten().filter(move |(_, topic)| id.partition < topic.partitions);
+        own.map(move |(index, topic)| (index, topic, TopicPartition::new(topic.topic.clone(), id.partition)))
+    }
+
     /// What a task's columns hold.
     pub(crate) fn contents(&self, id: TaskId) -> Vec<ColumnContents> {
         let sub = self.plan.sub_topologies().get(usize::from(id.sub_topology));
@@ -189,8 +196,8 @@ impl Layout {
     }
 }
 
-/// The inputs as they stand. Waits for those that are missing, all of them in one word. Nothing is made before they stand: whoever
-/// has misspelled a broker's address finds no topics of ours there.
+/// The inputs as they stand. Waits for those that are missing, all of them in one word. Nothing is made before they
+/// stand: whoever has misspelled a broker's address finds no topics of ours there.
 fn inputs_standing(plan: &Plan, admin: &mut dyn Admin) -> Result<BTreeMap<TopicName, TopicInfo>, CoreError> {
     let mut standing = BTreeMap::new();
     let mut missing = BTreeSet::new();

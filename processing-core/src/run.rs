@@ -472,11 +472,8 @@ impl Supervisor {
     /// state and its group's position move in one transaction.
     fn purge(&self, layout: &Layout) -> Result<(), CoreError> {
         let mut admin = self.log.admin()?;
-        let mut own: Vec<TopicPartition> = Vec::new();
-        for part in &layout.parts {
-            let topics = part.sources.iter().filter(|source| !source.input).map(|source| &source.topic);
-            own.extend(topics.flat_map(|topic| (0..part.tasks).map(|n| TopicPartition::new(topic.clone(), n))));
-        }
+        let read = layout.tasks().flat_map(|id| layout.sources(id));
+        let own: Vec<TopicPartition> = read.filter(|(_, topic, _)| !topic.input).map(|(_, _, place)| place).collect();
         for (place, committed) in admin.group_offsets(layout.plan.name(), &own)? {
             admin.purge(&place, committed)?;
         }

@@ -16,7 +16,6 @@ use state::{ColumnId, TaskStore, TaskStoreLimits};
 use super::{Nursery, Route, StateHome, Worker};
 use crate::commit_record::{CommitRecord, SourceMark};
 use crate::error::{CoreError, Remedy};
-use crate::layout::{Layout, SourceTopic};
 use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
@@ -81,7 +80,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 return Err(error.into());
             }
         };
-        let inputs = sources(&self.layout, id).filter(|(_, topic, _)| topic.input).map(|(_, _, place)| place);
+        let inputs = self.layout.sources(id).filter(|(_, topic, _)| topic.input).map(|(_, _, place)| place);
         let time_log = TopicPartition { topic: self.layout.time_topic.clone(), partition: Partition(0) };
         let (inputs, changelogs) = (inputs.collect(), self.layout.changelogs(id));
         self.nursery.admit(RestoreJob::new(id, store, reader, self.terms.epoch, changelogs, inputs, time_log));
@@ -91,7 +90,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
 
     /// The group's stable offsets of a task's sources.
     fn committed(&mut self, id: TaskId) -> Result<Vec<Option<Offset>>, CoreError> {
-        let places: Vec<_> = sources(&self.layout, id).map(|(_, _, place)| place).collect();
+        let places: Vec<_> = self.layout.sources(id).map(|(_, _, place)| place).collect();
         places.iter().map(|place| self.source.committed(place).map_err(CoreError::from)).collect()
     }
 
@@ -177,7 +176,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     ) -> Result<Vec<SourcePartition>, CoreError> {
         let record = read_record(&restored.store)?;
         let mut places = Vec::new();
-        for ((index, topic, place), committed) in sources(&self.layout, restored.id).zip(committed) {
+        for ((index, topic, place), committed) in self.layout.sources(restored.id).zip(committed) {
             let marks = record.as_ref().map(|record| &record.sources);
             let mark = marks.and_then(|marks| marks.iter().find(|mark| mark.topic == place.topic.as_str()));
             let begin = agree(&place, topic.id, mark, *committed, record.is_some(), reader)?;
@@ -289,14 +288,4 @@ fn agree(
         ))),
         (None, None) => Ok(reader.watermarks(place)?.start),
     }
-}
-
-/// The partitions that a task reads, with the number of each among the chain's sources.
-fn sources(layout: &Layout, id: TaskId) -> impl Iterator<Item = (usize, &SourceTopic, TopicPartition)> {
-    let topics = layout.parts.get(usize::from(id.sub_topology)).map(|part| part.sources.iter().enumerate());
-    let own = topics.into_iter().flatten().filter(move |(_, topic)| id.partition < topic.partitions);
-    own.map(move |(index, topic)| {
-        let place = TopicPartition { topic: topic.topic.clone(), partition: Partition(id.partition) };
-        (index, topic, place)
-    })
 }
