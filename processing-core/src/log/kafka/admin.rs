@@ -3,6 +3,7 @@
 //! Not here: which topics a plan needs ([`crate::layout`]). Invariant: a topic is told with the identity that
 //! the brokers gave it, so that one that was deleted and made anew is never taken for the old one.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,9 @@ use crate::record::{Offset, TopicId, TopicName, TopicPartition};
 
 pub(super) struct KafkaAdmin {
     cluster: Arc<Cluster>,
-    /// Made for this one: a client that does not read learns of a leader that has moved by nothing, and goes on asking
+    /// Made for this one, when it is needed first: a client that does not read learns of a leader that has moved by nothing, and goes on asking
     /// the old one.
-    client: AdminClient<Quiet>,
+    client: OnceCell<AdminClient<Quiet>>,
     /// The client's admin calls are futures; this waits for them.
     runtime: Runtime,
 }
@@ -34,9 +35,16 @@ impl KafkaAdmin {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime =
             runtime.map_err(|error| LogError::Fatal(format!("the machine refuses what admin calls need: {error}")))?;
-        let client = base_config(&cluster.options, "admin").create_with_context(Quiet);
-        let client = client.map_err(|error| refusal::of(Doing::Connect, &error))?;
-        Ok(Self { cluster, client, runtime })
+        Ok(Self { cluster, client: OnceCell::new(), runtime })
+    }
+
+    fn client(&self) -> Result<&AdminClient<Quiet>, LogError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = base_config(&self.cluster.options, "admin").create_with_context(Quiet);
+        let made = made.map_err(|error| refusal::of(Doing::Connect, &error))?;
+        Ok(self.client.get_or_init(|| made))
     }
 
     fn options() -> AdminOptions {
@@ -80,7 +88,7 @@ impl KafkaAdmin {
         let doing = Doing::DescribeConfigs(name.as_str());
         let failed = |error: KafkaError| refusal::of(doing, &error);
         let wanted = [ResourceSpecifier::Topic(name.as_str())];
-        let asked = self.client.describe_configs(&wanted, &Self::options());
+        let asked = self.client()?.describe_configs(&wanted, &Self::options());
         let mut found = self.runtime.block_on(asked).map_err(failed)?;
         let found = match found.pop() {
             Some(Ok(found)) => found,
@@ -133,7 +141,7 @@ impl Admin for KafkaAdmin {
         if settings.log_append_time {
             topic = topic.set("message.timestamp.type", "LogAppendTime");
         }
-        let asked = self.client.create_topics([&topic], &Self::options());
+        let asked = self.client()?.create_topics([&topic], &Self::options());
         let made = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         match made.into_iter().next() {
             Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => {}
@@ -151,7 +159,7 @@ impl Admin for KafkaAdmin {
     }
 
     fn topic(&mut self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
-        let found = ffi::describe_topic(self.client.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
+        let found = ffi::describe_topic(self.client()?.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
         let found =
             found.map_err(|failure| self.explained(refusal::of_failure(Doing::Describe(name.as_str()), &failure)))?;
         let Some((id, partitions)) = found else { return Ok(None) };
@@ -176,7 +184,7 @@ impl Admin for KafkaAdmin {
 
     fn delete_topic(&mut self, name: &TopicName) -> Result<(), LogError> {
         let doing = Doing::Delete(name.as_str());
-        let asked = self.client.delete_topics(&[name.as_str()], &Self::options());
+        let asked = self.client()?.delete_topics(&[name.as_str()], &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         match done.into_iter().next() {
             Some(Err((_, code))) if code != Code::UnknownTopicOrPartition => Err(refusal::refusal(doing, code, "")),
@@ -187,7 +195,7 @@ impl Admin for KafkaAdmin {
     fn purge(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), LogError> {
         let doing = Doing::Delete(partition.topic.as_str());
         let list = list_at([(partition, before)]).map_err(|error| refusal::of(doing, &error))?;
-        let asked = self.client.delete_records(&list, &Self::options());
+        let asked = self.client()?.delete_records(&list, &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         for element in done.elements() {
             element.error().map_err(|error| refusal::of(doing, &error))?;
@@ -204,8 +212,9 @@ impl Admin for KafkaAdmin {
         let failed = |error: KafkaError| refusal::of(doing, &error);
         // By a consumer that never joins. Of the admin calls those that go to a group's coordinator end the process when
         // their answer comes after their time is over: a failed assertion in librdkafka (its issue 4605).
-        let asking = self.cluster.asking(group).map_err(failed)?;
-        let found = asking.committed_offsets(list_of(partitions), KAFKA_ADMIN_WAIT.span()).map_err(failed)?;
+        let found = self.cluster.asking(group, |client| {
+            client.committed_offsets(list_of(partitions), KAFKA_ADMIN_WAIT.span()).map_err(failed)
+        })?;
         let mut offsets = Vec::new();
         for (element, place) in found.elements().iter().zip(partitions) {
             element.error().map_err(failed)?;

@@ -64,15 +64,27 @@ struct Cluster {
 /// A client that sees records of open transactions too: only it knows where a partition really ends.
 struct Ends {
     client: Arc<BaseConsumer<Quiet>>,
-    /// How often in a row it has got no answer.
-    unanswered: u32,
+    patience: Patience,
+}
+
+/// How often in a row a client that only reads has had no answer. Nothing but a fetch tells librdkafka that a leader has
+/// moved, so such a client can go on asking the old one for minutes, and is made anew when this is over.
+#[derive(Default)]
+struct Patience(u32);
+
+impl Patience {
+    /// Whether it is over with this.
+    fn is_over(&mut self, answered: bool) -> bool {
+        self.0 = if answered { 0 } else { self.0 + 1 };
+        self.0 >= UNANSWERED_MAX
+    }
 }
 
 impl Ends {
     fn open(options: &KafkaOptions) -> KafkaResult<Self> {
         let mut config = consumer_config(options, "ends");
         let client = config.set("isolation.level", "read_uncommitted").create_with_context(Quiet)?;
-        Ok(Self { client: Arc::new(client), unanswered: 0 })
+        Ok(Self { client: Arc::new(client), patience: Patience::default() })
     }
 }
 
@@ -158,12 +170,9 @@ impl Cluster {
         Arc::clone(&self.ends.lock().unwrap_or_else(PoisonError::into_inner).client)
     }
 
-    /// A client that has had no answer for long is made anew. One that reads nothing can go on asking a leader that has
-    /// moved, for minutes.
     fn ends_answered(&self, answered: bool) {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.unanswered = if answered { 0 } else { ends.unanswered + 1 };
-        if ends.unanswered < UNANSWERED_MAX {
+        if !ends.patience.is_over(answered) {
             return;
         }
         match Ends::open(&self.options) {
@@ -172,10 +181,22 @@ impl Cluster {
         }
     }
 
-    /// A client that may ask for the positions of `group`, and joins nothing.
-    fn asking(&self, group: &str) -> KafkaResult<BaseConsumer<Quiet>> {
+    /// Asks with a client that may know the positions of `group`, and joins nothing.
+    fn asking<T>(
+        &self,
+        group: &str,
+        ask: impl FnOnce(&BaseConsumer<Quiet>) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        if group == self.options.application {
+            let client = self.lend(Pace::CatchingUp)?;
+            // One that has failed is not for the next.
+            let answer = ask(&client)?;
+            self.take_back(Pace::CatchingUp, client);
+            return Ok(answer);
+        }
         let mut config = consumer_config(&self.options, "positions");
-        config.set("group.id", group).create_with_context(Quiet)
+        let client = config.set("group.id", group).create_with_context(Quiet);
+        ask(&client.map_err(|error| refusal::of(Doing::Group(group), &error))?)
     }
 
     /// Takes a client back for the next reader.

@@ -14,9 +14,9 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::ffi::{Met, PartitionQueue};
 use super::refusal::{self, Doing};
-use super::{Cluster, Quiet, list_at};
+use super::{Cluster, Patience, Quiet, list_at};
 use crate::batch::RecordBatch;
-use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, READ_WAIT, UNANSWERED_MAX};
+use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, READ_WAIT};
 use crate::log::{FreeReader, LogError, Read, Watermarks};
 use crate::record::{DurationMs, LogTime, Offset, TopicPartition};
 
@@ -37,8 +37,7 @@ pub(super) struct KafkaReader {
     /// `None` until something is asked: a reader that waits for its turn has no threads and connections.
     client: Option<(Pace, Arc<BaseConsumer<Quiet>>)>,
     at: Option<Standing>,
-    /// How often in a row it has got no answer.
-    unanswered: u32,
+    patience: Patience,
 }
 
 /// Which partition the client reads, and how far it has come.
@@ -54,17 +53,15 @@ struct Standing {
 
 impl KafkaReader {
     pub(super) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, client: None, at: None, unanswered: 0 }
+        Self { cluster, client: None, at: None, patience: Patience::default() }
     }
 
-    /// A client can lose sight of a partition whose leader has moved. One that has had no answer for long is not given
-    /// back, and the next call makes a new one.
+    /// A client that has had no answer for too long is not given back, and the next call makes a new one.
     fn answered(&mut self, answered: bool) {
-        self.unanswered = if answered { 0 } else { self.unanswered + 1 };
-        if self.unanswered >= UNANSWERED_MAX {
+        if self.patience.is_over(answered) {
             // ORDER: the queue goes before its client.
             self.at = None;
-            (self.client, self.unanswered) = (None, 0);
+            (self.client, self.patience) = (None, Patience::default());
         }
     }
 
@@ -132,7 +129,7 @@ impl FreeReader for KafkaReader {
             (at.next, at.at_end) = (last.offset.next(), false);
         }
         if met != Met::Nothing || !batch.is_empty() {
-            self.unanswered = 0;
+            self.patience = Patience::default();
         }
         match met {
             Met::Nothing => {}
