@@ -7,8 +7,9 @@
 use std::fmt::{self, Display};
 
 use crate::dsl::internal;
-use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StorePlan, SubTopology};
+use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
+use crate::window::Windows;
 use crate::word::Finality;
 
 impl Plan {
@@ -47,7 +48,7 @@ impl Plan {
         }
         for store in &part.stores {
             writeln!(text, "    Store: {}", store.name)?;
-            writeln!(text, "      windows: {}", windows(store))?;
+            writeln!(text, "      windows: {}", kind(store))?;
             match store.keep {
                 DurationMs(0) => writeln!(text, "      readable: until closed")?,
                 keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
@@ -125,7 +126,7 @@ impl Plan {
                 }
             }
             for store in &part.stores {
-                writeln!(chart, "        d{}[(\"{}<br/>{}\")]", store.column, store.name, windows(store))?;
+                writeln!(chart, "        d{}[(\"{}<br/>{}\")]", store.column, store.name, kind(store))?;
             }
             writeln!(chart, "    end")?;
         }
@@ -170,8 +171,14 @@ impl Display for Chart<'_> {
     }
 }
 
-fn windows(store: &StorePlan) -> String {
-    let (size, advance, grace) = (store.windows.size(), store.windows.advance(), store.windows.grace());
+fn kind(store: &StorePlan) -> String {
+    match store.kind {
+        StoreKind::Panes(windows) => panes(windows),
+    }
+}
+
+fn panes(windows: Windows) -> String {
+    let (size, advance, grace) = (windows.size(), windows.advance(), windows.grace());
     let kind = if size > advance {
         format!("hopping {} every {}", Span(size), Span(advance))
     } else {

@@ -3,6 +3,7 @@
 //! Not here: topics as they stand in a log ([`crate::layout`]). Invariant: a plan says the same for the
 //! same source text: names and numbers hang on nothing else.
 
+use std::fmt;
 use std::sync::Mutex;
 
 use state::{ColumnContents, ColumnId, KeyFamily};
@@ -118,24 +119,56 @@ pub struct StorePlan {
     pub name: &'static str,
     /// Its column.
     pub column: ColumnId,
-    /// Its windows.
-    pub windows: Windows,
-    /// How long closed windows stay readable.
+    /// What its rows stand for.
+    pub kind: StoreKind,
+    /// How long rows stay readable when nothing needs them any more.
     pub keep: DurationMs,
     /// The types of its values and keys, for the fingerprint.
     pub holds: String,
+}
+
+/// What the rows of a store stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Panes of these windows.
+    Panes(Windows),
+}
+
+impl StoreKind {
+    /// The layout of its keys.
+    fn keys(self) -> KeyFamily {
+        match self {
+            Self::Panes(_) => KeyFamily::Pane,
+        }
+    }
+
+    /// How much event time of input its rows can depend on, what is kept aside.
+    fn history(self) -> DurationMs {
+        match self {
+            Self::Panes(windows) => DurationMs(windows.size().0 + windows.grace().0),
+        }
+    }
+}
+
+/// For fingerprints: these words never change for a store that stays what it is.
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panes(windows) => windows.fmt(f),
+        }
+    }
 }
 
 impl StorePlan {
     /// What the store holds, in words that change with its windows and the names of its types. Fields that change
     /// places within a type of the same name are not seen: give such a store, or its type, a new name.
     pub fn fingerprint(&self) -> String {
-        format!("{}: {} of {}", self.name, self.windows, self.holds)
+        format!("{}: {} of {}", self.name, self.kind, self.holds)
     }
 
     /// How much event time of input its rows can depend on: size, grace and what is kept.
     pub fn history(&self) -> DurationMs {
-        DurationMs(self.windows.size().0 + self.windows.grace().0 + self.keep.0)
+        DurationMs(self.kind.history().0 + self.keep.0)
     }
 }
 
@@ -186,7 +219,7 @@ impl SubTopology {
         let store = |store: &StorePlan| ColumnContents {
             id: store.column,
             name: store.name.to_owned(),
-            keys: KeyFamily::Pane,
+            keys: store.kind.keys(),
             fingerprint: store.fingerprint(),
         };
         std::iter::once(meta).chain(self.stores.iter().map(store)).collect()

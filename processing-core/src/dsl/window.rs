@@ -17,7 +17,7 @@ use super::topology::TopologyError;
 use crate::aggregate::{Aggregate, Fold, Mergeable, OfAggregate, fold_of};
 use crate::hindsight::{Frame, Frames, Hindsight, NoHindsight};
 use crate::latest::{Latest, Nobody};
-use crate::plan::{Output, OutputKind, Source, StepKind, StorePlan};
+use crate::plan::{Output, OutputKind, Source, StepKind, StoreKind, StorePlan};
 use crate::previous::{Successive, WithPrevious};
 use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
@@ -258,7 +258,7 @@ fn declare<K, A>(
     // Column 0 is the task's own. A number past the last possible one is refused by `build`.
     let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
     let holds = format!("{} by {}", std::any::type_name::<A>(), std::any::type_name::<K>());
-    draft.stores.push((sub, StorePlan { name, column, windows: *windows, keep, holds }));
+    draft.stores.push((sub, StorePlan { name, column, kind: StoreKind::Panes(*windows), keep, holds }));
     let at = draft.step(sub, StepKind::Window(name), &[at]);
     (column, at)
 }
