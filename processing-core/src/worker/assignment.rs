@@ -270,7 +270,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         });
         self.tasks.insert(id, task);
         // The first commit closes what was due when the last owner stopped.
-        self.shuffled = true;
+        self.moved = true;
         Ok(())
     }
 }
