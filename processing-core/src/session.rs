@@ -48,6 +48,39 @@ pub use run::{Run, RunFold, Stamp, Stamped};
 const PANES_PER_GAP: i64 = 8;
 
 /// A description of sessions: what a pipeline can lay over a keyed stream.
+///
+/// ```
+/// use processing_core::prelude::*;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Click {
+///     at_ms: i64,
+///     user: String,
+/// }
+///
+/// fn visits() -> Result<Plan, TopologyError> {
+///     let app = Topology::named("visits");
+///     app.stream(Topic::<Json<Click>>::json("clicks"))
+///         .event_time(|click| EventTime(click.at_ms))
+///         .key_by(|click| click.user.clone())
+///         .sessions(Sessions::gap(DurationMs::minutes(30)).grace(DurationMs::minutes(5)))
+///         .fold("visits", count())
+///         .on_close()
+///         .map(|visit| (visit.window.end.0 - visit.window.start.0, visit.value.get()))
+///         .to(Topic::json("visits.over"));
+///     app.build()
+/// }
+///
+/// processing_core::testing::script::check(
+///     || visits().unwrap(),
+///     r#"
+///     in   clicks  10:00  u1  {"at_ms": $ms, "user": "u1"}
+///     in   clicks  10:30  u1  {"at_ms": $ms, "user": "u1"}
+///     in   clicks  12:00  u2  {"at_ms": $ms, "user": "u2"}
+///     out  visits.over  u1  [1800001, 2]
+///     "#,
+/// );
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sessions {
     gap: DurationMs,

@@ -190,7 +190,7 @@ fn sum(records: &[&Read]) -> i64 {
 
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
-    pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut};
+    pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
     use super::*;
 
     /// One window per key, one line per window: its bounds and what `say` makes of its records.

@@ -338,6 +338,25 @@ fn local_sessions() -> Plan {
     built(topology)
 }
 
+/// Sessions of closed windows in one task, which are never late.
+fn sessions_of_windows() -> Plan {
+    let topology = Topology::named("sessions-of-windows");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .window(Tumbling::millis(300).grace(ms(200)))
+        .fold("fine", sum(amount))
+        .on_close()
+        .map(|closed| closed.value.get() as i64)
+        .sessions(Sessions::gap(ms(1_000)))
+        .fold("sessions", (count(), sum(|fine: &i64| *fine)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
 /// Sessions that are over are grouped anew and windowed.
 fn session_totals() -> Plan {
     let topology = Topology::named("totals");
@@ -388,4 +407,5 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(sessions_cut, 800, &["in", "in-b"]),
     scenario!(local_sessions, 1_000, &["in"]),
     scenario!(session_totals, 800, &["in"]),
+    scenario!(sessions_of_windows, 500, &["in"]),
 ];

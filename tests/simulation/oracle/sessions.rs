@@ -53,10 +53,10 @@ impl Sessions {
         }
     }
 
-    fn divide<'r>(self, mut records: Vec<&'r Read>) -> Vec<Vec<&'r Read>> {
-        records.sort_by_key(|record| record.event.time);
-        let together = |a: &&Read, b: &&Read| {
-            let (a, b) = (a.event.time.0, b.event.time.0);
+    fn divide<R: Clone>(self, mut records: Vec<R>, time: impl Fn(&R) -> i64) -> Vec<Vec<R>> {
+        records.sort_by_key(|record| time(record));
+        let together = |a: &R, b: &R| {
+            let (a, b) = (time(a), time(b));
             b - a <= self.gap && b < self.next_cut(a)
         };
         records.chunk_by(together).map(<[_]>::to_vec).collect()
@@ -69,7 +69,10 @@ impl Sessions {
         for record in reading.records.iter().filter(|record| !late(record)) {
             by_key.entry(record.event.key).or_default().push(record);
         }
-        let sessions = by_key.into_iter().map(|(key, records)| (key, self.divide(records))).collect();
+        let sessions = by_key
+            .into_iter()
+            .map(|(key, records)| (key, self.divide(records, |record| record.event.time.0)))
+            .collect();
         let late = reading.records.iter().filter(|record| late(record)).map(|record| ("late", record.value.clone()));
         (sessions, late.collect())
     }
@@ -110,6 +113,32 @@ pub(crate) fn sessions_cut(story: &Story) -> Expected {
 pub(crate) fn local_sessions(story: &Story) -> Expected {
     let sessions = Sessions { gap: 1_500, grace: 0, cut: Some((7_000, 0)) };
     plain(story, sessions, |reading, record| reading.reached[&record.place])
+}
+
+pub(crate) fn sessions_of_windows(story: &Story) -> Expected {
+    let (windows, sessions) = (Windows::tumbling(300, 200), Sessions { gap: 1_000, grace: 0, cut: None });
+    let reading = Reading::of(story);
+    let (by_window, late) = reading.by_window(windows, |_| true);
+    // What comes out of windows is their last moment; how far the partition's time is, and the sum.
+    let mut closed = BTreeMap::<u16, Vec<(i64, i64, i64)>>::new();
+    for ((start, key), records) in &by_window {
+        let reached = reading.reached[&records[0].place];
+        if windows.is_closed(*start, reached) {
+            closed.entry(*key).or_default().push((start + windows.size - 1, reached, sum(records)));
+        }
+    }
+    let mut out = Results::new();
+    for (key, closed) in closed {
+        for session in sessions.divide(closed, |(time, ..)| *time) {
+            let ((first, ..), (last, reached, _)) = (session[0], session[session.len() - 1]);
+            if sessions.is_over(last, reached - windows.grace) {
+                let total: i64 = session.iter().map(|(.., sum)| sum).sum();
+                out.entry(key).or_default().push(format!("{first} {} {} {total}", last + 1, session.len()));
+            }
+        }
+    }
+    let set_aside = reading.dead.into_iter().chain(late).collect();
+    Expected { results: BTreeMap::from([("out", out)]), set_aside }
 }
 
 pub(crate) fn session_totals(story: &Story) -> Expected {
