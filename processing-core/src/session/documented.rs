@@ -161,7 +161,7 @@ fn a_record_is_late_one_millisecond_beyond_the_grace() {
 
 #[test]
 fn a_session_is_over_when_gap_and_grace_have_passed_behind_its_pane() {
-    // Kafka Streams: with the first record later than 10:00 + 5 min + 2 min. A pane is 37.5 s long.
+    // Kafka Streams: with the first record that comes to 10:00 + 5 min + 2 min. A pane is 37.5 s long.
     both(
         five_minutes().grace(DurationMs::minutes(2)),
         r#"

@@ -20,13 +20,9 @@ fn minutes_of_one_city() -> Plan {
     app.build().unwrap()
 }
 
-#[test]
-fn windows_that_one_commit_has_no_room_for_are_remembered() {
-    let mut task = task(&minutes_of_one_city());
-    task.terms.bounds.close_slice_records = 2;
-    task.terms.future_bound = None;
+fn batch(minutes: impl IntoIterator<Item = i64>) -> RecordBatch {
     let mut batch = RecordBatch::new();
-    for minute in 0..6 {
+    for minute in minutes {
         let time = (minute * 60_000).to_string();
         batch.push(RecordRef {
             offset: Offset(minute),
@@ -36,7 +32,38 @@ fn windows_that_one_commit_has_no_room_for_are_remembered() {
             headers: Headers::NONE,
         });
     }
-    task.run(&batch, 0, 0, WallTime(0)).unwrap();
+    batch
+}
+
+#[test]
+fn runs_that_move_on_are_bounded_as_results_are() {
+    let app = Topology::named("app");
+    app.stream(Topic::<Json<i64>>::json("times"))
+        .event_time(|time| EventTime(*time))
+        .already_keyed_by(|_| "porto".to_owned())
+        .sessions(Sessions::gap(DurationMs::minutes(1)))
+        .fold("sessions", count())
+        .on_close()
+        .to(Topic::json("counts"));
+    let mut task = task(&app.build().unwrap());
+    task.terms.bounds.close_slice_records = 2;
+    task.terms.future_bound = None;
+    // Each minute continues the session of the one before; the jump ends it.
+    task.run(&batch((0..6).chain([600])), 0, 0, WallTime(0)).unwrap();
+    let mut closed = Vec::new();
+    while closed.is_empty() || task.unfinished {
+        assert!(task.prepare(WallTime(0)).unwrap());
+        closed.push(std::mem::take(&mut task.counts).closed);
+    }
+    assert_eq!(closed, [0, 0, 1], "five runs moved on, and the sixth was a session");
+}
+
+#[test]
+fn windows_that_one_commit_has_no_room_for_are_remembered() {
+    let mut task = task(&minutes_of_one_city());
+    task.terms.bounds.close_slice_records = 2;
+    task.terms.future_bound = None;
+    task.run(&batch(0..6), 0, 0, WallTime(0)).unwrap();
     let mut closed = Vec::new();
     while closed.is_empty() || task.unfinished {
         assert!(task.prepare(WallTime(0)).unwrap());
