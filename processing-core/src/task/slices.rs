@@ -25,7 +25,7 @@ fn batch(minutes: impl IntoIterator<Item = i64>) -> RecordBatch {
     for minute in minutes {
         let time = (minute * 60_000).to_string();
         batch.push(RecordRef {
-            offset: Offset(minute),
+            offset: Offset(minute as u64),
             timestamp: LogTime(0),
             key: None,
             value: Some(time.as_bytes()),
