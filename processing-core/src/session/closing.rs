@@ -219,7 +219,8 @@ fn moves_on<K: StateKey, A: Mergeable>(
         if let Some(continues) = store.look(step, row.0, row, |behind| behind.first() <= reach) {
             return continues;
         }
-        row.0 = store.windows.pane_of(EventTime(row.0)).end.0;
+        // Not by the clamped time: behind the last pane of all time there must be an end.
+        row.0 = store.windows.pane_at(row.0).end.0;
     }
     false
 }
