@@ -10,16 +10,12 @@
 //! in the transaction that moves the cursor past it, and is emitted from there, or it moves on. A run that nothing
 //! continues is a session. Then the pane expires; no row has to be taken out by itself.
 
-use serde::{Deserialize, Serialize};
-use state::keys::meta::MetaKey;
-use state::keys::pane::PaneKey;
 use state::{ColumnId, StateKey};
 
 use super::SessionWindows;
 use super::run::Run;
 use crate::aggregate::Mergeable;
-use crate::changelog::{self, META};
-use crate::error::CoreError;
+use crate::closing::Cursor;
 use crate::placement::Place;
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
@@ -65,17 +61,6 @@ struct Closer<K, A> {
     /// `None` until it has been read from the store.
     cursor: Option<Cursor>,
     open: Option<OpenPane<K, A>>,
-}
-
-/// Where closing stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Cursor {
-    /// Every run of panes that start earlier has been emitted or has moved on.
-    next: i64,
-    /// As have those of pane `next` up to this key.
-    after: Option<Vec<u8>>,
-    /// Panes that start earlier are gone.
-    expired: i64,
 }
 
 /// A pane in the middle of being closed, its keys in order.
@@ -132,9 +117,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             {
                 step.closings_left -= 1;
                 if step.closings_left == 0 && !open.is_done() {
-                    let mut last = Vec::new();
-                    key.encode(&mut last);
-                    cursor.after = Some(last);
+                    cursor.stop_after(&key);
                 }
                 let mut row = (open.pane.end.0, key);
                 if moves_on(store, step, &mut row, run.last()) {
@@ -150,19 +133,12 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 reached = open.pane.start.min(reached);
                 break;
             }
-            cursor.next = open.pane.end.0;
-            cursor.after = None;
+            cursor.pass_to(open.pane.end.0);
             self.open = None;
         }
-        if cursor.next > cursor.expired {
-            cursor.expired = cursor.next;
-            store.forget(cursor.next);
-            if let Some(end) = PaneKey::before(cursor.next).end {
-                changelog::expire(step, store.column, &end);
-            }
-        }
+        cursor.expire(step, store, cursor.next);
         if cursor != before {
-            save(step, store, &cursor);
+            cursor.save(step, store);
         }
         self.cursor = Some(cursor);
         reached
@@ -177,13 +153,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         let Some(start) = store.first_pane_from(step, cursor.next).filter(|start| *start < open_from) else {
             return false;
         };
-        let after = cursor.after.as_deref().filter(|_| start == cursor.next);
-        let after = after.map(|after| {
-            K::decode(after).map_err(|error| {
-                CoreError::store_rebuild(format!("store {}: the cursor's key cannot be read: {error}", store.name))
-            })
-        });
-        let after = after.and_then(|after| step.ok(after));
+        let after = cursor.done_of(step, store, start);
         let (rows, more) = store.slice_of(step, start, after.as_ref(), step.terms.bounds.close_slice_records);
         self.open = Some(OpenPane { pane: store.windows.pane_of(EventTime(start)), rows: rows.into_iter(), more });
         true
@@ -191,18 +161,10 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
 
     /// The cursor, read from the store the first time.
     fn cursor(&mut self, store: &Rows<K, A>, step: &mut Step<'_>) -> Option<Cursor> {
-        if let Some(cursor) = &self.cursor {
-            return Some(cursor.clone());
+        if self.cursor.is_none() {
+            self.cursor = Cursor::load(step, store);
         }
-        let row = step.rows.get(META, &MetaKey::ClosingCursor(store.column).to_bytes());
-        let cursor = match step.ok(row)? {
-            None => Cursor { next: i64::MIN, after: None, expired: i64::MIN },
-            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
-                CoreError::store_rebuild(format!("store {}: its cursor cannot be read: {error}", store.name))
-            }))?,
-        };
-        self.cursor = Some(cursor.clone());
-        Some(cursor)
+        self.cursor.clone()
     }
 }
 
@@ -223,14 +185,6 @@ fn moves_on<K: StateKey, A: Mergeable>(
         row.0 = store.windows.pane_at(row.0).end.0;
     }
     false
-}
-
-fn save<K, A>(step: &mut Step<'_>, store: &Rows<K, A>, cursor: &Cursor) {
-    let mut value = Vec::new();
-    let encoded = state::codec::encode_into(&mut value, cursor);
-    if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-        changelog::put(step, META, &MetaKey::ClosingCursor(store.column).to_bytes(), &value);
-    }
 }
 
 /// Folds records into sessions and emits each when it is over.
