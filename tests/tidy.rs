@@ -62,6 +62,7 @@ const PURE: &[&str] = &[
     "aggregate",
     "plan",
     "record",
+    "session",
     "sliding",
     "window",
 ];

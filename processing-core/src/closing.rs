@@ -37,15 +37,76 @@ pub(crate) struct Closer<K, A> {
     overlap: Overlap<K, A>,
 }
 
-/// Where closing stands.
+/// Where closing stands: of windows, or of panes of sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Cursor {
+pub(crate) struct Cursor {
     /// No window that starts earlier will be emitted.
-    next: i64,
+    pub(crate) next: i64,
     /// The keys of window `next` up to this one have been emitted.
     after: Option<Vec<u8>>,
     /// Panes that start earlier are gone.
     expired: i64,
+}
+
+impl Cursor {
+    /// The cursor of a store, as the task's rows have it.
+    pub(crate) fn load<K, A, G>(step: &mut Step<'_>, store: &WindowStore<K, A, G>) -> Option<Self> {
+        let row = step.rows.get(META, &MetaKey::ClosingCursor(store.column).to_bytes());
+        match step.ok(row)? {
+            None => Some(Self { next: i64::MIN, after: None, expired: i64::MIN }),
+            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
+                CoreError::store_rebuild(format!("store {}: its cursor cannot be read: {error}", store.name))
+            })),
+        }
+    }
+
+    pub(crate) fn save<K, A, G>(&self, step: &mut Step<'_>, store: &WindowStore<K, A, G>) {
+        let mut value = Vec::new();
+        let encoded = state::codec::encode_into(&mut value, self);
+        if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
+            changelog::put(step, META, &MetaKey::ClosingCursor(store.column).to_bytes(), &value);
+        }
+    }
+
+    /// The keys of `next` up to this one are done.
+    pub(crate) fn stop_after<K: StateKey>(&mut self, key: &K) {
+        let mut last = Vec::new();
+        key.encode(&mut last);
+        self.after = Some(last);
+    }
+
+    /// Everything that starts before `next` is done.
+    pub(crate) fn pass_to(&mut self, next: i64) {
+        (self.next, self.after) = (next, None);
+    }
+
+    /// The last key of the window or pane at `start` that is done.
+    pub(crate) fn done_of<K: StateKey, A, G>(
+        &self,
+        step: &mut Step<'_>,
+        store: &WindowStore<K, A, G>,
+        start: i64,
+    ) -> Option<K> {
+        let after = self.after.as_deref().filter(|_| start == self.next)?;
+        step.ok(decode_after(store, after))
+    }
+
+    /// Drops the panes that start before `before`.
+    pub(crate) fn expire<K: StateKey, A: Mergeable, G>(
+        &mut self,
+        step: &mut Step<'_>,
+        store: &mut WindowStore<K, A, G>,
+        before: i64,
+    ) {
+        if before <= self.expired {
+            return;
+        }
+        self.expired = before;
+        store.forget(before);
+        if let Some(end) = PaneKey::before(before).end {
+            changelog::expire(step, store.column, &end);
+        }
+    }
 }
 
 /// The windows that have not been emitted: those that start at `from` or later, but of the first one only
@@ -141,9 +202,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 step.closings_left -= 1;
                 step.counts.closed += 1;
                 if step.closings_left == 0 && !open.is_done() {
-                    let mut last = Vec::new();
-                    key.encode(&mut last);
-                    cursor.after = Some(last);
+                    cursor.stop_after(&key);
                 }
                 emit(step, hindsight, open.window, key, value);
             }
@@ -152,15 +211,16 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 reached = open.window.end.minus(DurationMs(1)).min(reached);
                 break;
             }
-            cursor.next = open.window.start.0 + store.windows.advance().0;
-            cursor.after = None;
+            cursor.pass_to(open.window.start.0 + store.windows.advance().0);
             self.open = None;
         }
-        self.expire(store, hindsight, step, &mut cursor);
+        // What no window to come needs.
+        let before_needed = cursor.next.min(hindsight.needs_from()).saturating_sub(self.keep_ms);
+        cursor.expire(step, store, before_needed);
         // What overlapping windows need of a pane stands in their running values already.
         store.cool(self.overlap.through.unwrap_or(cursor.next));
         if cursor != before {
-            save(step, store, &cursor);
+            cursor.save(step, store);
         }
         self.cursor = Some(cursor);
         reached
@@ -198,8 +258,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         }
         let window = store.windows.starting(start);
         hindsight.look(step, store, window);
-        let after = cursor.after.as_ref().filter(|_| start == cursor.next);
-        let after = after.and_then(|after| step.ok(decode_after::<K, A>(store, after)));
+        let after = cursor.done_of(step, store, start);
         let (rows, more) = if store.windows.overlap() {
             let mut rows = self.overlap.values(store, step, window);
             rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -215,54 +274,19 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         true
     }
 
-    /// Drops the panes that no window to come needs.
-    fn expire<B: Hindsight<K, A>>(
-        &mut self,
-        store: &mut WindowStore<K, A>,
-        hindsight: &B,
-        step: &mut Step<'_>,
-        cursor: &mut Cursor,
-    ) {
-        let before = cursor.next.min(hindsight.needs_from()).saturating_sub(self.keep_ms);
-        if before <= cursor.expired {
-            return;
-        }
-        cursor.expired = before;
-        store.forget(before);
-        if let Some(end) = PaneKey::before(before).end {
-            changelog::expire(step, store.column, &end);
-        }
-    }
-
     /// The cursor, read from the store the first time.
     fn cursor(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> Option<Cursor> {
-        if let Some(cursor) = &self.cursor {
-            return Some(cursor.clone());
+        if self.cursor.is_none() {
+            self.cursor = Cursor::load(step, store);
         }
-        let row = step.rows.get(META, &MetaKey::ClosingCursor(store.column).to_bytes());
-        let cursor = match step.ok(row)? {
-            None => Cursor { next: i64::MIN, after: None, expired: i64::MIN },
-            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
-                CoreError::store_rebuild(format!("store {}: its cursor cannot be read: {error}", store.name))
-            }))?,
-        };
-        self.cursor = Some(cursor.clone());
-        Some(cursor)
+        self.cursor.clone()
     }
 }
 
-fn decode_after<K: StateKey, A>(store: &WindowStore<K, A>, after: &[u8]) -> Result<K, CoreError> {
+fn decode_after<K: StateKey, A, G>(store: &WindowStore<K, A, G>, after: &[u8]) -> Result<K, CoreError> {
     K::decode(after).map_err(|error| {
         CoreError::store_rebuild(format!("store {}: the cursor's key cannot be read: {error}", store.name))
     })
-}
-
-fn save<K, A>(step: &mut Step<'_>, store: &WindowStore<K, A>, cursor: &Cursor) {
-    let mut value = Vec::new();
-    let encoded = state::codec::encode_into(&mut value, cursor);
-    if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-        changelog::put(step, META, &MetaKey::ClosingCursor(store.column).to_bytes(), &value);
-    }
 }
 
 impl<K: StateKey, A: Mergeable> Overlap<K, A> {

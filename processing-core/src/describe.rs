@@ -9,6 +9,7 @@ use std::fmt::{self, Display};
 use crate::dsl::internal;
 use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
+use crate::session::SessionWindows;
 use crate::window::Windows;
 use crate::word::Finality;
 
@@ -174,6 +175,7 @@ impl Display for Chart<'_> {
 fn kind(store: &StorePlan) -> String {
     match store.kind {
         StoreKind::Panes(windows) => panes(windows),
+        StoreKind::Sessions(windows) => sessions(windows),
     }
 }
 
@@ -185,6 +187,20 @@ fn panes(windows: Windows) -> String {
         format!("tumbling {}", Span(size))
     };
     if grace > DurationMs(0) { format!("{kind}, grace {}", Span(grace)) } else { kind }
+}
+
+fn sessions(windows: SessionWindows) -> String {
+    let mut kind = format!("sessions, gap {}", Span(windows.gap()));
+    if let Some((length, offset)) = windows.cut() {
+        kind += &format!(", cut every {}", Span(length));
+        if offset > DurationMs(0) {
+            kind += &format!(" at {}", Span(offset));
+        }
+    }
+    if windows.grace() > DurationMs(0) {
+        kind += &format!(", grace {}", Span(windows.grace()));
+    }
+    kind
 }
 
 /// A duration in the units that a person counts in.

@@ -93,6 +93,7 @@ mod rewrite;
 pub mod rights;
 pub mod run;
 pub mod service;
+pub mod session;
 pub mod sliding;
 mod standby;
 mod state_view;

@@ -12,6 +12,7 @@ use crate::changelog::META;
 use crate::log::TopicSettings;
 use crate::process::Chain;
 use crate::record::{DurationMs, TopicName};
+use crate::session::SessionWindows;
 use crate::window::Windows;
 use crate::word::Finality;
 
@@ -132,13 +133,15 @@ pub struct StorePlan {
 pub enum StoreKind {
     /// Panes of these windows.
     Panes(Windows),
+    /// Runs of these sessions.
+    Sessions(SessionWindows),
 }
 
 impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_) => KeyFamily::Pane,
+            Self::Panes(_) | Self::Sessions(_) => KeyFamily::Pane,
         }
     }
 
@@ -146,6 +149,8 @@ impl StoreKind {
     fn history(self) -> DurationMs {
         match self {
             Self::Panes(windows) => DurationMs(windows.size().0 + windows.grace().0),
+            // What a row holds of earlier panes moved into it when they closed.
+            Self::Sessions(windows) => windows.row_lives(),
         }
     }
 }
@@ -155,6 +160,7 @@ impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panes(windows) => windows.fmt(f),
+            Self::Sessions(windows) => windows.fmt(f),
         }
     }
 }

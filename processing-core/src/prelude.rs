@@ -15,6 +15,7 @@ pub use crate::hindsight::{Earlier, Frame};
 pub use crate::plan::Plan;
 pub use crate::previous::Successive;
 pub use crate::record::{DurationMs, EventTime};
+pub use crate::session::Sessions;
 pub use crate::updates::Updated;
 pub use crate::window::{Hopping, Tumbling, Window, Windowing};
 pub use crate::windowed::Closed;

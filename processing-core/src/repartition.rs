@@ -38,6 +38,7 @@ use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition};
 use crate::sink::Lane;
 use crate::step::Step;
 use crate::window::Windows;
+use crate::windowed::Grid;
 
 const TIME: u8 = 2;
 const BUNDLE: u8 = 3;
@@ -310,10 +311,10 @@ impl<K: StateKey, A: Mergeable> Partials<K, A> {
 /// The end of the upstream chain: folds records per key, pane and first accepting window for as long as
 /// the transaction lasts, and sends one partial aggregate for each. So a hot key costs one record per
 /// commit and not one per event.
-pub struct PreAggregate<K, S: Fold<E>, E> {
+pub struct PreAggregate<K, S: Fold<E>, E, G = Windows> {
     store: &'static str,
     lane: Lane,
-    windows: Windows,
+    windows: G,
     fold: S,
     /// Whose time the time records tell.
     sub_topology: u16,
@@ -328,14 +329,14 @@ pub struct PreAggregate<K, S: Fold<E>, E> {
 }
 
 /// By hand: a derived one would ask events to be `Clone`, and none is held.
-impl<K: StateKey, E, S: Fold<E>> Clone for PreAggregate<K, S, E> {
+impl<K: StateKey, E, S: Fold<E>, G: Grid> Clone for PreAggregate<K, S, E, G> {
     fn clone(&self) -> Self {
         Self { fold: self.fold.clone(), partials: self.partials.clone(), ..*self }
     }
 }
 
-impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
-    pub(crate) fn new(store: &'static str, output: usize, windows: Windows, fold: S, sub_topology: u16) -> Self {
+impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
+    pub(crate) fn new(store: &'static str, output: usize, windows: G, fold: S, sub_topology: u16) -> Self {
         Self {
             store,
             lane: Lane::Output(output),
@@ -371,11 +372,12 @@ impl<K: StateKey, E, S: Fold<E>> PreAggregate<K, S, E> {
     }
 }
 
-impl<K, E, S> Terminal<K, E> for PreAggregate<K, S, E>
+impl<K, E, S, G> Terminal<K, E> for PreAggregate<K, S, E, G>
 where
     K: StateKey,
     E: 'static,
     S: Fold<E>,
+    G: Grid,
 {
     fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, E>) {
         let Some(entry) = self.windows.place(record.time, step.stream_time) else {
@@ -400,10 +402,7 @@ where
         // A time record is worth sending only if a window downstream could close by it.
         // It tells when that window closes and no more: how far time had come by some commit would make
         // what closes behind the next window depend on where commits fall.
-        let closes = match self.windows.closable_through(self.reached) {
-            Some(start) => self.windows.close_of(self.windows.window_at(start)),
-            None => EventTime::MIN,
-        };
+        let closes = self.windows.last_close(self.reached);
         if closes > self.sent || self.since < self.since_sent {
             let partitions = step.out.partitions(self.lane);
             let time = UpstreamTime {

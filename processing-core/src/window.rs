@@ -25,7 +25,7 @@ use crate::record::{DurationMs, EventTime};
 pub const TIME_MAX: EventTime = EventTime(1 << 62);
 
 /// The largest size and the largest grace: 2^58 ms, 9 million years.
-const SPAN_MAX: i64 = 1 << 58;
+pub(crate) const SPAN_MAX: i64 = 1 << 58;
 
 /// A span of event time whose events are answered for together: those at `start <= t < end`.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +68,23 @@ pub enum WindowError {
     /// The grace is negative.
     #[error("a grace of {0} ms would close windows before they end: give 0 or more")]
     Grace(i64),
+    /// The gap of sessions is not positive.
+    #[error("a gap of {0} ms would tear apart what happens at the same time: give sessions a gap of at least 1 ms")]
+    Gap(i64),
+    /// The grace of sessions is negative.
+    #[error("a grace of {0} ms would end sessions before their gap is over: give 0 or more")]
+    SessionGrace(i64),
+    /// Sessions are cut more often than their gap is long.
+    #[error(
+        "sessions that are cut every {length} ms never see a gap of {gap} ms: lay tumbling windows of {length} ms, \
+         or cut at least {gap} ms apart"
+    )]
+    Cut {
+        /// How far apart the cuts are.
+        length: i64,
+        /// The gap.
+        gap: i64,
+    },
     /// Size or grace is beyond all use.
     #[error("a span of {0} ms is longer than the 9 million years that windows can be")]
     TooLong(i64),
@@ -359,7 +376,7 @@ impl Windows {
     }
 }
 
-fn clamped(time: EventTime) -> i64 {
+pub(crate) fn clamped(time: EventTime) -> i64 {
     time.0.clamp(-TIME_MAX.0, TIME_MAX.0)
 }
 

@@ -22,12 +22,12 @@ use crate::error::CoreError;
 use crate::step::Step;
 use crate::window::Windows;
 
-/// The panes of one store of one task, as far as they are in memory.
+/// The panes of one store of one task, as far as they are in memory; `G` says how time is cut into them.
 #[derive(Clone)]
-pub(crate) struct WindowStore<K, A> {
+pub(crate) struct WindowStore<K, A, G = Windows> {
     pub(crate) name: &'static str,
     pub(crate) column: ColumnId,
-    pub(crate) windows: Windows,
+    pub(crate) windows: G,
     panes: BTreeMap<i64, PaneRows<K, A>>,
     /// About what the rows in memory take.
     bytes: usize,
@@ -70,11 +70,11 @@ fn heap_bytes<A: Mergeable>(value: &A) -> u32 {
     u32::try_from(value.heap_bytes()).unwrap_or(u32::MAX)
 }
 
-impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
+impl<K: StateKey, A: Mergeable, G> WindowStore<K, A, G> {
     /// A row in memory, without what its value holds outside of itself.
     const ROW_BYTES: usize = size_of::<((i64, K), Slot<A>)>();
 
-    pub(crate) fn new(name: &'static str, column: ColumnId, windows: Windows) -> Self {
+    pub(crate) fn new(name: &'static str, column: ColumnId, windows: G) -> Self {
         Self { name, column, windows, panes: BTreeMap::new(), bytes: 0, cooled: i64::MIN }
     }
 
@@ -170,8 +170,9 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         rows.into_iter().flatten().for_each(|((_, key), slot)| each(key, &slot.value));
     }
 
-    /// The rows of a pane that its own window accepts, after the key `after`, in the order of keys: all that are
-    /// left, or as many as `most` from the store, and whether there are more. Nothing of it stays in memory.
+    /// The rows of a pane that begins with its first window (one of windows side by side, or of sessions) and that
+    /// this window accepts, after the key `after`, in the order of keys: all that are left, or as many as `most`
+    /// from the store, and whether there are more. Nothing of it stays in memory.
     pub(crate) fn slice_of(
         &self,
         step: &mut Step<'_>,
@@ -179,10 +180,9 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         after: Option<&K>,
         most: usize,
     ) -> (Vec<(K, A)>, bool) {
-        let natural = self.windows.first_of(pane);
         let held = self.panes.get(&pane);
         let in_memory = held.into_iter().flat_map(|rows| &rows.rows).filter_map(|((first, key), slot)| {
-            let wanted = *first == natural && after.is_none_or(|after| key > after);
+            let wanted = *first == pane && after.is_none_or(|after| key > after);
             wanted.then_some((key, slot))
         });
         if held.is_some_and(|rows| rows.whole) {
@@ -190,7 +190,7 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
             rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             return (rows, false);
         }
-        let mut range = PaneKey::of_pane_and_window(pane, natural);
+        let mut range = PaneKey::of_pane_and_window(pane, pane);
         if let Some(after) = after {
             after.encode(&mut range.start);
             // The first key behind it.
@@ -215,18 +215,45 @@ impl<K: StateKey, A: Mergeable> WindowStore<K, A> {
         (slice.into_iter().collect(), more)
     }
 
-    /// The value of a row whose first window is its pane's, as it is now.
+    /// The value of a row of a pane that begins with its first window, as it is now.
     pub(crate) fn value(&mut self, step: &mut Step<'_>, pane: i64, key: &K) -> Option<A> {
-        let first = self.windows.first_of(pane);
         if !self.panes.contains_key(&pane) {
             self.open(step, pane);
         }
         let rows = self.panes.get(&pane)?;
-        match rows.rows.get(&(first, key.clone())) {
+        match rows.rows.get(&(pane, key.clone())) {
             Some(slot) => Some(slot.value.clone()),
             None if rows.whole => None,
-            None => load(step, self.column, pane, first, key),
+            None => load(step, self.column, pane, pane, key),
         }
+    }
+
+    /// Shows the row of `pane`, first accepting window and key, if there is one. It stays in memory for the fold that
+    /// follows.
+    pub(crate) fn look<R>(
+        &mut self,
+        step: &mut Step<'_>,
+        pane: i64,
+        row: &(i64, K),
+        look: impl FnOnce(&A) -> R,
+    ) -> Option<R> {
+        if !self.panes.contains_key(&pane) {
+            self.open(step, pane);
+        }
+        let rows = self.panes.get_mut(&pane)?;
+        if let Some(slot) = rows.rows.get(row) {
+            return Some(look(&slot.value));
+        }
+        if rows.whole {
+            return None;
+        }
+        let slot = Slot::new(load(step, self.column, pane, row.0, &row.1)?);
+        let shown = look(&slot.value);
+        let size = Self::ROW_BYTES + slot.heap_bytes as usize;
+        rows.bytes += size;
+        self.bytes += size;
+        rows.rows.insert(row.clone(), slot);
+        Some(shown)
     }
 
     /// The first pane from `from` on that holds a row, in memory or in the store.

@@ -13,6 +13,7 @@ use crate::aggregate::{Fold, Mergeable};
 use crate::closing::Closer;
 use crate::error::CoreError;
 use crate::hindsight::Hindsight;
+use crate::placement::Place;
 use crate::process::{Head, Pipe, Raw, Sources, Timed};
 use crate::record::{DurationMs, EventTime};
 use crate::repartition::Partial;
@@ -30,6 +31,40 @@ pub struct Closed<A> {
     pub value: A,
 }
 
+/// How time is cut: where a record belongs, and when something may close.
+pub trait Grid: Copy + Send + 'static {
+    /// The row for a record at `time` whose partition has come to `stream_time`; `None` if it is late.
+    #[allow(private_interfaces, reason = "implemented and called within the crate only")]
+    fn place(&self, time: EventTime, stream_time: EventTime) -> Option<Place>;
+    /// The last moment, at or before `reached`, at which something may close; [`EventTime::MIN`] before any.
+    fn last_close(&self, reached: EventTime) -> EventTime;
+}
+
+impl Grid for Windows {
+    #[allow(private_interfaces, reason = "implemented and called within the crate only")]
+    fn place(&self, time: EventTime, stream_time: EventTime) -> Option<Place> {
+        Self::place(self, time, stream_time)
+    }
+
+    fn last_close(&self, reached: EventTime) -> EventTime {
+        match self.closable_through(reached) {
+            Some(start) => self.close_of(self.window_at(start)),
+            None => EventTime::MIN,
+        }
+    }
+}
+
+/// What an intake folds into.
+pub trait PaneStore<K, A> {
+    /// The store's name.
+    fn name(&self) -> &'static str;
+    /// See [`Grid::place`].
+    #[allow(private_interfaces, reason = "implemented and called within the crate only")]
+    fn place(&self, time: EventTime, stream_time: EventTime) -> Option<Place>;
+    /// Folds into the row of `pane`, `first` accepting window and `key`.
+    fn fold(&mut self, step: &mut Step<'_>, pane: i64, first: i64, key: K, fold: impl FnOnce(&mut A));
+}
+
 /// A window store and its cursor.
 #[derive(Clone)]
 pub struct Panes<K, A> {
@@ -40,6 +75,17 @@ pub struct Panes<K, A> {
 impl<K: StateKey, A: Mergeable> Panes<K, A> {
     pub(crate) fn new(name: &'static str, column: ColumnId, windows: Windows, keep_ms: i64) -> Self {
         Self { store: WindowStore::new(name, column, windows), closer: Closer::new(keep_ms) }
+    }
+}
+
+impl<K: StateKey, A: Mergeable> PaneStore<K, A> for Panes<K, A> {
+    fn name(&self) -> &'static str {
+        self.store.name
+    }
+
+    #[allow(private_interfaces, reason = "implemented and called within the crate only")]
+    fn place(&self, time: EventTime, stream_time: EventTime) -> Option<Place> {
+        self.store.windows.place(time, stream_time)
     }
 
     fn fold(&mut self, step: &mut Step<'_>, pane: i64, first: i64, key: K, fold: impl FnOnce(&mut A)) {
@@ -62,7 +108,7 @@ pub trait Intake: Clone + Send + 'static {
         &mut self,
         step: &mut Step<'_>,
         input: <Self::Head as Head>::In<'_>,
-        panes: &mut Panes<Self::Key, Self::State>,
+        panes: &mut impl PaneStore<Self::Key, Self::State>,
         watch: &mut impl Watch<Self::Key, Self::State>,
     );
     /// Moves the chain before it, and folds what comes out.
@@ -70,14 +116,14 @@ pub trait Intake: Clone + Send + 'static {
         &mut self,
         step: &mut Step<'_>,
         time: <Self::Head as Head>::Time<'_>,
-        panes: &mut Panes<Self::Key, Self::State>,
+        panes: &mut impl PaneStore<Self::Key, Self::State>,
         watch: &mut impl Watch<Self::Key, Self::State>,
     ) -> EventTime;
     /// Lets the chain before it get ready for a commit.
     fn drain(
         &mut self,
         step: &mut Step<'_>,
-        panes: &mut Panes<Self::Key, Self::State>,
+        panes: &mut impl PaneStore<Self::Key, Self::State>,
         watch: &mut impl Watch<Self::Key, Self::State>,
     );
     /// The transaction was aborted.
@@ -100,11 +146,11 @@ where
         fold: &S,
         step: &mut Step<'_>,
         record: Timed<P::Key, P::Value>,
-        panes: &mut Panes<P::Key, S::State>,
+        panes: &mut impl PaneStore<P::Key, S::State>,
         watch: &mut impl Watch<P::Key, S::State>,
     ) {
-        let Some(place) = panes.store.windows.place(record.time, step.stream_time) else {
-            step.late(panes.store.name);
+        let Some(place) = panes.place(record.time, step.stream_time) else {
+            step.late(panes.name());
             return;
         };
         step.counts.partly_late += u64::from(place.partly_late);
@@ -126,7 +172,7 @@ where
         &mut self,
         step: &mut Step<'_>,
         input: <Self::Head as Head>::In<'_>,
-        panes: &mut Panes<Self::Key, Self::State>,
+        panes: &mut impl PaneStore<Self::Key, Self::State>,
         watch: &mut impl Watch<Self::Key, Self::State>,
     ) {
         let Self { up, fold } = self;
@@ -137,7 +183,7 @@ where
         &mut self,
         step: &mut Step<'_>,
         time: <Self::Head as Head>::Time<'_>,
-        panes: &mut Panes<Self::Key, Self::State>,
+        panes: &mut impl PaneStore<Self::Key, Self::State>,
         watch: &mut impl Watch<Self::Key, Self::State>,
     ) -> EventTime {
         let Self { up, fold } = self;
@@ -149,7 +195,7 @@ where
     fn drain(
         &mut self,
         step: &mut Step<'_>,
-        panes: &mut Panes<Self::Key, Self::State>,
+        panes: &mut impl PaneStore<Self::Key, Self::State>,
         watch: &mut impl Watch<Self::Key, Self::State>,
     ) {
         let Self { up, fold } = self;
@@ -181,8 +227,14 @@ impl<K: StateKey, A: Mergeable> Intake for Shuffled<K, A> {
     type Key = K;
     type State = A;
 
-    fn feed(&mut self, step: &mut Step<'_>, input: Raw<'_>, panes: &mut Panes<K, A>, watch: &mut impl Watch<K, A>) {
-        let name = panes.store.name;
+    fn feed(
+        &mut self,
+        step: &mut Step<'_>,
+        input: Raw<'_>,
+        panes: &mut impl PaneStore<K, A>,
+        watch: &mut impl Watch<K, A>,
+    ) {
+        let name = panes.name();
         let key = K::decode(input.key.unwrap_or_default()).map_err(|error| error.to_string());
         let partial = Partial::<A>::read(input.value.unwrap_or_default()).map_err(|poison| poison.message);
         match key.and_then(|key| Ok((key, partial?))) {
@@ -202,13 +254,13 @@ impl<K: StateKey, A: Mergeable> Intake for Shuffled<K, A> {
         &mut self,
         _: &mut Step<'_>,
         times: &[EventTime],
-        _: &mut Panes<K, A>,
+        _: &mut impl PaneStore<K, A>,
         _: &mut impl Watch<K, A>,
     ) -> EventTime {
         times.iter().copied().min().unwrap_or(EventTime::MIN)
     }
 
-    fn drain(&mut self, _: &mut Step<'_>, _: &mut Panes<K, A>, _: &mut impl Watch<K, A>) {}
+    fn drain(&mut self, _: &mut Step<'_>, _: &mut impl PaneStore<K, A>, _: &mut impl Watch<K, A>) {}
 
     fn abandon(&mut self) {}
 }

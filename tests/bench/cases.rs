@@ -57,6 +57,7 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "tumbling" | "tumbling_10x_events" => drive_on(tumbling(case)),
         "hopping" => drive_on(hopping(case)),
         "per_user" | "per_user_10x_keys" => drive_on(per_user(case)),
+        "session" => drive_on(session(case)),
         "top20" => drive_on(top20(case)),
         "worker" => drive_on(worker(case)),
         other => panic!("no case is called {other}"),
@@ -123,6 +124,19 @@ fn per_user(app: &str) -> Plan {
         .on_close()
         .map(|closed| closed.value.get())
         .to(Topic::json("per-user-out"));
+    app.build().expect("a topology")
+}
+
+fn session(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .already_keyed_by(|search| search.user.clone())
+        .sessions(Sessions::gap(DurationMs::minutes(30)))
+        .fold("sessions", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("session-out"));
     app.build().expect("a topology")
 }
 

@@ -22,7 +22,7 @@ use std::process::Command;
 use measure::Figure;
 
 /// The cases of every run, in the order of the table.
-const CASES: [&str; 7] = ["floor", "tumbling_memory", "tumbling", "hopping", "per_user", "top20", "worker"];
+const CASES: [&str; 8] = ["floor", "tumbling_memory", "tumbling", "hopping", "per_user", "session", "top20", "worker"];
 /// How costs grow; the first with ten times the events, the second with ten times the keys.
 const LARGE: [&str; 2] = ["tumbling_10x_events", "per_user_10x_keys"];
 const EVENTS: u64 = 3_000_000;

@@ -3,6 +3,8 @@
 //! Not here: the library's windows. Invariant: nothing of its window, pane or closing code is used, every
 //! record is looked at for every window that could hold it, and nothing is kept from one window to the next.
 
+mod sessions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use processing_core::record::TopicPartition;
@@ -188,6 +190,7 @@ fn sum(records: &[&Read]) -> i64 {
 
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
+    pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
     use super::*;
 
     /// One window per key, one line per window: its bounds and what `say` makes of its records.

@@ -10,6 +10,7 @@ use processing_core::dsl::{Topic, Topology};
 use processing_core::hindsight::Frame;
 use processing_core::plan::Plan;
 use processing_core::record::{DurationMs, EventTime};
+use processing_core::session::Sessions;
 use processing_core::window::{Hopping, Tumbling, Window};
 
 use crate::events::{Happening, Plain, Text};
@@ -292,6 +293,90 @@ fn stateless() -> Plan {
     built(topology)
 }
 
+/// Sessions by way of a repartition topic.
+fn sessions() -> Plan {
+    let topology = Topology::named("sessions");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .sessions(Sessions::gap(ms(1_000)).grace(ms(500)))
+        .fold("sessions", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// The same, cut where a pane does not end by itself, of two inputs.
+fn sessions_cut() -> Plan {
+    let topology = Topology::named("cut");
+    topology
+        .streams([Topic::with("in", Plain), Topic::with("in-b", Plain)])
+        .event_time(time)
+        .key_by(key)
+        .sessions(Sessions::gap(ms(800)).grace(ms(300)).cut(ms(2_500), ms(130)))
+        .fold("sessions", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Sessions in each task by itself, without grace, cut.
+fn local_sessions() -> Plan {
+    let topology = Topology::named("local-sessions");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .sessions(Sessions::gap(ms(1_500)).cut(ms(7_000), ms(0)))
+        .fold("sessions", (count(), sum(amount)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Sessions of closed windows in one task, which are never late.
+fn sessions_of_windows() -> Plan {
+    let topology = Topology::named("sessions-of-windows");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .window(Tumbling::millis(300).grace(ms(200)))
+        .fold("fine", sum(amount))
+        .on_close()
+        .map(|closed| closed.value.get() as i64)
+        .sessions(Sessions::gap(ms(1_000)))
+        .fold("sessions", (count(), sum(|fine: &i64| *fine)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// Sessions that are over are grouped anew and windowed.
+fn session_totals() -> Plan {
+    let topology = Topology::named("totals");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(key)
+        .sessions(Sessions::gap(ms(600)).grace(ms(900)))
+        .fold("sessions", sum(amount))
+        .on_close()
+        .map_keyed(|key, closed| (*key, closed.value.get() as i64))
+        .key_by(|(key, _): &(u16, i64)| key % 3)
+        .window(Tumbling::millis(2_000).grace(ms(300)))
+        .fold("totals", (count(), sum(|session: &(u16, i64)| session.1)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
 macro_rules! scenario {
     ($name:ident, $scale:expr, $inputs:expr) => {
         Scenario {
@@ -318,4 +403,9 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(updates, 1_000, &["in"]),
     scenario!(running, 800, &["in"]),
     scenario!(stateless, 1_000, &["in"]),
+    scenario!(sessions, 1_000, &["in"]),
+    scenario!(sessions_cut, 800, &["in", "in-b"]),
+    scenario!(local_sessions, 1_000, &["in"]),
+    scenario!(session_totals, 800, &["in"]),
+    scenario!(sessions_of_windows, 500, &["in"]),
 ];

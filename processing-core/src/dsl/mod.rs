@@ -5,6 +5,8 @@
 //! stream(topic) ─▶ Untimed ─event_time▶ Stream ─key_by▶ Grouped ─window▶ Windowed ─aggregate▶ Table
 //!                                         ▲                                                     │
 //!                                         └──────────────────── on_close ◀──────────────────────┘
+//!
+//! Grouped ─sessions▶ Sessioned ─aggregate▶ SessionTable ─on_close▶ Stream
 //! Stream ─filter, map, flat_map, tee, merge▶ Stream        Stream ─to▶ done
 //! ```
 //!
@@ -13,11 +15,13 @@
 //! the order of its sentences alone.
 
 mod draft;
+mod session;
 mod stream;
 mod topic;
 mod topology;
 mod window;
 
+pub use session::{SessionTable, Sessioned, ShuffledSessions};
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
 pub use topic::Topic;

@@ -102,19 +102,12 @@ where
         let Self { stream: Grouped(stream), windows, keep, .. } = self;
         let draft = Rc::clone(&stream.draft);
         let upstream = stream.sub as u16;
-        let (sub, source, output) = {
-            let mut draft = draft.borrow_mut();
-            let topic = internal(&draft.name, store, "repartition");
-            let before = draft.step(stream.sub, StepKind::PreAggregate(store), &[stream.at]);
-            let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
-            let output = draft.output(stream.sub, output, before);
-            let (sub, source) = draft.begin(vec![Source::Repartition { topic }]);
-            (sub, source, output)
-        };
-        let (column, at) = declare::<P::Key, S::State>(&draft, (sub, source), store, &windows, keep);
+        let (place, output) = shuffle(&draft, (stream.sub, stream.at), store);
+        let kind = StoreKind::Panes(windows);
+        let (column, at) = declare::<P::Key, S::State>(&draft, place, store, kind, keep);
         let owed = stream.conclude(PreAggregate::new(store, output, windows, fold, upstream));
         let panes = Panes::new(store, column, windows, keep.0);
-        Table { draft, sub, at, intake: Shuffled::new(), panes, owed, kind: PhantomData }
+        Table { draft, sub: place.0, at, intake: Shuffled::new(), panes, owed, kind: PhantomData }
     }
 }
 
@@ -130,7 +123,8 @@ where
     /// Folds by a recipe: `count()`, `(count(), sum(|e| e.fare))`.
     pub fn fold<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> Table<Local<P, S>, O, W> {
         let Self { stream, windows, keep, .. } = self;
-        let (column, at) = declare::<P::Key, S::State>(&stream.draft, (stream.sub, stream.at), store, &windows, keep);
+        let kind = StoreKind::Panes(windows);
+        let (column, at) = declare::<P::Key, S::State>(&stream.draft, (stream.sub, stream.at), store, kind, keep);
         let panes = Panes::new(store, column, windows, keep.0);
         let Stream { draft, sub, pipe, owed, .. } = stream;
         Table { draft, sub, at, intake: Local { up: pipe, fold }, panes, owed, kind: PhantomData }
@@ -164,7 +158,8 @@ impl<I: Intake, O, W> Table<I, O, W> {
         };
         let windows = self.panes.store.windows;
         let longest = frames.iter().map(|frame| frame.start).max().unwrap_or_default();
-        let (column, at) = declare::<I::Key, H>(&self.draft, (self.sub, self.at), store, &windows, longest);
+        let (column, at) =
+            declare::<I::Key, H>(&self.draft, (self.sub, self.at), store, StoreKind::Panes(windows), longest);
         self.at = at;
         self.emit(Unwatched, Frames::new(store, column, windows, frames.to_vec(), project, remove))
     }
@@ -211,7 +206,8 @@ where
         keep: DurationMs,
     ) -> Stream<WithPrevious<OnClose<I, U, NoHindsight>, I::Key, I::State, Nobody>, O> {
         let windows = self.pipe.panes.store.windows;
-        let (column, at) = declare::<I::Key, I::State>(&self.draft, (self.sub, self.at), store, &windows, keep);
+        let kind = StoreKind::Panes(windows);
+        let (column, at) = declare::<I::Key, I::State>(&self.draft, (self.sub, self.at), store, kind, keep);
         let pipe = WithPrevious::new(self.pipe, store, column, windows, keep);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }
@@ -246,19 +242,34 @@ pub type LatestStream<K, A> = Stream<Inlet<K, Successive<A>, PresentWord>, ()>;
 /// A side chain of updates: where it begins.
 pub type UpdateStream<I> = Stream<Inlet<<I as Intake>::Key, Updated<<I as Intake>::State>, PresentWord>, ()>;
 
+/// Writes a repartition topic for `store` into the draft, its end at this place and its beginning: answers where that
+/// is, and the topic's number as an output.
+pub(super) fn shuffle(
+    draft: &Rc<RefCell<Draft>>,
+    (sub, at): (usize, usize),
+    store: &'static str,
+) -> ((usize, usize), usize) {
+    let mut draft = draft.borrow_mut();
+    let topic = internal(&draft.name, store, "repartition");
+    let before = draft.step(sub, StepKind::PreAggregate(store), &[at]);
+    let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
+    let output = draft.output(sub, output, before);
+    (draft.begin(vec![Source::Repartition { topic }]), output)
+}
+
 /// Gives a store its column and writes it and its step into the draft.
-fn declare<K, A>(
+pub(super) fn declare<K, A>(
     draft: &Rc<RefCell<Draft>>,
     (sub, at): (usize, usize),
     name: &'static str,
-    windows: &Windows,
+    kind: StoreKind,
     keep: DurationMs,
 ) -> (ColumnId, usize) {
     let mut draft = draft.borrow_mut();
     // Column 0 is the task's own. A number past the last possible one is refused by `build`.
     let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
     let holds = format!("{} by {}", std::any::type_name::<A>(), std::any::type_name::<K>());
-    draft.stores.push((sub, StorePlan { name, column, kind: StoreKind::Panes(*windows), keep, holds }));
+    draft.stores.push((sub, StorePlan { name, column, kind, keep, holds }));
     let at = draft.step(sub, StepKind::Window(name), &[at]);
     (column, at)
 }

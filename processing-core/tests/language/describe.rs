@@ -64,6 +64,24 @@ fn windows_read_with_their_stores_and_repartition_topics() {
 }
 
 #[test]
+fn sessions_read_with_their_gap_and_cut() {
+    let app = Topology::named("visits");
+    app.stream(Topic::<Json<Search>>::json("searches"))
+        .event_time(|search| EventTime(search.at))
+        .already_keyed_by(|search| search.city.clone())
+        .sessions(
+            Sessions::gap(DurationMs::minutes(30))
+                .grace(DurationMs::minutes(5))
+                .cut(DurationMs::hours(24), DurationMs::hours(22)),
+        )
+        .fold("visits", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("visits.done"));
+    both("sessions", &app.build().unwrap());
+}
+
+#[test]
 fn merged_streams_read_as_one_sub_topology_with_two_sources() {
     let app = Topology::named("activity");
     let timed =

@@ -11,11 +11,16 @@ const MINUTE_MS: i64 = 60_000;
 /// The only case that does not wait for windows to close.
 const UPDATES: &str = "updates";
 const HOPPING: &str = "hopping";
+const SESSION: &str = "session";
 /// Of both sides' windows. Kafka Streams judges lateness behind the repartition topic, where partitions of the input
 /// meet that it has read unevenly far, by several megabytes: fewer events an hour are more minutes of them.
 const GRACE_MS: i64 = 5 * MINUTE_MS;
 const GRACE_OF_HOPPING_MS: i64 = 20 * MINUTE_MS;
 const MINUTES: usize = 60;
+const GAP_MS: i64 = 30 * MINUTE_MS;
+/// Sessions whose last event lies in these minutes are over on both sides: gap, grace and a pane of the worker's fit
+/// into what is left of the hour.
+const SESSION_MINUTES: usize = 20;
 /// Windows that end in these minutes have closed on both sides when the input ends; the second stage of a topology
 /// sees the time of the first one's windows, so it is a grace behind it.
 const CLOSED_MINUTES: usize = MINUTES - 2 - 2 * (GRACE_MS / MINUTE_MS) as usize;
@@ -30,10 +35,12 @@ pub(crate) struct Case {
     pub(crate) results: fn(u64) -> Vec<String>,
 }
 
-pub(crate) const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 6] = [
     Case { name: "tumbling", events: 3_000_000, results: tumbling },
     Case { name: UPDATES, events: 3_000_000, results: updates },
     Case { name: "per_user", events: 3_000_000, results: per_user },
+    // Fewer events are more sessions that end within the hour.
+    Case { name: SESSION, events: 500_000, results: session },
     // Kafka Streams takes a quarter of a millisecond for each.
     Case { name: HOPPING, events: 500_000, results: hopping },
     Case { name: "top20", events: 3_000_000, results: top20 },
@@ -56,11 +63,19 @@ pub(crate) fn compared(case: &str, lines: Vec<String>) -> Vec<String> {
 
 /// Whether a result's window is one of those that are compared.
 fn is_closed(case: &str, line: &str) -> bool {
-    let digits = line.split_once("\"start\":").map_or("", |(_, rest)| rest);
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let start: i64 = digits[..end].parse().unwrap_or_else(|_| panic!("{line}: no window's start in it"));
+    if case == SESSION {
+        return time_in(line, "end") < start_of(SESSION_MINUTES);
+    }
+    let start = time_in(line, "start");
     let (size, minutes) = if case == HOPPING { (HOUR_MS as i64, HOPPING_MINUTES) } else { (MINUTE_MS, CLOSED_MINUTES) };
     start + size <= start_of(minutes)
+}
+
+/// The time that a result names so.
+fn time_in(line: &str, name: &str) -> i64 {
+    let digits = line.split_once(&format!("\"{name}\":")).map_or("", |(_, rest)| rest);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().unwrap_or_else(|_| panic!("{line}: no {name} of a window in it"))
 }
 
 /// Counts by key and minute.
@@ -117,6 +132,26 @@ fn updates(events: u64) -> Vec<String> {
 fn per_user(events: u64) -> Vec<String> {
     let users = Counts::of(events, USERS, |number| input::user(number, USERS));
     minutes_of(&users, CLOSED_MINUTES, |user| format!("u{user:06}"))
+}
+
+fn session(events: u64) -> Vec<String> {
+    // First and last event, and how many; events come in the order of time.
+    let mut open: Vec<Option<(i64, i64, u32)>> = vec![None; USERS as usize];
+    let mut lines = Vec::new();
+    let said = |user: usize, (first, last, count): (i64, i64, u32)| {
+        format!("{{\"key\":\"u{user:06}\",\"start\":{first},\"end\":{last},\"count\":{count}}}")
+    };
+    for number in 0..events {
+        let (time, user) = (input::time(number, events), input::user(number, USERS) as usize);
+        match &mut open[user] {
+            Some((_, last, count)) if time - *last <= GAP_MS => (*last, *count) = (time, *count + 1),
+            slot => lines.extend(slot.replace((time, time, 1)).map(|over| said(user, over))),
+        }
+    }
+    lines.extend(open.iter().enumerate().filter_map(|(user, over)| Some(said(user, (*over)?))));
+    lines.retain(|line| is_closed(SESSION, line));
+    lines.sort_unstable();
+    lines
 }
 
 fn hopping(events: u64) -> Vec<String> {

@@ -5,7 +5,7 @@
 //! same broker in alternating rounds, and a figure counts only if both sides' results are those computed from the
 //! events.
 //!
-//! `bench_kafka` runs all cases; `bench_kafka CASE...` some of `floor tumbling per_user hopping top20 latency restart`;
+//! `bench_kafka` runs all cases; `bench_kafka CASE...` some of `floor tumbling per_user session hopping top20 latency restart`;
 //! `scale`, only when it is named: the worker alone with more threads, partitions and keys, into `scale.json`;
 //! `--events N`, `--rounds N`, `--system kafka-streams|streamfleet` (one side alone, for a profiler).
 //!

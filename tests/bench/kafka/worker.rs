@@ -14,7 +14,7 @@ use processing_core::service::Program;
 use processing_core::service::settings::{Declarations, Settings, Spec, ValueKind};
 use serde::{Deserialize, Serialize};
 
-const CASES: &[&str] = &["tumbling", "per_user", "hopping", "top20", "updates", "large_state"];
+const CASES: &[&str] = &["tumbling", "per_user", "session", "hopping", "top20", "updates", "large_state"];
 const MINUTE: DurationMs = DurationMs::minutes(1);
 const GRACE: DurationMs = DurationMs::minutes(5);
 /// As the input has, so that both sides have as many tasks.
@@ -43,6 +43,7 @@ fn plan(settings: &Settings) -> Result<Plan, CoreError> {
             by_city(&app, input, Hopping::new(DurationMs::hours(1), MINUTE).grace(DurationMs::minutes(20)), out)
         }
         "per_user" => per_user(&app, input, out),
+        "session" => session(&app, input, out),
         "updates" => updates(&app, input, out),
         "top20" => top20(&app, input, out),
         _ => large_state(&app, input, out),
@@ -134,6 +135,31 @@ fn per_user(app: &Topology, input: String, name: String) {
         .fold("count", count())
         .on_close()
         .map_keyed(|key, closed| Counted { key: key.clone(), start: closed.window.start.0, count: closed.value.get() })
+        .to(out(name));
+}
+
+#[derive(Serialize)]
+struct Visit {
+    key: CompactString,
+    start: i64,
+    /// When the last event was, as Kafka Streams says where a session ends.
+    end: i64,
+    count: u64,
+}
+
+fn session(app: &Topology, input: String, name: String) {
+    app.stream(Topic::with(input, ByUser))
+        .event_time(|search| search.time)
+        .already_keyed_by(|search| search.key.clone())
+        .sessions(Sessions::gap(DurationMs::minutes(30)).grace(GRACE))
+        .fold("sessions", count())
+        .on_close()
+        .map_keyed(|key, closed| Visit {
+            key: key.clone(),
+            start: closed.window.start.0,
+            end: closed.window.end.0 - 1,
+            count: closed.value.get(),
+        })
         .to(out(name));
 }
 

@@ -26,6 +26,7 @@ import org.apache.kafka.streams.kstream.KStream;
 import org.apache.kafka.streams.kstream.KTable;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.kstream.SessionWindows;
 import org.apache.kafka.streams.kstream.Suppressed;
 import org.apache.kafka.streams.kstream.Suppressed.BufferConfig;
 import org.apache.kafka.streams.kstream.TimeWindows;
@@ -76,6 +77,7 @@ public final class StreamsBench {
             case "hopping" ->
                 finals(byCity(builder, TimeWindows.ofSizeAndGrace(HOUR, Duration.ofMinutes(20)).advanceBy(MINUTE)), out);
             case "per_user" -> finals(byUser(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
+            case "session" -> sessions(builder, out);
             case "updates" -> send(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
             case "top20" -> top20(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
             case "large_state" -> largeState(builder, out);
@@ -138,6 +140,20 @@ public final class StreamsBench {
             .map((window, count) -> KeyValue.pair(
                 window.key(),
                 "{\"key\":\"" + window.key() + "\",\"start\":" + window.window().start() + ",\"count\":" + count + "}"))
+            .to(out, Produced.with(Serdes.String(), Serdes.String()));
+    }
+
+    private static void sessions(StreamsBuilder builder, String out) {
+        KTable<Windowed<String>, Long> sessions = searches(builder)
+            .groupByKey(Grouped.with(Serdes.String(), json()))
+            .windowedBy(SessionWindows.ofInactivityGapAndGrace(Duration.ofMinutes(30), GRACE))
+            .count(Materialized.as("sessions"));
+        closed(sessions, "closed")
+            .toStream()
+            .map((window, count) -> KeyValue.pair(
+                window.key(),
+                "{\"key\":\"" + window.key() + "\",\"start\":" + window.window().start()
+                    + ",\"end\":" + window.window().end() + ",\"count\":" + count + "}"))
             .to(out, Produced.with(Serdes.String(), Serdes.String()));
     }
 
