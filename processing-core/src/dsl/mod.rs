@@ -6,6 +6,7 @@
 //!                                         ▲                                                     │
 //!                                         └──────────────────── on_close ◀──────────────────────┘
 //! Stream ─filter, map, flat_map, tee, merge▶ Stream        Stream ─to▶ done
+//! Grouped ─repartition▶ Stream                             Stream or Grouped ─join, answered_by▶ Stream
 //! ```
 //!
 //! Not here: what runs ([`crate::process`]) and the frozen plan ([`crate::plan`]). Invariant: whatever
@@ -13,11 +14,14 @@
 //! the order of its sentences alone.
 
 mod draft;
+mod join;
+mod repartition;
 mod stream;
 mod topic;
 mod topology;
 mod window;
 
+pub use join::{Joined, JoinSide};
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
 pub use topic::Topic;
