@@ -78,7 +78,7 @@ fn script(text: &str) -> String {
                 let topic = if side == "L" { "left" } else { "right" };
                 format!(r#"in {topic} {time} {key} {{"at": $ms, "k": "{key}", "v": "{value}"}}"#)
             }
-            [pair] if !pair.starts_with('#') => format!(r#"out pairs "{pair}""#),
+            [pair] if *pair != "crash" => format!(r#"out pairs "{pair}""#),
             _ => line.trim().to_owned(),
         }
     });

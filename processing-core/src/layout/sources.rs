@@ -136,3 +136,97 @@ fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), Core
 fn waits(what: String) -> CoreError {
     CoreError::Log(crate::log::LogError::Retry(format!("{what}, or disable the input in the settings")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::layout::Layout;
+    use crate::log::Log;
+    use crate::log::memory::{MemoryLog, MemoryOptions};
+    use crate::prelude::*;
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Said {
+        at: i64,
+        k: String,
+    }
+
+    const WINDOW: JoinWindow = JoinWindow::around(DurationMs(1_000));
+
+    fn at(said: &Said) -> EventTime {
+        EventTime(said.at)
+    }
+
+    fn k(said: &Said) -> String {
+        said.k.clone()
+    }
+
+    fn plan(left_keyed: bool, right_keyed: bool) -> Arc<Plan> {
+        let app = Topology::named("app");
+        let out = Topic::<Json<String>>::json("out");
+        let stream = |topic: &str| app.stream(Topic::<Json<Said>>::json(topic)).event_time(at);
+        let (left, right) = (stream("left"), stream("right"));
+        match (left_keyed, right_keyed) {
+            (true, true) => {
+                let right = right.already_keyed_by(k);
+                left.already_keyed_by(k).join(right, WINDOW, "s", |key, _, _| key.clone()).to(out);
+            }
+            (true, false) => {
+                left.already_keyed_by(k).join(right.key_by(k), WINDOW, "s", |key, _, _| key.clone()).to(out);
+            }
+            (false, true) => {
+                left.key_by(k).join(right.already_keyed_by(k), WINDOW, "s", |key, _, _| key.clone()).to(out);
+            }
+            (false, false) => {
+                left.key_by(k).join(right.key_by(k), WINDOW, "s", |key, _, _| key.clone()).to(out);
+            }
+        }
+        Arc::new(app.build().unwrap())
+    }
+
+    /// The partitions of every topic of a fresh log with these inputs, by name; and of those that stand before.
+    fn laid_out(plan: Arc<Plan>, standing: &[(&str, u32)]) -> Result<BTreeMap<String, u32>, String> {
+        let log = MemoryLog::new(MemoryOptions::default());
+        let mut admin = log.admin().unwrap();
+        for (topic, partitions) in standing {
+            let settings =
+                TopicSettings { partitions: *partitions, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
+            admin.create_topic(&TopicName::new(topic), settings).unwrap();
+        }
+        let layout = Layout::new(plan, &mut *admin).map_err(|error| error.to_string())?;
+        let sources = layout.parts.iter().flat_map(|part| &part.sources);
+        Ok(sources.map(|source| (source.topic.as_str().to_owned(), source.partitions)).collect())
+    }
+
+    #[test]
+    fn both_repartitions_of_a_join_are_as_wide_as_the_wider_side() {
+        let topics = laid_out(plan(false, false), &[("left", 2), ("right", 5)]).unwrap();
+        assert_eq!((topics["app-s-left-repartition"], topics["app-s-right-repartition"]), (5, 5));
+    }
+
+    #[test]
+    fn a_repartition_is_as_wide_as_the_keyed_input_beside_it() {
+        let topics = laid_out(plan(true, false), &[("left", 2), ("right", 5)]).unwrap();
+        assert_eq!(topics["app-s-right-repartition"], 2);
+        let topics = laid_out(plan(false, true), &[("left", 2), ("right", 5)]).unwrap();
+        assert_eq!(topics["app-s-left-repartition"], 5);
+    }
+
+    #[test]
+    fn keyed_inputs_of_other_widths_are_refused_with_topics_counts_and_remedy() {
+        assert!(laid_out(plan(true, true), &[("left", 4), ("right", 4)]).is_ok());
+        let told = laid_out(plan(true, true), &[("left", 3), ("right", 6)]).unwrap_err();
+        for part in ["left", "right", "joined", " 6 and 3 partitions", "`key_by` for the stream of left"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_repartition_that_stands_with_another_count_is_refused() {
+        let standing = [("left", 4), ("right", 2), ("app-s-right-repartition", 3)];
+        let told = laid_out(plan(true, false), &standing).unwrap_err();
+        assert!(told.contains(" 4 and 3 partitions") && told.contains("reprocess"), "{told}");
+    }
+}
