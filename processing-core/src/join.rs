@@ -1,5 +1,47 @@
 //! Two keyed streams become one of what belongs together: the join in a window of event time.
 //!
+//! ```
+//! use processing_core::prelude::*;
+//!
+//! #[derive(Clone, serde::Serialize, serde::Deserialize)]
+//! struct Call {
+//!     at: i64,
+//!     id: String,
+//!     text: String,
+//! }
+//!
+//! fn topology() -> Result<Plan, TopologyError> {
+//!     let app = Topology::named("calls");
+//!     let calls = |topic| app.stream(Topic::<Json<Call>>::json(topic)).event_time(|call| EventTime(call.at));
+//!     let answers = calls("answers").key_by(|answer| answer.id.clone());
+//!     let within = JoinWindow::within(DurationMs(0), DurationMs::seconds(30)).grace(DurationMs::seconds(5));
+//!     calls("requests")
+//!         .key_by(|request| request.id.clone())
+//!         .answered_by(answers, within, "waiting")
+//!         .map(|exchange| match exchange {
+//!             Exchange::Answered { request, answer } => format!("{} {}", request.text, answer.text),
+//!             Exchange::TimedOut(request) => format!("{} timed out", request.text),
+//!             other => format!("{:?}", std::mem::discriminant(&other)),
+//!         })
+//!         .to(Topic::json("calls.ended"));
+//!     app.build()
+//! }
+//!
+//! processing_core::testing::script::check(
+//!     || topology().unwrap(),
+//!     r#"
+//!     in   requests     10:00:00  -  {"at": $ms, "id": "a", "text": "how far"}
+//!     in   requests     10:00:01  -  {"at": $ms, "id": "b", "text": "how long"}
+//!     in   answers      10:00:09  -  {"at": $ms, "id": "a", "text": "not far"}
+//!     out  calls.ended  a  "how far not far"
+//!     in   requests     10:01:00  -  {"at": $ms, "id": "c", "text": "how much"}
+//!     in   answers      10:01:01  -  {"at": $ms, "id": "c", "text": "not much"}
+//!     out  calls.ended  c  "how much not much"
+//!     out  calls.ended  b  "how long timed out"
+//!     "#,
+//! );
+//! ```
+//!
 //! A left record `l` and a right record `r` of one key match if `l.time - before <= r.time <= l.time + after`. A
 //! pair is emitted when the second of the two arrives, at the later of their times. A record is late if its time and
 //! the grace lie before its source partition's stream time; it is set aside and matches nothing.
@@ -20,6 +62,15 @@
 //! **On replay** the pairs of each key, and who had no partner, are a function of the input log and the time log
 //! alone. The order in which the pairs of one key come is that of the second records' arrival, which for two topics
 //! hangs on who was read first. Records without a partner come in the order of (due, side, key, arrival).
+//!
+//! | case | Kafka Streams | here, and why |
+//! |---|---|---|
+//! | a tombstone, or a record without a key | dropped, counted in a sensor | a tombstone goes to the dead letters unless its codec reads it as a value; a key is what `key_by` finds in the value |
+//! | lateness | by the task's own stream time | by that of the record's source partition, so it hangs on the log alone |
+//! | a late record | dropped and counted | counted, and set aside whole |
+//! | a row without a partner | told when the task's greatest time is past it, with the next record, at most once a second | told when the time of all inputs is past it, with the next commit; an idle input is raised |
+//! | many records of one time | replace one another where duplicates are not retained | all kept |
+//! | negative bounds | allowed if their sum is not | refused: a record could be told as alone before it came |
 //!
 //! Costs: see [`store`]. A record that matches many emits them all within one transaction.
 //!

@@ -137,7 +137,9 @@ impl<K: StateKey, A: Row> WindowStore<K, A> {
             ControlFlow::Break(())
         });
         step.ok(scanned);
-        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0, bytes: 0 });
+        let bytes = size_of::<PaneRows<K, A>>();
+        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0, bytes });
+        self.bytes += bytes;
     }
 
     /// Brings every row of a pane into memory.

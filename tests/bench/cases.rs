@@ -60,7 +60,9 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "top20" => drive_on(top20(case)),
         "worker" => drive_on(worker(case)),
         // An event is a record of either side.
-        "join" => drive(case, input::open(folder, &budget), events + events / input::CLICK_EVERY, join(case), on_disk()),
+        "join" => {
+            drive(case, input::open(folder, &budget), events + events / input::CLICK_EVERY, join(case), on_disk())
+        }
         other => panic!("no case is called {other}"),
     }
 }
@@ -154,9 +156,12 @@ fn join(app: &str) -> Plan {
         stream.already_keyed_by(|search| search.user.clone()).map(|search| search.city)
     };
     stream(input::TOPIC)
-        .join(stream(input::CLICKS), JoinWindow::within(DurationMs(0), DurationMs::minutes(5)), "clicked", |_, city, _| {
-            city.clone()
-        })
+        .join(
+            stream(input::CLICKS),
+            JoinWindow::within(DurationMs(0), DurationMs::minutes(5)),
+            "clicked",
+            |_, city, _| city.clone(),
+        )
         .to(Topic::json("join-out"));
     app.build().expect("a topology")
 }

@@ -21,7 +21,7 @@ mod topic;
 mod topology;
 mod window;
 
-pub use join::{Joined, JoinSide};
+pub use join::{JoinSide, Joined};
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
 pub use topic::Topic;

@@ -181,7 +181,12 @@ mod tests {
         assert_eq!(read, entries);
         assert_eq!(
             times(&read),
-            [(true, 5, b"five".to_vec()), (true, -3, vec![]), (false, i64::MAX, b"last".to_vec()), (false, 6, b"six".to_vec())]
+            [
+                (true, 5, b"five".to_vec()),
+                (true, -3, vec![]),
+                (false, i64::MAX, b"last".to_vec()),
+                (false, 6, b"six".to_vec())
+            ]
         );
         assert_eq!(places.iter().map(|at| read.at(*at).unwrap().time).collect::<Vec<_>>(), [5, -3, i64::MAX, 6]);
     }

@@ -182,12 +182,7 @@ impl<K: StateKey> JoinStore<K> {
     }
 
     /// Shows every record of a pane that has found no partner: when it is due, its side, key and place; in no order.
-    pub(super) fn visit_unmatched(
-        &self,
-        step: &mut Step<'_>,
-        pane: i64,
-        mut each: impl FnMut(i64, Side, &K, Arrival),
-    ) {
+    pub(super) fn visit_unmatched(&self, step: &mut Step<'_>, pane: i64, mut each: impl FnMut(i64, Side, &K, Arrival)) {
         self.rows.visit(step, pane, |number, key, entries| {
             let (side, row) = side_and_row(number);
             for entry in entries.iter().filter(|entry| !entry.matched) {

@@ -33,7 +33,9 @@ pub struct JoinWindow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum JoinWindowError {
     /// A bound or the grace is negative.
-    #[error("a join window of {0} ms: give bounds and a grace of 0 or more; to look to one side only, let the other be 0")]
+    #[error(
+        "a join window of {0} ms: give bounds and a grace of 0 or more; to look to one side only, let the other be 0"
+    )]
     Negative(i64),
     /// It is beyond all use.
     #[error("a span of {0} ms is longer than the 9 million years that a join window can be")]

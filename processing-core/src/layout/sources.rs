@@ -113,7 +113,11 @@ fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), Core
     if most == least {
         return Ok(());
     }
-    let how = if part.steps.iter().any(|step| matches!(step.kind, StepKind::Join(_))) { "joined" } else { "windowed together" };
+    let how = if part.steps.iter().any(|step| matches!(step.kind, StepKind::Join(_))) {
+        "joined"
+    } else {
+        "windowed together"
+    };
     let remedy = match (widest, narrowest) {
         (Source::Input(_), Source::Input(_)) => format!(
             "use `key_by` for the stream of {}, which sends it through a topic of {most} partitions, or give the topics \
@@ -191,8 +195,12 @@ mod tests {
         let log = MemoryLog::new(MemoryOptions::default());
         let mut admin = log.admin().unwrap();
         for (topic, partitions) in standing {
-            let settings =
-                TopicSettings { partitions: *partitions, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
+            let settings = TopicSettings {
+                partitions: *partitions,
+                cleanup: Cleanup::Delete,
+                retention_ms: None,
+                log_append_time: false,
+            };
             admin.create_topic(&TopicName::new(topic), settings).unwrap();
         }
         let layout = Layout::new(plan, &mut *admin).map_err(|error| error.to_string())?;

@@ -229,7 +229,13 @@ mod tests {
             };
             let mut all = Vec::new();
             while let Some(next) = Travelled::next(&mut bundle)? {
-                all.push((next.key.to_vec(), next.time.0, next.stream_time.0, next.headers.0.to_vec(), next.value.to_vec()));
+                all.push((
+                    next.key.to_vec(),
+                    next.time.0,
+                    next.stream_time.0,
+                    next.headers.0.to_vec(),
+                    next.value.to_vec(),
+                ));
             }
             Ok::<_, Poison>(all)
         };

@@ -88,9 +88,12 @@ fn a_join_reads_with_both_sides_and_their_repartition_topic() {
     timed("requests")
         .already_keyed_by(|search| search.query.clone())
         .map(|search| search.city)
-        .left_join(timed("offers").key_by(|search| search.query.clone()).repartition("offers").map(|offer| offer.at), window, "offered", |_, city, at| {
-            (city.clone(), at.copied())
-        })
+        .left_join(
+            timed("offers").key_by(|search| search.query.clone()).repartition("offers").map(|offer| offer.at),
+            window,
+            "offered",
+            |_, city, at| (city.clone(), at.copied()),
+        )
         .to(Topic::json("rides"));
     both("join", &app.build().unwrap());
 }

@@ -100,11 +100,16 @@ pub(crate) fn inner_join(story: &Story) -> Expected {
     let reading = Reading::of(story);
     let (records, late) = joining.in_time(&reading);
     let mut out = Results::new();
-    joining.results(&records, same_key, |_| i64::MIN, |left, right| {
-        if let (Some(left), Some(_)) = (left, right) {
-            out.entry(left.event.key).or_default().push(format!("{} {}", say(Some(left)), say(right)));
-        }
-    });
+    joining.results(
+        &records,
+        same_key,
+        |_| i64::MIN,
+        |left, right| {
+            if let (Some(left), Some(_)) = (left, right) {
+                out.entry(left.event.key).or_default().push(format!("{} {}", say(Some(left)), say(right)));
+            }
+        },
+    );
     expected(reading, late, out)
 }
 
@@ -138,14 +143,19 @@ pub(crate) fn outer_join(story: &Story) -> Expected {
     let time = |read: &Read| reached(&reading, "in", read.place.partition.0).min(right_time(&reading));
     let mut out = Results::new();
     let mut counts = BTreeMap::<(i64, u16), (i64, i64)>::new();
-    joining.results(&records, same_key, |sided| time(sided.read), |left, right| {
-        let both = || left.into_iter().chain(right);
-        let (Some(at), Some(read)) = (both().map(|read| read.event.time.0).max(), both().next()) else { return };
-        out.entry(read.event.key).or_default().push(format!("{} {}", say(left), say(right)));
-        // Nothing that is still to come is older than this.
-        let reached = time(read).saturating_sub(joining.grace + joining.before.max(joining.after));
-        counts.entry((windows.holding(at)[0], read.event.key)).or_insert((0, reached)).0 += 1;
-    });
+    joining.results(
+        &records,
+        same_key,
+        |sided| time(sided.read),
+        |left, right| {
+            let both = || left.into_iter().chain(right);
+            let (Some(at), Some(read)) = (both().map(|read| read.event.time.0).max(), both().next()) else { return };
+            out.entry(read.event.key).or_default().push(format!("{} {}", say(left), say(right)));
+            // Nothing that is still to come is older than this.
+            let reached = time(read).saturating_sub(joining.grace + joining.before.max(joining.after));
+            counts.entry((windows.holding(at)[0], read.event.key)).or_insert((0, reached)).0 += 1;
+        },
+    );
     let mut closed = Results::new();
     for ((start, key), (count, reached)) in counts {
         if windows.is_closed(start, reached) {
@@ -180,14 +190,19 @@ pub(crate) fn requests(story: &Story) -> Expected {
         }
     }
     let alike = |a: &Read, b: &Read| name(a) == name(b);
-    joining.results(&counting, alike, |_| reading.slowest(), |request, answer| match (request, answer) {
-        (Some(read), Some(_)) => {
-            out.entry(name(read)).or_default().push(format!("answered {} {}", say(request), say(answer)));
-        }
-        (Some(read), None) => out.entry(name(read)).or_default().push(format!("timed out {}", say(request))),
-        (None, Some(read)) => out.entry(name(read)).or_default().push(format!("unasked {}", say(answer))),
-        (None, None) => {}
-    });
+    joining.results(
+        &counting,
+        alike,
+        |_| reading.slowest(),
+        |request, answer| match (request, answer) {
+            (Some(read), Some(_)) => {
+                out.entry(name(read)).or_default().push(format!("answered {} {}", say(request), say(answer)));
+            }
+            (Some(read), None) => out.entry(name(read)).or_default().push(format!("timed out {}", say(request))),
+            (None, Some(read)) => out.entry(name(read)).or_default().push(format!("unasked {}", say(answer))),
+            (None, None) => {}
+        },
+    );
     expected(reading, late, out)
 }
 

@@ -49,8 +49,7 @@ fn inner_join() -> Plan {
 /// Both topics are keyed already. Without a grace.
 fn left_join() -> Plan {
     let topology = Topology::named("left");
-    let stream =
-        |topic| topology.stream(Topic::with(topic, Plain)).event_time(time).already_keyed_by(key).map(spoken);
+    let stream = |topic| topology.stream(Topic::with(topic, Plain)).event_time(time).already_keyed_by(key).map(spoken);
     stream("in")
         .left_join(stream("in-b"), JoinWindow::within(ms(0), ms(900)), "pairs", |_, left, right| {
             either(Some(left), right)
