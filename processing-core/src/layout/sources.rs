@@ -104,25 +104,22 @@ fn complete(
 
 /// What belongs together stands in one partition only if all topics split their keys alike.
 fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), CoreError> {
-    let (Some((widest, most)), Some((narrowest, least))) = (
-        counts.iter().rev().max_by_key(|(_, partitions)| *partitions),
-        counts.iter().min_by_key(|(_, partitions)| *partitions),
-    ) else {
+    let Some(((first, n), (other, m))) =
+        counts.split_first().and_then(|(first, rest)| Some((first, rest.iter().find(|other| other.1 != first.1)?)))
+    else {
         return Ok(());
     };
-    if most == least {
-        return Ok(());
-    }
+    let (narrower, most) = if n < m { (first, m) } else { (other, n) };
     let how = if part.steps.iter().any(|step| matches!(step.kind, StepKind::Join(_))) {
         "joined"
     } else {
         "windowed together"
     };
-    let remedy = match (widest, narrowest) {
+    let remedy = match (first, other) {
         (Source::Input(_), Source::Input(_)) => format!(
             "use `key_by` for the stream of {}, which sends it through a topic of {most} partitions, or give the topics \
              the same number of partitions",
-            narrowest.topic()
+            narrower.topic()
         ),
         (Source::Repartition { topic }, _) | (_, Source::Repartition { topic }) => format!(
             "{topic} is a topic of this application that stands with another count than its inputs have now: \
@@ -130,10 +127,10 @@ fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), Core
         ),
     };
     Err(CoreError::config(format!(
-        "topics {} and {} are {how} by the keys that they come with, but have {most} and {least} partitions, so that one \
-         key stands in several: {remedy}",
-        widest.topic(),
-        narrowest.topic()
+        "topics {} and {} are {how} by the keys that they come with, but have {n} and {m} partitions, so that one key \
+         stands in several: {remedy}",
+        first.topic(),
+        other.topic()
     )))
 }
 
@@ -226,7 +223,7 @@ mod tests {
     fn keyed_inputs_of_other_widths_are_refused_with_topics_counts_and_remedy() {
         assert!(laid_out(plan(true, true), &[("left", 4), ("right", 4)]).is_ok());
         let told = laid_out(plan(true, true), &[("left", 3), ("right", 6)]).unwrap_err();
-        for part in ["left", "right", "joined", " 6 and 3 partitions", "`key_by` for the stream of left"] {
+        for part in ["left", "right", "joined", " 3 and 6 partitions", "`key_by` for the stream of left"] {
             assert!(told.contains(part), "{part}: {told}");
         }
     }
