@@ -24,7 +24,7 @@ pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
 /// Partial aggregates for one partition travel together up to this; a larger one travels alone.
 pub const BUNDLE_BYTES: usize = 16 * KIB;
-/// From this size on, the records that a key has in a pane of a join go on in another row.
+/// The records that a key has in a pane of a join go on in another row where one would be larger than this.
 pub const JOIN_ROW_BYTES: usize = 4 * KIB;
 /// So many slices of unmatched records does a join keep in memory in the order in which they are due.
 pub const JOIN_DUE_SLICES: usize = 8;

@@ -248,7 +248,7 @@ impl<K: StateKey, A: Row> WindowStore<K, A> {
     }
 
     /// The row of `pane` and (first window, key) as it is now, without a copy where it is in memory.
-    pub(crate) fn look(&mut self, step: &mut Step<'_>, pane: i64, row: &(i64, K)) -> Option<Cow<'_, A>> {
+    pub(crate) fn peek(&mut self, step: &mut Step<'_>, pane: i64, row: &(i64, K)) -> Option<Cow<'_, A>> {
         if !self.panes.contains_key(&pane) {
             self.open(step, pane);
         }

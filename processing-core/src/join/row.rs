@@ -9,7 +9,8 @@
 //!         │ matched u8 │ time i64 │ length u32 │ value │      big-endian; the value in the state's value codec
 //!         └────────────┴──────────┴────────────┴───────┘
 //! ```
-//! A key with more records of a pane than fit into [`JOIN_ROW_BYTES`] has several rows; the first one knows how many.
+//! A key with more records of a pane than fit into [`JOIN_ROW_BYTES`] has several rows; the first one knows how many. A
+//! larger record has a row to itself.
 //! So a record that comes writes one of them anew and not all that its key has.
 //!
 //! Not here: where rows stand ([`super::store`]). Invariant: the bytes are always whole entries; what was read from
@@ -51,9 +52,9 @@ impl Row for Entries {
 }
 
 impl Entries {
-    /// Whether the next record begins a new row.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes.0.len() >= JOIN_ROW_BYTES
+    /// Whether a record with a value of this length begins a new row.
+    pub(super) fn is_full_for(&self, length: usize) -> bool {
+        !self.bytes.0.is_empty() && self.bytes.0.len() + HEAD + length > JOIN_ROW_BYTES
     }
 
     /// Where the next record will stand.

@@ -6,8 +6,8 @@
 //! partner that was due before `t` cannot match it any more, and one due later than that not yet.
 //!
 //! A row stands at (pane, number and side, key) of a pane store, where windows have their first accepting window.
-//! An arriving record costs a look into five or six panes at most, and writes one row of up to [`JOIN_ROW_BYTES`]
-//! and a record; where a join keeps unmatched records, also each row with a partner that was not matched before.
+//! An arriving record costs a look into five or six panes at most, and writes one row of up to [`JOIN_ROW_BYTES`],
+//! or of its own size; where a join keeps unmatched records, also each row with a partner that was not matched before.
 //!
 //! Not here: when rows go ([`super::due`]). Invariant: a record stands in exactly one row, for as long as the row's
 //! pane does.
@@ -83,7 +83,7 @@ impl<K: StateKey> JoinStore<K> {
         let mut any = false;
         self.in_reach(step, side, (from, to), key, |store, step, pane, row| {
             let mut fresh = false;
-            let Some(entries) = store.look(step, pane, row) else { return };
+            let Some(entries) = store.peek(step, pane, row) else { return };
             for entry in entries.iter().filter(|entry| (from..=to).contains(&entry.time)) {
                 any = true;
                 fresh |= !entry.matched;
@@ -102,7 +102,7 @@ impl<K: StateKey> JoinStore<K> {
         let (from, to) = (time - self.window.span(), time + self.window.span());
         let mut any = false;
         self.in_reach(step, side, (from, to), key, |store, step, pane, row| {
-            let entries = store.look(step, pane, row);
+            let entries = store.peek(step, pane, row);
             any |= entries.is_some_and(|entries| entries.iter().any(|entry| (from..=to).contains(&entry.time)));
         });
         any
@@ -122,7 +122,7 @@ impl<K: StateKey> JoinStore<K> {
         let mut pane = self.pane_of(from + bound);
         while pane <= to + bound {
             row.0 = number(side, 0);
-            if let Some(last) = self.rows.look(step, pane, &row).map(|first| first.last) {
+            if let Some(last) = self.rows.peek(step, pane, &row).map(|first| first.last) {
                 for at in 0..=last {
                     row.0 = number(side, at);
                     visit(&mut self.rows, step, pane, &row);
@@ -145,15 +145,15 @@ impl<K: StateKey> JoinStore<K> {
         let pane = self.pane_of(time + self.window.bound(side));
         let mut place = (number(side, 0), key.clone());
         let mut arrival = Arrival { row: 0, at: 0 };
-        if let Some(first) = self.rows.look(step, pane, &place) {
+        if let Some(first) = self.rows.peek(step, pane, &place) {
             arrival.row = first.last;
             (arrival.at, place.0) = (first.next_at(), number(side, first.last));
-            let mut full = first.is_full();
+            let mut full = first.is_full_for(value.len());
             drop(first);
             if arrival.row > 0
-                && let Some(last) = self.rows.look(step, pane, &place)
+                && let Some(last) = self.rows.peek(step, pane, &place)
             {
-                (arrival.at, full) = (last.next_at(), last.is_full());
+                (arrival.at, full) = (last.next_at(), last.is_full_for(value.len()));
             }
             if full {
                 let row = arrival.row + 1;
@@ -177,7 +177,7 @@ impl<K: StateKey> JoinStore<K> {
     ) -> Option<Vec<u8>> {
         let pane = self.pane_of(due);
         let row = (number(side, arrival.row), key.clone());
-        let entries = self.rows.look(step, pane, &row)?;
+        let entries = self.rows.peek(step, pane, &row)?;
         entries.at(arrival.at).filter(|entry| !entry.matched).map(|entry| entry.value.to_vec())
     }
 
