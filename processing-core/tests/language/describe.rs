@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use processing_core::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Search {
     at: i64,
     city: String,
