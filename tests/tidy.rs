@@ -65,6 +65,8 @@ const PURE: &[&str] = &[
     "session",
     "sliding",
     "window",
+    "join",
+    "repartition",
 ];
 
 /// What a pure file may not name, not even by way of an opt-out of clippy's bans.

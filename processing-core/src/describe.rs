@@ -7,6 +7,7 @@
 use std::fmt::{self, Display};
 
 use crate::dsl::internal;
+use crate::join::Side;
 use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
 use crate::session::SessionWindows;
@@ -32,7 +33,7 @@ impl Plan {
             match &step.kind {
                 StepKind::Source(_) => writeln!(text, "    Source: {name}{}", self.source_note(part, step))?,
                 StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
-                StepKind::Window(store) => writeln!(text, "    Step: {name} (store: {store})")?,
+                StepKind::Window(store) | StepKind::Join(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
                 StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
             }
@@ -49,8 +50,12 @@ impl Plan {
         }
         for store in &part.stores {
             writeln!(text, "    Store: {}", store.name)?;
-            writeln!(text, "      windows: {}", kind(store))?;
+            match store.kind {
+                StoreKind::Panes(_) => writeln!(text, "      windows: {}", kind(store))?,
+                StoreKind::Join(..) => writeln!(text, "      join: {}", kind(store))?,
+            }
             match store.keep {
+                _ if matches!(store.kind, StoreKind::Join(..)) => {}
                 DurationMs(0) => writeln!(text, "      readable: until closed")?,
                 keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
             }
@@ -65,6 +70,7 @@ impl Plan {
             StepKind::Source(topic) => topic.to_string(),
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
+            StepKind::Join(_) => format!("join-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
         }
@@ -136,7 +142,7 @@ impl Plan {
                 for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
                     writeln!(chart, "    {} --> {}", node(before), node(step))?;
                 }
-                if let StepKind::Window(name) = step.kind
+                if let StepKind::Window(name) | StepKind::Join(name) = step.kind
                     && let Some(store) = part.stores.iter().find(|store| store.name == name)
                 {
                     writeln!(chart, "    {} --- d{}", node(step), store.column)?;
@@ -176,7 +182,16 @@ fn kind(store: &StorePlan) -> String {
     match store.kind {
         StoreKind::Panes(windows) => panes(windows),
         StoreKind::Sessions(windows) => sessions(windows),
+        StoreKind::Join(window, kind) => {
+            let (before, after) = (DurationMs(window.bound(Side::Right)), DurationMs(window.bound(Side::Left)));
+            let text = format!("{}, {} before to {} after", kind.name(), Span(before), Span(after));
+            with_grace(text, window.grace_ms())
+        }
     }
+}
+
+fn with_grace(text: String, grace: DurationMs) -> String {
+    if grace > DurationMs(0) { format!("{text}, grace {}", Span(grace)) } else { text }
 }
 
 fn panes(windows: Windows) -> String {
@@ -186,7 +201,7 @@ fn panes(windows: Windows) -> String {
     } else {
         format!("tumbling {}", Span(size))
     };
-    if grace > DurationMs(0) { format!("{kind}, grace {}", Span(grace)) } else { kind }
+    with_grace(kind, grace)
 }
 
 fn sessions(windows: SessionWindows) -> String {
@@ -197,10 +212,7 @@ fn sessions(windows: SessionWindows) -> String {
             kind += &format!(" at {}", Span(offset));
         }
     }
-    if windows.grace() > DurationMs(0) {
-        kind += &format!(", grace {}", Span(windows.grace()));
-    }
-    kind
+    with_grace(kind, windows.grace())
 }
 
 /// A duration in the units that a person counts in.

@@ -200,7 +200,7 @@ impl<K: StateKey, H: Mergeable, P> Frames<K, H, P> {
         while let Some(next) = self.history.first_pane_from(step, pane).filter(|next| *next < to) {
             let Self { history, running, remove, .. } = self;
             // Looked at and let go: after opening, a frame is a whole day of panes.
-            history.visit(step, next, |key, value| {
+            history.visit(step, next, |_, key, value| {
                 let running = running
                     .entry(key.clone())
                     .or_insert_with(|| Running { values: vec![H::default(); count], panes: 0 });

@@ -3,9 +3,9 @@
 //! Not here: the plan itself, which knows no partition counts. Invariant: a layout exists only when
 //! every topic of the plan exists with settings that the plan can work with.
 
+mod sources;
 mod standing;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use state::{ColumnContents, ColumnId};
@@ -62,7 +62,7 @@ impl Layout {
     /// [`crate::error::Remedy::Retry`]) for inputs that are missing, naming them.
     pub fn new(plan: Arc<Plan>, admin: &mut dyn Admin) -> Result<Self, CoreError> {
         let app = plan.name().to_owned();
-        let inputs_standing = inputs_standing(&plan, admin)?;
+        let inputs_standing = sources::inputs(&plan, admin)?;
         let time_topic = TopicName::new(format!("{app}-time"));
         let one = |cleanup| TopicSettings { partitions: 1, cleanup, retention_ms: None, log_append_time: false };
         make(admin, &time_topic, Purpose::TimeLog, one(Cleanup::Delete))?;
@@ -73,39 +73,23 @@ impl Layout {
         let side = |info: &TopicInfo| (info.name.clone(), info.settings.partitions);
         let (late, dead) = (side(&late), side(&dead));
 
+        let standing = sources::standing(&plan, inputs_standing, admin)?;
         let mut parts: Vec<PartLayout> = Vec::new();
         let mut inputs = Vec::new();
         for part in plan.sub_topologies() {
             let mut sources = Vec::new();
             for source in &part.sources {
+                let Some(info) = standing.get(source.topic()) else { continue };
                 let input = matches!(source, Source::Input(_));
-                let info = match inputs_standing.get(source.topic()) {
-                    Some(info) => info.clone(),
-                    None => admin.topic(source.topic())?.ok_or_else(|| {
-                        waits(format!("topic {} is gone again: waiting for it; create it", source.topic()))
-                    })?,
-                };
                 if input {
                     inputs.push((info.name.clone(), info.settings.partitions));
                 }
                 sources.push(SourceTopic {
-                    topic: info.name,
+                    topic: info.name.clone(),
                     id: info.id,
                     partitions: info.settings.partitions,
                     input,
                 });
-            }
-            // Keyed by their producers: what belongs together stands in one partition only if all split alike.
-            let mut counts = sources.iter().filter(|source| source.input && !part.stores.is_empty());
-            if let Some(first) = counts.next()
-                && let Some(other) = counts.find(|other| other.partitions != first.partitions)
-            {
-                return Err(CoreError::config(format!(
-                    "topics {} and {} are windowed together by the keys that they come with, but have {} and {} \
-                     partitions, so that one key stands in several: use `key_by`, which brings them together, or give \
-                     the topics the same number of partitions",
-                    first.topic, other.topic, first.partitions, other.partitions
-                )));
             }
             let Some(widest) = sources.iter().rev().max_by_key(|source| source.partitions) else {
                 return Err(CoreError::config(format!("sub-topology {} reads nothing", part.number)));
@@ -144,14 +128,14 @@ impl Layout {
             let mut outputs = vec![(TopicName::new(""), 1); plan.outputs().len()];
             for number in &part.outputs {
                 let Some(output) = plan.outputs().get(*number) else { continue };
-                let info = match &output.kind {
-                    OutputKind::Topic(settings) => {
+                let info = match (&output.kind, standing.get(&output.topic)) {
+                    (OutputKind::Topic(settings), _) => {
                         let partitions = if settings.partitions == 0 { tasks } else { settings.partitions };
                         make(admin, &output.topic, Purpose::Output, TopicSettings { partitions, ..*settings })?
                     }
-                    OutputKind::Repartition => {
-                        let settings = TopicSettings { partitions: tasks, ..one(Cleanup::Delete) };
-                        make(admin, &output.topic, Purpose::Repartition, settings)?
+                    (OutputKind::Repartition, Some(info)) => info.clone(),
+                    (OutputKind::Repartition, None) => {
+                        return Err(CoreError::contradiction(format!("nobody reads topic {}", output.topic)));
                     }
                 };
                 if let Some(slot) = outputs.get_mut(*number) {
@@ -194,34 +178,4 @@ impl Layout {
         let sub = self.plan.sub_topologies().get(usize::from(id.sub_topology));
         sub.map_or_else(Vec::new, |sub| sub.contents())
     }
-}
-
-/// The inputs as they stand. Waits for those that are missing, all of them in one word. Nothing is made before they
-/// stand: whoever has misspelled a broker's address finds no topics of ours there.
-fn inputs_standing(plan: &Plan, admin: &mut dyn Admin) -> Result<BTreeMap<TopicName, TopicInfo>, CoreError> {
-    let mut standing = BTreeMap::new();
-    let mut missing = BTreeSet::new();
-    for source in plan.sub_topologies().iter().flat_map(|part| &part.sources) {
-        let topic = source.topic();
-        if !matches!(source, Source::Input(_)) || standing.contains_key(topic) || missing.contains(topic.as_str()) {
-            continue;
-        }
-        match admin.topic(topic)? {
-            Some(info) => {
-                standing.insert(topic.clone(), info);
-            }
-            None => {
-                missing.insert(topic.as_str());
-            }
-        }
-    }
-    match missing.into_iter().collect::<Vec<_>>().as_slice() {
-        [] => Ok(standing),
-        [one] => Err(waits(format!("input topic {one} does not exist yet: waiting for it; create it"))),
-        many => Err(waits(format!("input topics {} do not exist yet: waiting for them; create them", many.join(", ")))),
-    }
-}
-
-fn waits(what: String) -> CoreError {
-    CoreError::Log(crate::log::LogError::Retry(format!("{what}, or disable the input in the settings")))
 }

@@ -73,6 +73,7 @@ pub mod hindsight;
 pub mod home;
 mod idleness;
 pub mod instances;
+pub mod join;
 pub mod keeper;
 pub mod latest;
 pub mod layout;

@@ -24,6 +24,10 @@ pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
 /// Partial aggregates for one partition travel together up to this; a larger one travels alone.
 pub const BUNDLE_BYTES: usize = 16 * KIB;
+/// The records that a key has in a pane of a join go on in another row where one would be larger than this.
+pub const JOIN_ROW_BYTES: usize = 4 * KIB;
+/// So many slices of unmatched records does a join keep in memory in the order in which they are due.
+pub const JOIN_DUE_SLICES: usize = 8;
 /// How often a store is made anew without a commit in between before its changelog is held to be what cannot
 /// be read.
 pub const STORE_REBUILDS_MAX: u32 = 3;
@@ -275,6 +279,8 @@ pub const SETTINGS_FILE_BYTES_MAX: u64 = MIB as u64;
 
 // Every staged write becomes a changelog record in the same outbox.
 const _: () = assert!(STAGED_BYTES_MAX <= OUTBOX_BYTES_MAX);
+// A row's place is told in 32 bits.
+const _: () = assert!(JOIN_ROW_BYTES + RECORD_BYTES_MAX < u32::MAX as usize);
 // A probe must not kill what is stopping in good order.
 const _: () = assert!(SHUTDOWN_BUDGET.0 < TICK_BOUND.0);
 // A retry that waits must not look like a dead loop.

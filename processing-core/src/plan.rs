@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use state::{ColumnContents, ColumnId, KeyFamily};
 
 use crate::changelog::META;
+use crate::join::{JoinWindow, Side};
 use crate::log::TopicSettings;
 use crate::process::Chain;
 use crate::record::{DurationMs, TopicName};
@@ -61,6 +62,8 @@ pub enum StepKind {
     Window(&'static str),
     /// Folds what one commit holds, on the way to the store of this name.
     PreAggregate(&'static str),
+    /// Joins two streams by means of the store of this name.
+    Join(&'static str),
     /// Writes the output of this number.
     Sink(usize),
 }
@@ -135,13 +138,49 @@ pub enum StoreKind {
     Panes(Windows),
     /// Runs of these sessions.
     Sessions(SessionWindows),
+    /// Both sides of a join.
+    Join(JoinWindow, JoinKind),
+}
+
+/// Which records of a join come out although they have no partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinKind {
+    /// None.
+    Inner,
+    /// Those of the left side.
+    Left,
+    /// Those of both sides.
+    Outer,
+    /// Those of both sides, and no record has more than one partner.
+    Requests,
+}
+
+impl JoinKind {
+    /// Whether unmatched records of a side come out.
+    pub(crate) fn keeps(self, side: Side) -> bool {
+        match self {
+            Self::Inner => false,
+            Self::Left => side == Side::Left,
+            Self::Outer | Self::Requests => true,
+        }
+    }
+
+    /// Its name for a person.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Inner => "inner join",
+            Self::Left => "left join",
+            Self::Outer => "outer join",
+            Self::Requests => "requests and answers",
+        }
+    }
 }
 
 impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_) | Self::Sessions(_) => KeyFamily::Pane,
+            Self::Panes(_) | Self::Sessions(_) | Self::Join(..) => KeyFamily::Pane,
         }
     }
 
@@ -151,6 +190,7 @@ impl StoreKind {
             Self::Panes(windows) => DurationMs(windows.size().0 + windows.grace().0),
             // What a row holds of earlier panes moved into it when they closed.
             Self::Sessions(windows) => windows.row_lives(),
+            Self::Join(window, _) => window.history(),
         }
     }
 }
@@ -161,6 +201,7 @@ impl fmt::Display for StoreKind {
         match self {
             Self::Panes(windows) => windows.fmt(f),
             Self::Sessions(windows) => windows.fmt(f),
+            Self::Join(window, kind) => write!(f, "{} {window}", kind.name()),
         }
     }
 }
@@ -196,6 +237,27 @@ impl Plan {
     /// All outputs.
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
+    }
+
+    /// Whether the records of a key come in an output in the order in which several partitions were read, which a
+    /// replay may do in another one: what was joined, or merged, or sent through a repartition whole, and has been
+    /// in no window since.
+    pub fn follows_arrival(&self, output: usize) -> bool {
+        let steps = || self.parts.iter().flat_map(|part| &part.steps);
+        let mut before: Vec<usize> = steps()
+            .filter(|step| step.kind == StepKind::Sink(output))
+            .flat_map(|step| step.follows.iter().copied())
+            .collect();
+        while let Some(number) = before.pop() {
+            let Some(step) = steps().find(|step| step.number == number) else { continue };
+            match &step.kind {
+                StepKind::Join(_) | StepKind::Operator("merge") => return true,
+                StepKind::Source(topic) if !self.inputs().any(|input| input == topic) => return true,
+                StepKind::Window(_) | StepKind::Source(_) => {}
+                _ => before.extend(&step.follows),
+            }
+        }
+        false
     }
 
     /// All input topics, in order.

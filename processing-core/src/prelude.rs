@@ -12,6 +12,7 @@ pub use crate::aggregate::{
 pub use crate::decode::{Decoder, Encoder, Json, JsonView, Poison, ViewedJson};
 pub use crate::dsl::{Topic, Topology, TopologyError};
 pub use crate::hindsight::{Earlier, Frame};
+pub use crate::join::{Exchange, JoinWindow};
 pub use crate::plan::Plan;
 pub use crate::previous::Successive;
 pub use crate::record::{DurationMs, EventTime};

@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use crate::batch::RecordBatch;
 use crate::decode::Decoder;
 use crate::record::EventTime;
+use crate::repartition::records::Travelled;
 use crate::source::{Arrival, SourcePartition};
 use crate::step::Step;
 use crate::word::{LastWord, Word};
@@ -60,6 +61,8 @@ pub struct Raw<'a> {
     pub value: Option<&'a [u8]>,
     /// The record's key.
     pub key: Option<&'a [u8]>,
+    /// The event time that it brings along from before a repartition; [`EventTime::MIN`] for every other.
+    pub time: EventTime,
 }
 
 impl Head for Sources {
@@ -168,26 +171,38 @@ where
                 return index;
             }
             let Some(record) = batch.get(index) else { return index };
-            let mut feed = |step: &mut Step<'_>, key, value| {
-                let input = Raw { source, value, key };
+            let mut feed = |step: &mut Step<'_>, key, value, time| {
+                let input = Raw { source, value, key, time };
                 pipe.feed(step, input, &mut |step, record| end.accept(step, &record));
             };
-            match place.arrive(step, record) {
+            let read = match place.arrive(step, record) {
                 Arrival::Event(value) => {
-                    feed(step, record.key, value);
+                    feed(step, record.key, value, EventTime::MIN);
                     place.depart(step, record);
+                    Ok(())
                 }
                 Arrival::Bundle(mut bundle) => loop {
                     match bundle.next() {
-                        Ok(Some((key, partial))) => feed(step, Some(key), Some(partial)),
-                        Ok(None) => break,
-                        Err(poison) => {
-                            place.fail(step, record.offset, &poison);
-                            break;
-                        }
+                        Ok(Some((key, partial))) => feed(step, Some(key), Some(partial), EventTime::MIN),
+                        Ok(None) => break Ok(()),
+                        Err(poison) => break Err(poison),
                     }
                 },
-                Arrival::Passed => {}
+                Arrival::Records(mut bundle) => loop {
+                    match Travelled::next(&mut bundle) {
+                        Ok(Some(travelled)) => {
+                            place.receive(step, &travelled);
+                            feed(step, Some(travelled.key), Some(travelled.value), travelled.time);
+                            place.dismiss(step, &travelled);
+                        }
+                        Ok(None) => break Ok(()),
+                        Err(poison) => break Err(poison),
+                    }
+                },
+                Arrival::Passed => Ok(()),
+            };
+            if let Err(poison) = read {
+                place.fail(step, record.offset, &poison);
             }
         }
         batch.len()

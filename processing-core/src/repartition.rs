@@ -1,8 +1,8 @@
-//! The way between two sub-topologies: partial aggregates and the time that goes with them.
+//! The way between two sub-topologies: partial aggregates or whole records, and the time that goes with them.
 //!
 //! Not here: the windows at the other end ([`crate::window_store`]). Invariant: in a transaction the
-//! partial aggregates come before the time record, so a downstream task that has seen a time has seen
-//! everything that belongs before it.
+//! bundles come before the time record, so a downstream task that has seen a time has seen everything that
+//! belongs before it.
 //!
 //! ```text
 //! bundle   ┌──────┬───────────┬─────────────────────────────────────────────────────────────────┐  key: none
@@ -14,9 +14,11 @@
 //!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┴───────────┘
 //! ```
 //! Big-endian; the length is that of pane, first accepting window and aggregate, which is in the state's value
-//! codec. 0x01 was a partial aggregate alone.
+//! codec. 0x01 was a partial aggregate alone. 0x04 is a bundle of whole records ([`records`]).
 //!
 //! A record costs a broker and both clients more than what is in it, so partial aggregates travel in bundles.
+
+pub(crate) mod records;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
@@ -42,20 +44,23 @@ use crate::windowed::Grid;
 
 const TIME: u8 = 2;
 const BUNDLE: u8 = 3;
+const RECORDS: u8 = 4;
 
 /// A record of a repartition topic, its epoch checked and taken off.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
     /// Partial aggregates, still encoded.
     Bundle(Bundle<'a>),
+    /// Whole records, still encoded.
+    Records(Bundle<'a>),
     /// An upstream task's time.
     Time(UpstreamTime),
 }
 
-/// A key with its partial aggregate: pane, first accepting window and aggregate, still encoded.
+/// A key with its partial aggregate (pane, first accepting window and aggregate) or its record, still encoded.
 type Keyed<'a> = (&'a [u8], &'a [u8]);
 
-/// Partial aggregates for one partition, each with its key.
+/// Partial aggregates or records for one partition, each with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bundle<'a>(&'a [u8]);
 
@@ -65,7 +70,7 @@ impl<'a> Bundle<'a> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let broken = || Poison::new("internal", "a bundle of partial aggregates is cut off");
+        let broken = || Poison::new("internal", "a bundle is cut off");
         let (key, rest) = part(self.0).ok_or_else(broken)?;
         let (partial, rest) = part(rest).ok_or_else(broken)?;
         self.0 = rest;
@@ -79,27 +84,33 @@ fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
 
-/// Bundles under construction, one for each partition of the topic.
-#[derive(Default)]
+/// Bundles of one kind under construction, one for each partition of the topic.
 struct Bundles {
+    kind: u8,
     open: Vec<Vec<u8>>,
 }
 
 impl Bundles {
-    /// Adds a partial aggregate that `write` appends; a full bundle goes out.
+    fn of(kind: u8) -> Self {
+        Self { kind, open: Vec::new() }
+    }
+
+    /// Adds a partial aggregate or record that `write` appends; a full bundle goes out. Answers by how many bytes
+    /// what is held here has grown.
     fn add(
         &mut self,
         step: &mut Step<'_>,
         lane: Lane,
         key: &[u8],
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CoreError>,
-    ) {
+    ) -> isize {
         let partitions = step.out.partitions(lane);
         let partition = partition_for_key(key, partitions);
         self.open.resize_with(partitions as usize, Vec::new);
-        let Some(bundle) = self.open.get_mut(partition.0 as usize) else { return };
+        let Some(bundle) = self.open.get_mut(partition.0 as usize) else { return 0 };
+        let before = bundle.len();
         if bundle.is_empty() {
-            bundle.push(BUNDLE);
+            bundle.push(self.kind);
             bundle.extend_from_slice(&step.terms.epoch.to_be_bytes());
         }
         bundle.extend_from_slice(&(key.len() as u32).to_be_bytes());
@@ -113,6 +124,7 @@ impl Bundles {
         if bundle.len() >= BUNDLE_BYTES {
             send_bundle(step, lane, partition, bundle);
         }
+        bundle.len().cast_signed() - before.cast_signed()
     }
 
     /// Sends what is still open.
@@ -160,6 +172,7 @@ impl<'a> Frame<'a> {
         }
         match kind {
             BUNDLE => Ok(Some(Self::Bundle(Bundle(rest)))),
+            RECORDS => Ok(Some(Self::Records(Bundle(rest)))),
             TIME => {
                 let (bytes, since) = rest.split_first_chunk::<18>().ok_or_else(broken)?;
                 let [s0, s1, p0, p1, p2, p3, n0, n1, n2, n3, time @ ..] = *bytes;
@@ -185,6 +198,19 @@ fn write_time(epoch: u32, time: &UpstreamTime, into: &mut Vec<u8>) {
     into.extend_from_slice(&time.tasks.to_be_bytes());
     into.extend_from_slice(&time.time.0.to_be_bytes());
     into.extend_from_slice(&time.since.0.to_be_bytes());
+}
+
+/// Tells every partition of `lane` how far the task of this step has come.
+fn send_time(step: &mut Step<'_>, lane: Lane, sub_topology: u16, time: EventTime, since: EventTime) {
+    let partitions = step.out.partitions(lane);
+    let (partition, tasks) = (step.terms.partition, step.terms.tasks);
+    let time = UpstreamTime { sub_topology, partition, tasks, time, since };
+    for partition in 0..partitions {
+        step.out.push_with(lane, Partition(partition), LogTime(step.now.0), |into| {
+            write_time(step.terms.epoch, &time, into);
+            0
+        });
+    }
 }
 
 /// A partial aggregate on its way.
@@ -356,7 +382,7 @@ impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
         if self.partials.is_empty() {
             return;
         }
-        let mut bundles = Bundles::default();
+        let mut bundles = Bundles::of(BUNDLE);
         let mut key_bytes = Vec::new();
         for ((pane, first, key), aggregate) in self.partials.take_sorted() {
             key_bytes.clear();
@@ -404,20 +430,7 @@ where
         // what closes behind the next window depend on where commits fall.
         let closes = self.windows.last_close(self.reached);
         if closes > self.sent || self.since < self.since_sent {
-            let partitions = step.out.partitions(self.lane);
-            let time = UpstreamTime {
-                sub_topology: self.sub_topology,
-                partition: step.terms.partition,
-                tasks: step.terms.tasks,
-                time: closes,
-                since: self.since,
-            };
-            for partition in 0..partitions {
-                step.out.push_with(self.lane, Partition(partition), LogTime(step.now.0), |into| {
-                    write_time(step.terms.epoch, &time, into);
-                    0
-                });
-            }
+            send_time(step, self.lane, self.sub_topology, closes, self.since);
             (self.sent, self.since_sent) = (closes, self.since);
         }
     }

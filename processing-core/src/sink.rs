@@ -12,6 +12,7 @@ use crate::decode::{Encoder, Poison};
 use crate::log::partition_for_key;
 use crate::process::{Terminal, Timed};
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicName, TopicPartition};
+use crate::repartition::records::Travelled;
 use crate::step::{Step, Verdict};
 
 /// Which topic of a task a record leaves for.
@@ -262,6 +263,14 @@ impl<K, V: 'static> Terminal<K, V> for Discard<V> {
 /// several stores is set aside once.
 pub(crate) fn set_aside(step: &mut Step<'_>, from: &TopicPartition, record: RecordRef<'_>) {
     push_aside(step, from, Some(record.offset), record);
+}
+
+/// Does the same for a record that came through a repartition topic: with its key and value as they travelled, and
+/// no offset, since that of a bundle says nothing.
+pub(crate) fn set_aside_travelled(step: &mut Step<'_>, from: &TopicPartition, record: &Travelled<'_>) {
+    let Travelled { key, value, time, headers, .. } = *record;
+    let plain = plain(LogTime(time.0), Some(key), Some(value));
+    push_aside(step, from, None, RecordRef { headers, ..plain });
 }
 
 /// Does the same for what was found wanting while no record was on its way: a result of the task's own, which no

@@ -13,8 +13,9 @@ use crate::commit_record::{SourceMark, TimeMark};
 use crate::decode::Poison;
 use crate::error::CoreError;
 use crate::record::{EventTime, Offset, TopicId, TopicPartition};
+use crate::repartition::records::Travelled;
 use crate::repartition::{Bundle, Frame, Upstreams};
-use crate::sink::set_aside;
+use crate::sink::{set_aside, set_aside_travelled};
 use crate::step::Step;
 
 /// One partition that a task reads.
@@ -86,6 +87,8 @@ pub(crate) enum Arrival<'a> {
     Event(Option<&'a [u8]>),
     /// Partial aggregates for them.
     Bundle(Bundle<'a>),
+    /// Whole records for them.
+    Records(Bundle<'a>),
     /// A time record, or one of another epoch.
     Passed,
 }
@@ -110,6 +113,7 @@ impl SourcePartition {
                 step.stream_time = EventTime::MIN;
                 match Frame::read(step.terms.epoch, record.value) {
                     Ok(Some(Frame::Bundle(bundle))) => Arrival::Bundle(bundle),
+                    Ok(Some(Frame::Records(bundle))) => Arrival::Records(bundle),
                     Ok(Some(Frame::Time(time))) => {
                         if let Err(error) = upstreams.observe(&self.place, time) {
                             step.fail(error);
@@ -127,6 +131,19 @@ impl SourcePartition {
                     }
                 }
             }
+        }
+    }
+
+    /// A record that came through a repartition topic is next: the step is set to it as it was at its source.
+    pub(crate) fn receive(&self, step: &mut Step<'_>, record: &Travelled<'_>) {
+        step.stream_time = record.stream_time;
+        step.headers.set(record.headers);
+    }
+
+    /// It has been through the chain: what was said against it is carried out.
+    pub(crate) fn dismiss(&self, step: &mut Step<'_>, record: &Travelled<'_>) {
+        if !step.verdicts.is_empty() {
+            set_aside_travelled(step, &self.place, record);
         }
     }
 

@@ -9,10 +9,13 @@
 //! folded into, closed and forgotten without a look-up; a pane that is opened, closed and expired
 //! between two commits never reaches the store at all.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use state::keys::pane::PaneKey;
 use state::{ColumnId, OwnedRange, StateKey};
 
@@ -21,6 +24,19 @@ use crate::changelog;
 use crate::error::CoreError;
 use crate::step::Step;
 use crate::window::Windows;
+
+/// The value of a row: an aggregate, or whatever else an operator keeps under a time and a key. `Default` is what
+/// stands where there is no row yet.
+pub(crate) trait Row: Default + Clone + Serialize + DeserializeOwned + Send + 'static {
+    /// About how many bytes it holds outside of itself.
+    fn heap_bytes(&self) -> usize;
+}
+
+impl<A: Mergeable> Row for A {
+    fn heap_bytes(&self) -> usize {
+        Mergeable::heap_bytes(self)
+    }
+}
 
 /// The panes of one store of one task, as far as they are in memory; `G` says how time is cut into them.
 #[derive(Clone)]
@@ -53,7 +69,7 @@ struct Slot<A> {
     heap_bytes: u32,
 }
 
-impl<A: Mergeable> Slot<A> {
+impl<A: Row> Slot<A> {
     fn new(value: A) -> Self {
         let heap_bytes = heap_bytes(&value);
         Self { value, dirty: false, heap_bytes }
@@ -66,11 +82,11 @@ impl<A: Mergeable> Slot<A> {
     }
 }
 
-fn heap_bytes<A: Mergeable>(value: &A) -> u32 {
+fn heap_bytes<A: Row>(value: &A) -> u32 {
     u32::try_from(value.heap_bytes()).unwrap_or(u32::MAX)
 }
 
-impl<K: StateKey, A: Mergeable, G> WindowStore<K, A, G> {
+impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
     /// A row in memory, without what its value holds outside of itself.
     const ROW_BYTES: usize = size_of::<((i64, K), Slot<A>)>();
 
@@ -121,7 +137,9 @@ impl<K: StateKey, A: Mergeable, G> WindowStore<K, A, G> {
             ControlFlow::Break(())
         });
         step.ok(scanned);
-        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0, bytes: 0 });
+        let bytes = size_of::<PaneRows<K, A>>();
+        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0, bytes });
+        self.bytes += bytes;
     }
 
     /// Brings every row of a pane into memory.
@@ -154,20 +172,20 @@ impl<K: StateKey, A: Mergeable, G> WindowStore<K, A, G> {
         rows.into_iter().flatten().map(|((first, key), slot)| (*first, key, &slot.value))
     }
 
-    /// Shows every row of a pane, in no order, and keeps none of them in memory.
-    pub(crate) fn visit(&self, step: &mut Step<'_>, pane: i64, mut each: impl FnMut(&K, &A)) {
+    /// Shows every row of a pane with its first accepting window, in no order, and keeps none of them in memory.
+    pub(crate) fn visit(&self, step: &mut Step<'_>, pane: i64, mut each: impl FnMut(i64, &K, &A)) {
         let held = self.panes.get(&pane);
         let rows = held.map(|held| &held.rows);
         if held.is_none_or(|held| !held.whole) {
             scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
                 let row = (first, key);
                 if rows.is_none_or(|rows| !rows.contains_key(&row)) {
-                    each(&row.1, &value);
+                    each(row.0, &row.1, &value);
                 }
                 ControlFlow::Continue(())
             });
         }
-        rows.into_iter().flatten().for_each(|((_, key), slot)| each(key, &slot.value));
+        rows.into_iter().flatten().for_each(|((first, key), slot)| each(*first, key, &slot.value));
     }
 
     /// The rows of a pane that begins with its first window (one of windows side by side, or of sessions) and that
@@ -256,6 +274,19 @@ impl<K: StateKey, A: Mergeable, G> WindowStore<K, A, G> {
         Some(shown)
     }
 
+    /// The row of `pane` and (first window, key) as it is now, without a copy where it is in memory.
+    pub(crate) fn peek(&mut self, step: &mut Step<'_>, pane: i64, row: &(i64, K)) -> Option<Cow<'_, A>> {
+        if !self.panes.contains_key(&pane) {
+            self.open(step, pane);
+        }
+        let rows = self.panes.get(&pane)?;
+        match rows.rows.get(row) {
+            Some(slot) => Some(Cow::Borrowed(&slot.value)),
+            None if rows.whole => None,
+            None => load(step, self.column, pane, row.0, &row.1).map(Cow::Owned),
+        }
+    }
+
     /// The first pane from `from` on that holds a row, in memory or in the store.
     pub(crate) fn first_pane_from(&self, step: &mut Step<'_>, from: i64) -> Option<i64> {
         let held = self.panes.range(from..).find(|(_, rows)| !rows.rows.is_empty()).map(|(pane, _)| *pane);
@@ -328,7 +359,7 @@ impl<K: StateKey, A: Mergeable, G> WindowStore<K, A, G> {
 
 /// Visits the stored rows of `range` in key order: first accepting window, key, value. One that cannot be read ends
 /// it and fails the step.
-fn scan_rows<K: StateKey, A: Mergeable>(
+fn scan_rows<K: StateKey, A: Row>(
     step: &mut Step<'_>,
     column: ColumnId,
     name: &str,
@@ -349,14 +380,14 @@ fn scan_rows<K: StateKey, A: Mergeable>(
     }
 }
 
-fn read_row<K: StateKey, A: Mergeable>(key: &[u8], value: &[u8]) -> Result<(i64, K, A), String> {
+fn read_row<K: StateKey, A: Row>(key: &[u8], value: &[u8]) -> Result<(i64, K, A), String> {
     let key = PaneKey::decode(key).map_err(|error| error.to_string())?;
     let group = K::decode(key.key).map_err(|error| error.to_string())?;
     let value = state::codec::decode(value).map_err(|error| error.to_string())?;
     Ok((key.first_window, group, value))
 }
 
-fn load<K: StateKey, A: Mergeable>(step: &mut Step<'_>, column: ColumnId, pane: i64, first: i64, key: &K) -> Option<A> {
+fn load<K: StateKey, A: Row>(step: &mut Step<'_>, column: ColumnId, pane: i64, first: i64, key: &K) -> Option<A> {
     let mut bytes = Vec::new();
     PaneKey::begin(&mut bytes, pane, first);
     key.encode(&mut bytes);

@@ -60,6 +60,10 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "session" => drive_on(session(case)),
         "top20" => drive_on(top20(case)),
         "worker" => drive_on(worker(case)),
+        // An event is a record of either side.
+        "join" => {
+            drive(case, input::open(folder, &budget), events + events / input::CLICK_EVERY, join(case), on_disk())
+        }
         other => panic!("no case is called {other}"),
     }
 }
@@ -155,6 +159,24 @@ fn top20(app: &str) -> Plan {
         .on_close()
         .map(|closed| closed.value.entries().len())
         .to(Topic::json("top20-out"));
+    app.build().expect("a topology")
+}
+
+/// Searches and the clicks that follow them within five minutes, of 100 000 users.
+fn join(app: &str) -> Plan {
+    let app = Topology::named(app);
+    let stream = |topic| {
+        let stream = app.stream(Topic::with(topic, Searches)).event_time(|search| search.time);
+        stream.already_keyed_by(|search| search.user.clone()).map(|search| search.city)
+    };
+    stream(input::TOPIC)
+        .join(
+            stream(input::CLICKS),
+            JoinWindow::within(DurationMs(0), DurationMs::minutes(5)),
+            "clicked",
+            |_, city, _| city.clone(),
+        )
+        .to(Topic::json("join-out"));
     app.build().expect("a topology")
 }
 

@@ -13,6 +13,10 @@ use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
 use state::MemoryBudget;
 
 pub(crate) const TOPIC: &str = "search.executed";
+/// What every fourth search is followed by, half a minute later: for joins.
+pub(crate) const CLICKS: &str = "search.clicked";
+pub(crate) const CLICK_EVERY: u64 = 4;
+const CLICK_AFTER_MS: i64 = 30_000;
 pub(crate) const PARTITIONS: u32 = 4;
 /// 2026-01-01 00:00 UTC.
 pub(crate) const START_MS: i64 = 1_767_225_600_000;
@@ -30,16 +34,38 @@ pub(crate) fn open(folder: &Path, budget: &MemoryBudget) -> Arc<EmbeddedLog> {
 
 /// Writes the events, keyed by user, in the order of event time.
 pub(crate) fn feed(folder: &Path, events: u64, many_users: bool) {
+    let users = if many_users { USERS * 10 } else { USERS };
+    fill(folder, TOPIC, 0..events, |number, key, value| write(number, events, users, key, value));
+}
+
+/// Writes the clicks that follow `events` searches into their topic.
+pub(crate) fn feed_clicks(folder: &Path, events: u64) {
+    let clicks = events / CLICK_EVERY;
+    fill(folder, CLICKS, 0..clicks, |number, key, value| {
+        let search = number * CLICK_EVERY;
+        let time = time(search, events) + CLICK_AFTER_MS;
+        write_at(search, time, USERS, key, value);
+        time
+    });
+}
+
+/// Makes a topic of the records that `write` makes of `numbers`, by key.
+fn fill(
+    folder: &Path,
+    name: &str,
+    numbers: std::ops::Range<u64>,
+    mut write: impl FnMut(u64, &mut String, &mut String) -> i64,
+) {
     let log = open(folder, &MemoryBudget::default());
-    let topic = TopicName::new(TOPIC);
+    let topic = TopicName::new(name);
     let settings =
         TopicSettings { partitions: PARTITIONS, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
     log.admin().expect("admin").create_topic(&topic, settings).expect("the topic");
-    let users = if many_users { USERS * 10 } else { USERS };
     let mut batches: Vec<RecordBatch> = (0..PARTITIONS).map(|_| RecordBatch::new()).collect();
     let (mut key, mut value) = (String::new(), String::new());
-    for number in 0..events {
-        let time = write(number, events, users, &mut key, &mut value);
+    let end = numbers.end;
+    for number in numbers {
+        let time = write(number, &mut key, &mut value);
         let record = RecordRef {
             offset: Offset::ZERO,
             timestamp: LogTime(time),
@@ -49,10 +75,10 @@ pub(crate) fn feed(folder: &Path, events: u64, many_users: bool) {
         };
         let partition = partition_for_key(key.as_bytes(), PARTITIONS).0 as usize;
         batches[partition].push(record);
-        if batches[partition].len() == 1_000 || number + 1 == events {
+        if batches[partition].len() == 1_000 || number + 1 == end {
             for (partition, batch) in (0..).zip(&mut batches) {
                 if !batch.is_empty() {
-                    log.append(&TopicPartition::new(TOPIC, partition), batch, Durability::Os).expect("appended");
+                    log.append(&TopicPartition::new(name, partition), batch, Durability::Os).expect("appended");
                     batch.clear();
                 }
             }

@@ -8,12 +8,13 @@ use processing_core::record::{EventTime, TopicName, TopicPartition};
 use processing_core::testing::{Event, Workload};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 /// The memory log's first moment.
 pub(crate) const START: i64 = 1_767_225_600_000;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Happening {
     pub(crate) key: u16,
     pub(crate) time: EventTime,
@@ -61,18 +62,22 @@ impl Encoder<String> for Text {
 }
 
 /// Events for these topics, over so much event time that a span of `scale` holds a handful. Partition counts,
-/// keys, disorder, gaps and bad records follow from the seed.
-pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64) -> Workload {
+/// keys, disorder, gaps and bad records follow from the seed. Topics that are `alike` have one count of partitions,
+/// and each key in the one that is its own.
+pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> Workload {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xfeed);
-    let inputs: Vec<(TopicName, u32)> =
+    let mut inputs: Vec<(TopicName, u32)> =
         topics.iter().map(|topic| (TopicName::new(topic), rng.random_range(1..=4))).collect();
+    if let Some((_, first)) = inputs.first().filter(|_| alike).cloned() {
+        inputs.iter_mut().for_each(|(_, partitions)| *partitions = first);
+    }
     let count = rng.random_range(20..220);
     let keys = rng.random_range(1..12u16);
     let disorder = rng.random_range(0..4 * scale);
     let poison = rng.random_bool(0.5);
     let gaps = rng.random_bool(0.5);
     // All in one partition of each topic: the others never hear of anything.
-    let lopsided = rng.random_bool(0.2);
+    let lopsided = rng.random_bool(0.2) && !alike;
     // A topic that falls silent for good, here or at once.
     let silent_from = rng.random_range(0..4 * count);
     // One key after the other speaks for a while: the partitions of the others fall idle and are raised.

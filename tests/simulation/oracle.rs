@@ -4,6 +4,7 @@
 //! record is looked at for every window that could hold it, and nothing is kept from one window to the next.
 
 mod sessions;
+pub(crate) mod joins;
 
 use std::collections::{BTreeMap, BTreeSet};
 

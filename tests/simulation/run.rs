@@ -42,8 +42,8 @@ impl Run {
 
     /// As [`Self::holds`], with other options.
     pub(crate) fn holds_under(&self, options: &SimOptions) -> Result<Report, Box<Failure>> {
-        let Scenario { inputs, scale, plan, expected, .. } = self.scenario;
-        let workload = events::workload(self.seed, inputs, *scale);
+        let Scenario { inputs, scale, alike, plan, expected, .. } = self.scenario;
+        let workload = events::workload(self.seed, inputs, *scale, *alike);
         let report = simulate(plan, &workload, self.seed, options).map_err(|mut failure| {
             if let Some((outcome, story)) = &failure.said {
                 let verdict = expected(story).difference(outcome);

@@ -4,6 +4,8 @@
 //! operator of the language is in one of them at least, and results are text that begins with the
 //! window's start and end, so that an oracle can write the same without the library.
 
+mod joins;
+
 use processing_core::aggregate::{Count, Sum, count, distinct_hash, max, sum, top_k};
 use processing_core::decode::Poison;
 use processing_core::dsl::{Topic, Topology};
@@ -24,6 +26,8 @@ pub(crate) struct Scenario {
     pub(crate) inputs: &'static [&'static str],
     /// The span of event time in which something happens.
     pub(crate) scale: i64,
+    /// Whether all inputs are split alike, each key in the partition that is its own.
+    pub(crate) alike: bool,
     pub(crate) plan: fn() -> Plan,
     /// The naive definition of its results.
     pub(crate) expected: fn(&Story) -> Expected,
@@ -383,6 +387,7 @@ macro_rules! scenario {
             name: stringify!($name),
             inputs: $inputs,
             scale: $scale,
+            alike: false,
             plan: $name,
             expected: oracle::expected::$name,
         }
@@ -408,4 +413,9 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(local_sessions, 1_000, &["in"]),
     scenario!(session_totals, 800, &["in"]),
     scenario!(sessions_of_windows, 500, &["in"]),
+    joins::INNER_JOIN,
+    joins::LEFT_JOIN,
+    joins::OUTER_JOIN,
+    joins::REQUESTS,
+    joins::REPARTITIONED,
 ];

@@ -42,6 +42,18 @@ impl Draft {
         }
     }
 
+    /// Sub-topology `into` reads what `from` reads as well, behind what it reads itself. Answers how many sources it
+    /// had before.
+    pub(crate) fn take_over(&mut self, into: usize, from: usize) -> usize {
+        let from = &mut self.subs[from];
+        from.merged_into = Some(into);
+        let sources = std::mem::take(&mut from.sources);
+        let into = &mut self.subs[into];
+        let count = into.sources.len();
+        into.sources.extend(sources);
+        count
+    }
+
     /// A step after others. Answers its number.
     pub(crate) fn step(&mut self, sub: usize, kind: StepKind, follows: &[usize]) -> usize {
         let number = self.steps.len();

@@ -8,6 +8,7 @@
 //!
 //! Grouped ─sessions▶ Sessioned ─aggregate▶ SessionTable ─on_close▶ Stream
 //! Stream ─filter, map, flat_map, tee, merge▶ Stream        Stream ─to▶ done
+//! Grouped ─repartition▶ Stream                             Stream or Grouped ─join, answered_by▶ Stream
 //! ```
 //!
 //! Not here: what runs ([`crate::process`]) and the frozen plan ([`crate::plan`]). Invariant: whatever
@@ -16,12 +17,15 @@
 
 mod draft;
 mod session;
+mod join;
+mod repartition;
 mod stream;
 mod topic;
 mod topology;
 mod window;
 
 pub use session::{SessionTable, Sessioned, ShuffledSessions};
+pub use join::{JoinSide, Joined};
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
 pub use topic::Topic;

@@ -205,12 +205,7 @@ impl<P: Pipe<Head = Sources>> Stream<P, ()> {
     {
         let (left_sources, at) = {
             let mut draft = self.draft.borrow_mut();
-            let right = &mut draft.subs[other.sub];
-            right.merged_into = Some(self.sub);
-            let sources = std::mem::take(&mut right.sources);
-            let left = &mut draft.subs[self.sub];
-            let count = left.sources.len();
-            left.sources.extend(sources);
+            let count = draft.take_over(self.sub, other.sub);
             (count, draft.step(self.sub, StepKind::Operator("merge"), &[self.at, other.at]))
         };
         let pipe = Merge { left: self.pipe, right: other.pipe, left_sources };

@@ -14,6 +14,7 @@ use super::draft::{Draft, SubDraft};
 use super::stream::Untimed;
 use super::topic::Topic;
 use crate::decode::Decoder;
+use crate::join::JoinWindowError;
 use crate::plan::{Input, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
 use crate::record::TopicName;
 use crate::window::WindowError;
@@ -48,6 +49,12 @@ pub enum TopologyError {
     /// Windows that cannot be.
     #[error("{0}")]
     Windows(#[from] WindowError),
+    /// A join window that cannot be.
+    #[error("{0}")]
+    JoinWindow(#[from] JoinWindowError),
+    /// Two streams go through one repartition topic.
+    #[error("two streams are repartitioned through {0}: a repartition's name, like a store's, must be used once")]
+    TwoRepartitions(TopicName),
     /// A name that no log would take.
     #[error("{0:?} is no valid name: 1 to 249 letters, digits, dots, underscores and hyphens")]
     Name(String),
@@ -141,11 +148,12 @@ fn check(subs: &[SubDraft], stores: &[(usize, StorePlan)], outputs: &[(usize, Ou
     }
     let mut written = std::collections::BTreeSet::new();
     for output in outputs.iter().map(|(_, output)| output) {
-        if let OutputKind::Topic(_) = output.kind {
-            check_name(output.topic.as_str())?;
-            if !written.insert(&output.topic) {
-                return Err(TopologyError::TwoOutputs(output.topic.clone()));
-            }
+        check_name(output.topic.as_str())?;
+        if !written.insert(&output.topic) {
+            return Err(match output.kind {
+                OutputKind::Topic(_) => TopologyError::TwoOutputs(output.topic.clone()),
+                OutputKind::Repartition => TopologyError::TwoRepartitions(output.topic.clone()),
+            });
         }
     }
     let mut read = std::collections::BTreeSet::new();

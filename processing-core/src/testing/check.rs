@@ -24,7 +24,8 @@ pub(super) type SetAside = (String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>);
 /// What an application has said, in a form in which two runs can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Of each output topic, by partition and key: all values in their order, or of a compacted topic the last.
+    /// Of each output topic, by partition and key: all values in their order, or of a compacted topic the last. Where
+    /// their order follows arrival ([`Plan::follows_arrival`]) they are sorted.
     pub results: BTreeMap<String, ByKey>,
     /// Dead letters and late records, sorted: by topic, key, value and headers.
     pub set_aside: Vec<SetAside>,
@@ -33,7 +34,7 @@ pub struct Outcome {
 impl Outcome {
     pub(super) fn of(plan: &Plan, log: &MemoryLog) -> Self {
         let mut outcome = Self::default();
-        for output in plan.outputs() {
+        for (number, output) in plan.outputs().iter().enumerate() {
             let OutputKind::Topic(settings) = &output.kind else { continue };
             let mut by_key = BTreeMap::<_, Vec<Vec<u8>>>::new();
             for (partition, records) in (0..).zip(log.committed_records(&output.topic)) {
@@ -44,6 +45,9 @@ impl Outcome {
                     }
                     values.push(record.value.unwrap_or_default());
                 }
+            }
+            if plan.follows_arrival(number) {
+                by_key.values_mut().for_each(|values| values.sort());
             }
             outcome.results.insert(output.topic.as_str().to_owned(), by_key);
         }

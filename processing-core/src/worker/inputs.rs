@@ -56,9 +56,33 @@ fn passing() -> Plan {
     app.build().unwrap()
 }
 
+/// The same by way of a repartition topic.
+fn travelling() -> Plan {
+    let app = Topology::named("rules");
+    let seen = app.stream(Topic::json("in")).event_time(|seen: &Seen| EventTime(seen.at));
+    seen.key_by(|seen| seen.key.clone())
+        .repartition("by-key")
+        .tee(|side| side.map(|seen| seen.at).to(Topic::json("passed")))
+        .window(Tumbling::seconds(1))
+        .fold("counts", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("out"));
+    app.build().unwrap()
+}
+
 #[test]
 fn the_headers_of_a_record_go_on_with_what_is_made_of_it() {
-    let mut stage = Stage::new(passing, 1);
+    headers_go_on(passing);
+}
+
+#[test]
+fn the_headers_of_a_record_go_through_a_repartition() {
+    headers_go_on(travelling);
+}
+
+fn headers_go_on(plan: fn() -> Plan) {
+    let mut stage = Stage::new(plan, 1);
     let mut headers = HeaderBuffer::default();
     headers.push("traceparent", Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
     headers.push("tenant", None);

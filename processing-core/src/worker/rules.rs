@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use state::OwnedRange;
 
 use super::{InlineNursery, Worker, WorkerTerms};
@@ -30,7 +30,7 @@ use crate::window::Tumbling;
 
 const INTERVAL: DurationMs = DurationMs(100);
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) at: i64,
     pub(super) key: String,
@@ -68,7 +68,7 @@ pub(super) fn shuffled() -> Plan {
 }
 
 /// A number that can be written and never be read again, as after a change of its encoding.
-#[derive(Debug, Clone, Default, serde::Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct Foreign(u64);
 
 impl<'de> Deserialize<'de> for Foreign {

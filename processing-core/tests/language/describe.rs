@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use processing_core::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Search {
     at: i64,
     city: String,
@@ -95,4 +95,23 @@ fn merged_streams_read_as_one_sub_topology_with_two_sources() {
         .on_close()
         .end();
     both("merge", &app.build().unwrap());
+}
+
+#[test]
+fn a_join_reads_with_both_sides_and_their_repartition_topic() {
+    let app = Topology::named("rides");
+    let timed =
+        |name: &str| app.stream(Topic::<Json<Search>>::json(name)).event_time(|search: &Search| EventTime(search.at));
+    let window = JoinWindow::within(DurationMs(0), DurationMs::minutes(5)).grace(DurationMs::seconds(30));
+    timed("requests")
+        .already_keyed_by(|search| search.query.clone())
+        .map(|search| search.city)
+        .left_join(
+            timed("offers").key_by(|search| search.query.clone()).repartition("offers").map(|offer| offer.at),
+            window,
+            "offered",
+            |_, city, at| (city.clone(), at.copied()),
+        )
+        .to(Topic::json("rides"));
+    both("join", &app.build().unwrap());
 }
