@@ -233,8 +233,8 @@ fn a_jump_in_time_tells_everybody_once_in_the_order_of_their_end() {
         L 10:00:00 A
         R 10:00:20 b
         L 10:00:40 C
-        R 10:00:50.001 d
         A-
+        R 10:00:50.001 d
         -b
         R 10:02:00 e
         L 10:02:00.001 E
