@@ -152,7 +152,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 reached = open.window.end.minus(DurationMs(1)).min(reached);
                 break;
             }
-            cursor.next = open.window.start.0 + store.windows.advance().0;
+            cursor.next = store.windows.next(open.window.start.0);
             cursor.after = None;
             self.open = None;
         }
