@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "record",
     "sliding",
     "window",
+    "repeats",
 ];
 
 /// What a pure file may not name, not even by way of an opt-out of clippy's bans.

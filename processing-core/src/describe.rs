@@ -9,7 +9,7 @@ use std::fmt::{self, Display};
 use crate::dsl::internal;
 use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
-use crate::window::Windows;
+use crate::window::{Kind, Windows};
 use crate::word::Finality;
 
 impl Plan {
@@ -174,15 +174,18 @@ impl Display for Chart<'_> {
 fn kind(store: &StorePlan) -> String {
     match store.kind {
         StoreKind::Panes(windows) => panes(windows),
+        StoreKind::Passed(panes) => format!("ids within {}", Span(panes.size())),
     }
 }
 
 fn panes(windows: Windows) -> String {
-    let (size, advance, grace) = (windows.size(), windows.advance(), windows.grace());
-    let kind = if size > advance {
-        format!("hopping {} every {}", Span(size), Span(advance))
-    } else {
-        format!("tumbling {}", Span(size))
+    let grace = windows.grace();
+    let kind = match &windows.0 {
+        Kind::Even(_) if windows.overlap() => {
+            format!("hopping {} every {}", Span(windows.size()), Span(windows.advance()))
+        }
+        Kind::Even(_) => format!("tumbling {}", Span(windows.size())),
+        Kind::Calendar(calendar) => format!("{calendar} by tz database {}", chrono_tz::IANA_TZDB_VERSION),
     };
     if grace > DurationMs(0) { format!("{kind}, grace {}", Span(grace)) } else { kind }
 }

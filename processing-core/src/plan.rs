@@ -132,13 +132,15 @@ pub struct StorePlan {
 pub enum StoreKind {
     /// Panes of these windows.
     Panes(Windows),
+    /// Ids that have passed, in panes as wide as the horizon in which they count.
+    Passed(Windows),
 }
 
 impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_) => KeyFamily::Pane,
+            Self::Panes(_) | Self::Passed(_) => KeyFamily::Pane,
         }
     }
 
@@ -146,6 +148,7 @@ impl StoreKind {
     fn history(self) -> DurationMs {
         match self {
             Self::Panes(windows) => DurationMs(windows.size().0 + windows.grace().0),
+            Self::Passed(panes) => DurationMs(3 * panes.size().0),
         }
     }
 }
@@ -155,6 +158,7 @@ impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panes(windows) => windows.fmt(f),
+            Self::Passed(panes) => write!(f, "ids within {} ms", panes.size().0),
         }
     }
 }

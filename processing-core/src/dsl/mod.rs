@@ -5,7 +5,8 @@
 //! stream(topic) ─▶ Untimed ─event_time▶ Stream ─key_by▶ Grouped ─window▶ Windowed ─aggregate▶ Table
 //!                                         ▲                                                     │
 //!                                         └──────────────────── on_close ◀──────────────────────┘
-//! Stream ─filter, map, flat_map, tee, merge▶ Stream        Stream ─to▶ done
+//! Stream ─filter, map, flat_map, peek, tee, split, merge, distinct_by▶ Stream        Stream ─to▶ done
+//! closed windows ─roll_up▶ Table        Stream ─count_distinct▶ Table
 //! ```
 //!
 //! Not here: what runs ([`crate::process`]) and the frozen plan ([`crate::plan`]). Invariant: whatever
@@ -13,13 +14,17 @@
 //! the order of its sentences alone.
 
 mod draft;
+mod repeats;
+mod roll_up;
 mod stream;
 mod topic;
 mod topology;
 mod window;
 
+pub use repeats::DistinctTable;
+pub use roll_up::Closings;
 pub(crate) use stream::internal;
-pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
+pub use stream::{Conclude, Ended, Grouped, SideStream, Splitting, Stream, Untimed};
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
 pub use window::{LatestStream, ShuffledTable, Table, UpdateStream, Windowed};
