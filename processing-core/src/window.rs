@@ -101,11 +101,12 @@ pub trait Windowing {
     fn windows(&self) -> Result<Windows, WindowError>;
 }
 
-/// Windows of which no two hold the same event, so that a window's present value stands in one row.
+/// Windows of which no two hold the same event, so that a window's present value stands in one row, and what was counted
+/// in one is counted in no other.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` windows have no updates",
-    label = "one event would update every window that holds it",
-    note = "lay `Tumbling` windows for the updates, and take the hopping ones `on_close`"
+    message = "`{Self}` windows overlap",
+    label = "an event is in every window that holds it",
+    note = "lay `Tumbling` or local windows here, and take the hopping ones `on_close`"
 )]
 pub trait SideBySide: Windowing {}
 

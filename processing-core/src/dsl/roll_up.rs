@@ -61,11 +61,7 @@ macro_rules! unchanged {
 
 unchanged!(Filter FilterCounted Peek);
 
-impl<P, A, O> Stream<P, O>
-where
-    P: Closings + Pipe<Key: StateKey, Value = Closed<A>>,
-    A: Mergeable,
-{
+impl<P: Pipe, O> Stream<P, O> {
     /// Merges closed windows into coarser ones: minutes into hours, hours into days. The input is not read twice and
     /// nothing is repartitioned; each level is in the task of the level before. `store` holds one row per key and
     /// coarser window, into which each finer window is merged when it has closed.
@@ -97,8 +93,11 @@ where
     ///
     /// Finer windows that overlap, and coarser ones that begin or end within a finer one, are refused by
     /// [`super::Topology::build`].
-    pub fn roll_up<W: Windowing>(self, windows: W, store: &'static str) -> Table<Local<P, RolledUp<A>>, O, W>
+    pub fn roll_up<A, W>(self, windows: W, store: &'static str) -> Table<Local<P, RolledUp<A>>, O, W>
     where
+        P: Closings + Pipe<Key: StateKey, Value = Closed<A>>,
+        A: Mergeable,
+        W: Windowing,
         <P::Head as Head>::Word: Settled,
     {
         let finer = self.pipe.windows();
