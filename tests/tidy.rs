@@ -67,6 +67,7 @@ const PURE: &[&str] = &[
     "window",
     "join",
     "repartition",
+    "repeats",
 ];
 
 /// What a pure file may not name, not even by way of an opt-out of clippy's bans.

@@ -211,7 +211,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 reached = open.window.end.minus(DurationMs(1)).min(reached);
                 break;
             }
-            cursor.pass_to(open.window.start.0 + store.windows.advance().0);
+            cursor.pass_to(store.windows.next(open.window.start.0));
             self.open = None;
         }
         // What no window to come needs.

@@ -11,7 +11,7 @@ use crate::join::Side;
 use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
 use crate::session::SessionWindows;
-use crate::window::Windows;
+use crate::window::{Kind, Windows};
 use crate::word::Finality;
 
 impl Plan {
@@ -187,6 +187,7 @@ fn kind(store: &StorePlan) -> String {
             let text = format!("{}, {} before to {} after", kind.name(), Span(before), Span(after));
             with_grace(text, window.grace_ms())
         }
+        StoreKind::Passed(panes) => format!("ids within {}", Span(panes.size())),
     }
 }
 
@@ -195,11 +196,13 @@ fn with_grace(text: String, grace: DurationMs) -> String {
 }
 
 fn panes(windows: Windows) -> String {
-    let (size, advance, grace) = (windows.size(), windows.advance(), windows.grace());
-    let kind = if size > advance {
-        format!("hopping {} every {}", Span(size), Span(advance))
-    } else {
-        format!("tumbling {}", Span(size))
+    let grace = windows.grace();
+    let kind = match &windows.0 {
+        Kind::Even(_) if windows.overlap() => {
+            format!("hopping {} every {}", Span(windows.size()), Span(windows.advance()))
+        }
+        Kind::Even(_) => format!("tumbling {}", Span(windows.size())),
+        Kind::Calendar(calendar) => format!("{calendar} by tz database {}", chrono_tz::IANA_TZDB_VERSION),
     };
     with_grace(kind, grace)
 }

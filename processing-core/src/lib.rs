@@ -89,6 +89,7 @@ pub mod previous;
 pub mod query;
 pub mod record;
 pub mod repartition;
+pub mod repeats;
 pub mod restore;
 mod rewrite;
 pub mod rights;

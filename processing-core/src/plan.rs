@@ -140,6 +140,8 @@ pub enum StoreKind {
     Sessions(SessionWindows),
     /// Both sides of a join.
     Join(JoinWindow, JoinKind),
+    /// Ids that have passed, in panes as wide as the horizon in which they count.
+    Passed(Windows),
 }
 
 /// Which records of a join come out although they have no partner.
@@ -180,7 +182,7 @@ impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_) | Self::Sessions(_) | Self::Join(..) => KeyFamily::Pane,
+            Self::Panes(_) | Self::Sessions(_) | Self::Join(..) | Self::Passed(_) => KeyFamily::Pane,
         }
     }
 
@@ -191,6 +193,7 @@ impl StoreKind {
             // What a row holds of earlier panes moved into it when they closed.
             Self::Sessions(windows) => windows.row_lives(),
             Self::Join(window, _) => window.history(),
+            Self::Passed(panes) => DurationMs(3 * panes.size().0),
         }
     }
 }
@@ -202,6 +205,7 @@ impl fmt::Display for StoreKind {
             Self::Panes(windows) => windows.fmt(f),
             Self::Sessions(windows) => windows.fmt(f),
             Self::Join(window, kind) => write!(f, "{} {window}", kind.name()),
+            Self::Passed(panes) => write!(f, "ids within {} ms", panes.size().0),
         }
     }
 }

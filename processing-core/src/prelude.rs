@@ -6,8 +6,9 @@
 pub use state::{KeyError, StateKey};
 
 pub use crate::aggregate::{
-    Aggregate, Count, Distinct, Exactness, Fold, FrequentItems, Max, Mean, Mergeable, Min, Ranked, Sum, TopK, count,
-    distinct, distinct_hash, fold_of, frequent_items, max, mean, min, scaled, sum, top_k, top_k_ref,
+    Aggregate, Collect, Count, Distinct, Exactness, First, Fold, FrequentItems, Histogram, Last, Max, Mean, Mergeable,
+    Min, Quantiles, Ranked, Ratio, Sum, TopK, collect, count, distinct, distinct_hash, first, fold_of, frequent_items,
+    histogram, last, max, mean, min, quantiles, ratio, rolled_up, scaled, sum, top_k, top_k_ref, weighted_mean,
 };
 pub use crate::decode::{Decoder, Encoder, Json, JsonView, Poison, ViewedJson};
 pub use crate::dsl::{Topic, Topology, TopologyError};
@@ -18,5 +19,5 @@ pub use crate::previous::Successive;
 pub use crate::record::{DurationMs, EventTime};
 pub use crate::session::Sessions;
 pub use crate::updates::Updated;
-pub use crate::window::{Hopping, Tumbling, Window, Windowing};
+pub use crate::window::{Hopping, LocalDays, LocalHours, LocalMonths, LocalWeeks, Tumbling, Tz, Window, Windowing};
 pub use crate::windowed::Closed;

@@ -139,11 +139,11 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
             let words = last.iter().map(|(key, (start, value))| {
                 let next = self.end_of_next(*start) <= progress.through;
                 let (start, value, previous) = if next {
-                    (start + self.windows.advance().0, A::default(), Some(value.clone()))
+                    (self.windows.next(*start), A::default(), Some(value.clone()))
                 } else {
                     let earlier = before_last
                         .remove(key)
-                        .filter(|(earlier, _): &(i64, A)| *earlier == start - self.windows.advance().0);
+                        .filter(|(earlier, _): &(i64, A)| *earlier == self.windows.previous(*start));
                     (*start, value.clone(), earlier.map(|(_, value)| value))
                 };
                 let window = self.windows.starting(start);
@@ -158,17 +158,17 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
     }
 
     fn end_of_next(&self, start: i64) -> i64 {
-        start.saturating_add(self.windows.advance().0).saturating_add(self.windows.size().0)
+        self.windows.starting(self.windows.next(start)).end.0
     }
 
     /// A window has closed with something in it.
     fn follow(&mut self, step: &mut Step<'_>, key: &K, closed: Closed<A>) -> Option<Successive<A>> {
-        let advance = self.windows.advance().0;
+        let windows = *self.windows;
         let (name, column) = (self.name, self.column);
         let held = self.held(step)?;
         let start = closed.window.start.0;
         let before = held.last.insert(key.clone(), (start, closed.value.clone()));
-        let previous = before.filter(|(last, _)| *last == start - advance).map(|(_, value)| value);
+        let previous = before.filter(|(last, _)| *last == windows.previous(start)).map(|(_, value)| value);
         let (mut row, mut value) = (Vec::new(), Vec::new());
         PaneKey::begin(&mut row, start, start);
         key.encode(&mut row);
@@ -207,7 +207,6 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
     /// fallen silent.
     /// `None` where time has not moved.
     fn silence(&mut self, step: &mut Step<'_>, reached: i64) -> Option<Vec<(K, Successive<A>)>> {
-        let (advance, size) = (self.windows.advance().0, self.windows.size().0);
         let windows = *self.windows;
         let held = self.held(step)?;
         if reached <= held.progress.through {
@@ -215,11 +214,10 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
         }
         let mut silent = Vec::new();
         held.last.retain(|key, (start, value)| {
-            let next = *start + advance;
-            let follows = next + size > reached;
+            let window = windows.starting(windows.next(*start));
+            let follows = window.end.0 > reached;
             if !follows {
                 let previous = Some(std::mem::take(value));
-                let window = windows.starting(next);
                 silent.push((key.clone(), Successive { window, value: A::default(), previous }));
             }
             follows

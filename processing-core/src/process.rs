@@ -9,6 +9,7 @@
 //! allocation per record. A chain is driven from outside by three verbs: `feed` (a record has come),
 //! `advance` (time has moved), `drain` (a commit is due).
 
+mod split;
 mod stateless;
 
 use std::marker::PhantomData;
@@ -21,7 +22,10 @@ use crate::source::{Arrival, SourcePartition};
 use crate::step::Step;
 use crate::word::{LastWord, Word};
 
-pub use stateless::{Filter, FilterCounted, FlatMap, KeyBy, Map, MapKeyed, Operation, Stateless, TryMap};
+pub use split::{Arm, Arms, NoArm, Split};
+pub use stateless::{
+    Filter, FilterCounted, FlatMap, KeyBy, KeyByPair, Map, MapKeyed, Operation, Peek, Stateless, TryMap,
+};
 
 /// A record in the middle of its way: a key, a value and the time they belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,12 +12,27 @@
 //!   panes (5 mod 2 = 1)        [0) [1  )[2)[3  )[4)[5  )[6)[7  )[8) ...
 //! ```
 //!
+//! There are two kinds: windows of one size ([`Tumbling`], [`Hopping`]) and windows by a local clock ([`LocalDays`]
+//! and its kin), which are their own panes. Windows of so many records there are not: which records are the next
+//! hundred hangs on the order in which partitions are read, so a replay would cut others. Count within windows of time,
+//! or keep the first so many by event time ([`crate::aggregate::collect()`]).
+//!
 //! Not here: what a pane holds, and who decides what time it is.
 //! Invariant: nothing overflows. Times beyond [`TIME_MAX`] on either side of 1970 (146 million years)
 //! are taken for that bound, so that every window and pane has a start and an end of its own.
 
+mod calendar;
+mod even;
+mod fit;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use calendar::Calendar;
+pub use calendar::{LocalDays, LocalHours, LocalMonths, LocalWeeks};
+pub use chrono_tz::Tz;
+use even::Even;
+pub(crate) use fit::Misfit;
 
 use crate::record::{DurationMs, EventTime};
 
@@ -43,6 +58,12 @@ pub struct Pane {
     pub start: EventTime,
     /// The first millisecond after.
     pub end: EventTime,
+}
+
+impl From<Window> for Pane {
+    fn from(Window { start, end }: Window) -> Self {
+        Self { start, end }
+    }
 }
 
 /// A description of windows that cannot be.
@@ -92,34 +113,35 @@ pub enum WindowError {
 
 /// What a pipeline can be windowed by.
 pub trait Windowing {
-    /// How long each window is.
-    fn size(&self) -> DurationMs;
-    /// How far apart two windows start.
-    fn advance(&self) -> DurationMs;
-    /// How long after its end a window still takes in late events.
-    fn grace(&self) -> DurationMs;
-    /// How far after 1970-01-01 UTC, modulo the advance, windows start.
-    fn offset(&self) -> DurationMs;
-
     /// The arithmetic of these windows; a topology asks for it when it is built.
     ///
     /// # Errors
     ///
     /// [`WindowError`] where the sizes make no sense together.
-    fn windows(&self) -> Result<Windows, WindowError> {
-        Windows::new(self.size(), self.advance(), self.grace(), self.offset())
-    }
+    fn windows(&self) -> Result<Windows, WindowError>;
 }
 
-/// Windows of which no two hold the same event, so that a window's present value stands in one row.
+/// Windows of which no two hold the same event, so that a window's present value stands in one row, and what was counted
+/// in one is counted in no other.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` windows have no updates",
-    label = "one event would update every window that holds it",
-    note = "lay `Tumbling` windows for the updates, and take the hopping ones `on_close`"
+    message = "`{Self}` windows overlap",
+    label = "an event is in every window that holds it",
+    note = "lay `Tumbling` or local windows here, and take the hopping ones `on_close`"
 )]
 pub trait SideBySide: Windowing {}
 
 impl SideBySide for Tumbling {}
+
+/// Windows that are all of one size and start at even distances, so that spans of time before them can be named.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` windows are of unequal size",
+    label = "a frame of milliseconds is no whole number of them",
+    note = "lay `Tumbling` or `Hopping` windows for `on_close_with`, or take `with_previous`"
+)]
+pub trait EvenlySpaced: Windowing {}
+
+impl EvenlySpaced for Tumbling {}
+impl EvenlySpaced for Hopping {}
 
 /// Windows side by side: each event is in exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,50 +215,33 @@ impl Hopping {
 }
 
 impl Windowing for Tumbling {
-    fn size(&self) -> DurationMs {
-        self.0.size
-    }
-    fn advance(&self) -> DurationMs {
-        self.0.advance
-    }
-    fn grace(&self) -> DurationMs {
-        self.0.grace
-    }
-    fn offset(&self) -> DurationMs {
-        self.0.offset
+    fn windows(&self) -> Result<Windows, WindowError> {
+        self.0.windows()
     }
 }
 
 impl Windowing for Hopping {
-    fn size(&self) -> DurationMs {
-        self.size
-    }
-    fn advance(&self) -> DurationMs {
-        self.advance
-    }
-    fn grace(&self) -> DurationMs {
-        self.grace
-    }
-    fn offset(&self) -> DurationMs {
-        self.offset
+    fn windows(&self) -> Result<Windows, WindowError> {
+        Windows::new(self.size, self.advance, self.grace, self.offset)
     }
 }
 
 /// Checked windows, and every question about time that a pipeline asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Windows {
-    size: i64,
-    advance: i64,
-    grace: i64,
-    /// From 0 to below the advance.
-    offset: i64,
-    /// Where in each advance a window ends; 0 where that is also where one starts.
-    cut: i64,
+pub struct Windows(pub(crate) Kind);
+
+/// The two ways in which windows are laid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Of one size.
+    Even(Even),
+    /// By a local clock.
+    Calendar(Calendar),
 }
 
 impl Windows {
     /// Tumbling windows of one millisecond: what stands in where a description was refused.
-    pub(crate) const EVERY_MILLISECOND: Self = Self { size: 1, advance: 1, grace: 0, offset: 0, cut: 0 };
+    pub(crate) const EVERY_MILLISECOND: Self = Self(Kind::Even(Even::EVERY_MILLISECOND));
 
     /// Windows of `size`, one every `advance`, closing `grace` after their end, moved by `offset`. It
     /// is const: `const HOUR: Windows = match Windows::new(..) { .. }` is checked by the compiler.
@@ -250,129 +255,156 @@ impl Windows {
         grace: DurationMs,
         offset: DurationMs,
     ) -> Result<Self, WindowError> {
-        let (size, advance, grace) = (size.0, advance.0, grace.0);
-        if size <= 0 {
-            Err(WindowError::Size(size))
-        } else if advance <= 0 {
-            Err(WindowError::Advance(advance))
-        } else if advance > size {
-            Err(WindowError::Gaps { size, advance })
-        } else if grace < 0 {
-            Err(WindowError::Grace(grace))
-        } else if size > SPAN_MAX {
-            Err(WindowError::TooLong(size))
-        } else if grace > SPAN_MAX {
-            Err(WindowError::TooLong(grace))
-        } else {
-            Ok(Self { size, advance, grace, offset: offset.0.rem_euclid(advance), cut: size % advance })
+        match Even::new(size, advance, grace, offset) {
+            Ok(even) => Ok(Self(Kind::Even(even))),
+            Err(error) => Err(error),
         }
     }
 
-    /// How long each window is.
+    /// How long each window is; windows in local time are at most so long.
     pub const fn size(&self) -> DurationMs {
-        DurationMs(self.size)
+        match &self.0 {
+            Kind::Even(even) => DurationMs(even.size),
+            Kind::Calendar(calendar) => calendar.longest(),
+        }
     }
 
-    /// How far apart two windows start.
+    /// How far apart two windows start; windows in local time at most so far.
     pub const fn advance(&self) -> DurationMs {
-        DurationMs(self.advance)
+        match &self.0 {
+            Kind::Even(even) => DurationMs(even.advance),
+            Kind::Calendar(calendar) => calendar.longest(),
+        }
     }
 
     /// How long after its end a window still takes in late events.
     pub const fn grace(&self) -> DurationMs {
-        DurationMs(self.grace)
+        match &self.0 {
+            Kind::Even(even) => DurationMs(even.grace),
+            Kind::Calendar(calendar) => DurationMs(calendar.grace),
+        }
+    }
+
+    /// The same windows, closing at their end.
+    #[must_use]
+    pub(crate) const fn without_grace(self) -> Self {
+        match self.0 {
+            Kind::Even(even) => Self(Kind::Even(Even { grace: 0, ..even })),
+            Kind::Calendar(calendar) => Self(Kind::Calendar(Calendar { grace: 0, ..calendar })),
+        }
     }
 
     /// The window that starts at `start`, which must be one of [`Self::windows_of`] something.
     pub fn window_at(&self, start: EventTime) -> Window {
-        Window { start, end: start.plus(DurationMs(self.size)) }
+        match &self.0 {
+            Kind::Even(even) => even.window_at(start),
+            Kind::Calendar(calendar) => calendar.window_of(start),
+        }
     }
 
-    /// The pane that an event at `time` belongs to.
+    /// The start of the window after the one that starts at `start`.
+    pub fn next_start(&self, start: EventTime) -> EventTime {
+        match &self.0 {
+            Kind::Even(even) => start.plus(DurationMs(even.advance)),
+            Kind::Calendar(calendar) => calendar.window_of(start).end,
+        }
+    }
+
+    /// The start of the window before the one that starts at `start`.
+    pub fn previous_start(&self, start: EventTime) -> EventTime {
+        match &self.0 {
+            Kind::Even(even) => start.minus(DurationMs(even.advance)),
+            Kind::Calendar(calendar) => calendar.window_of(start.minus(DurationMs(1))).start,
+        }
+    }
+
+    /// The pane that an event at `time` belongs to. Windows in local time do not overlap: each is a pane.
     pub fn pane_of(&self, time: EventTime) -> Pane {
-        self.pane_at(clamped(time))
+        match &self.0 {
+            Kind::Even(even) => even.pane_of(time),
+            Kind::Calendar(calendar) => calendar.window_of(time).into(),
+        }
     }
 
     /// All windows that hold an event at `time`, oldest first.
     pub fn windows_of(&self, time: EventTime) -> impl DoubleEndedIterator<Item = Window> + use<> {
         let windows = *self;
-        let first = self.first_start(clamped(time));
-        let last = self.start_at_or_before(clamped(time));
-        (0..=(last - first) / self.advance).map(move |k| windows.window_at(EventTime(first + k * windows.advance)))
+        let (first, more) = match &self.0 {
+            Kind::Even(even) => even.windows_of(time),
+            Kind::Calendar(calendar) => (calendar.window_of(time).start.0, 0),
+        };
+        (0..=more).map(move |k| windows.window_at(EventTime(first + k * windows.advance().0)))
     }
 
     /// The panes that make up the window that starts at `start`, oldest first.
     pub fn panes_of(&self, start: EventTime) -> impl Iterator<Item = Pane> + use<> {
         let windows = *self;
-        // The windows that hold the outermost times reach beyond those by less than their size.
-        let start = start.0.clamp(-TIME_MAX.0 - self.size, TIME_MAX.0);
-        let end = EventTime(start + self.size);
-        std::iter::successors(Some(self.pane_at(start)), move |pane| Some(windows.pane_at(pane.end.0)))
+        let (first, end) = match &self.0 {
+            Kind::Even(even) => even.panes_of(start),
+            Kind::Calendar(calendar) => (calendar.window_of(start).into(), calendar.window_of(start).end),
+        };
+        std::iter::successors(Some(first), move |pane| Some(windows.pane_from(pane.end)))
             .take_while(move |pane| pane.end <= end)
+    }
+
+    /// The pane that begins at `start`, which may lie where no record does.
+    fn pane_from(&self, start: EventTime) -> Pane {
+        match &self.0 {
+            Kind::Even(even) => even.pane_at(start.0),
+            Kind::Calendar(calendar) => calendar.window_of(start).into(),
+        }
     }
 
     /// The start of the first (oldest) window that holds the pane.
     pub fn first_window_of(&self, pane: Pane) -> EventTime {
-        EventTime(self.first_start(clamped(pane.start)))
+        match &self.0 {
+            Kind::Even(even) => even.first_window_of(pane),
+            Kind::Calendar(_) => pane.start,
+        }
     }
 
     /// The start of the last (youngest) window that holds the pane.
     pub fn last_window_of(&self, pane: Pane) -> EventTime {
-        EventTime(self.start_at_or_before(clamped(pane.start)))
+        match &self.0 {
+            Kind::Even(even) => even.last_window_of(pane),
+            Kind::Calendar(_) => pane.start,
+        }
     }
 
     /// The start of the first window that holds an event at `time` and still takes it in, where the
     /// event's source has come to `stream_time`; all younger windows that hold it do so too. `None`
     /// if the event is late for all. It is late for a window iff window end + grace <= stream time.
     pub fn first_accepting(&self, time: EventTime, stream_time: EventTime) -> Option<EventTime> {
-        let time = clamped(time);
-        let accepting = match self.last_closed(stream_time) {
-            Some(closed) => self.first_start(time).max(closed + self.advance),
-            None => self.first_start(time),
-        };
-        (accepting <= self.start_at_or_before(time)).then_some(EventTime(accepting))
+        match &self.0 {
+            Kind::Even(even) => even.first_accepting(time, stream_time),
+            Kind::Calendar(calendar) => {
+                let window = calendar.window_of(time);
+                (self.close_of(window) > stream_time).then_some(window.start)
+            }
+        }
     }
 
     /// When the window closes: a watermark that has reached this closes it.
     pub fn close_of(&self, window: Window) -> EventTime {
-        window.end.plus(DurationMs(self.grace))
+        window.end.plus(self.grace())
     }
 
     /// The first moment after `time` at which a window closes; [`EventTime::MAX`] at the end of time.
     pub fn next_close_after(&self, time: EventTime) -> EventTime {
-        let span = self.size + self.grace;
-        let closed = self.start_at_or_before(time.0.max(-TIME_MAX.0) - span);
-        EventTime(closed.saturating_add(self.advance + span))
+        match &self.0 {
+            Kind::Even(even) => even.next_close_after(time),
+            Kind::Calendar(calendar) => calendar.next_close_after(time),
+        }
     }
 
     /// The start of the youngest window that is closed when all inputs have reached `watermark`: with
     /// it, all older ones are. A window closes when the watermark reaches its end + grace. `None`
     /// before any window closes.
     pub fn closable_through(&self, watermark: EventTime) -> Option<EventTime> {
-        self.last_closed(watermark).map(EventTime)
-    }
-
-    /// The youngest start whose window's end + grace is at or before `time`.
-    fn last_closed(&self, time: EventTime) -> Option<i64> {
-        let latest = time.0.checked_sub(self.size + self.grace)?;
-        (latest >= -TIME_MAX.0 - self.size).then(|| self.start_at_or_before(latest))
-    }
-
-    fn pane_at(&self, time: i64) -> Pane {
-        let start = self.start_at_or_before(time);
-        let (start, end) =
-            if time - start < self.cut { (start, start + self.cut) } else { (start + self.cut, start + self.advance) };
-        Pane { start: EventTime(start), end: EventTime(end) }
-    }
-
-    /// The youngest window start at or before `time`.
-    fn start_at_or_before(&self, time: i64) -> i64 {
-        time - (time - self.offset).rem_euclid(self.advance)
-    }
-
-    /// The oldest window start after `time - size`.
-    fn first_start(&self, time: i64) -> i64 {
-        self.start_at_or_before(time - self.size) + self.advance
+        match &self.0 {
+            Kind::Even(even) => even.closable_through(watermark),
+            Kind::Calendar(calendar) => calendar.closable_through(watermark),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod joins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use processing_core::record::TopicPartition;
+use processing_core::record::{EventTime, Offset, TopicPartition};
 use processing_core::testing::{Outcome, Story};
 
 use crate::events::Happening;
@@ -78,6 +78,7 @@ impl Expected {
 /// A record that can be used, and how far its partition's time had come before it.
 struct Read {
     place: TopicPartition,
+    offset: Offset,
     event: Happening,
     value: Vec<u8>,
     stream_time: i64,
@@ -93,6 +94,11 @@ struct Reading {
 
 impl Reading {
     fn of(story: &Story) -> Self {
+        Self::by(story, |time| time)
+    }
+
+    /// Where the event time is made of what stands in the record.
+    fn by(story: &Story, time: impl Fn(EventTime) -> EventTime) -> Self {
         let mut reading = Self { records: Vec::new(), dead: BTreeSet::new(), reached: BTreeMap::new() };
         for (place, records) in &story.inputs {
             let raises = || story.raises.iter().filter(|(at, ..)| at == place);
@@ -101,10 +107,12 @@ impl Reading {
                 let before = raises().filter(|(_, offset, _)| *offset <= record.offset);
                 stream_time = before.map(|(.., time)| time.0).fold(stream_time, i64::max);
                 let value = record.value.clone().unwrap_or_default();
-                match Happening::parse(record.value.as_deref()) {
+                let event = Happening::parse(record.value.as_deref());
+                match event.map(|event| Happening { time: time(event.time), ..event }) {
                     Some(event) if event.time.0 <= record.timestamp.0 + FUTURE_BOUND_MS => {
                         let time = event.time.0;
-                        reading.records.push(Read { place: place.clone(), event, value, stream_time });
+                        let offset = record.offset;
+                        reading.records.push(Read { place: place.clone(), offset, event, value, stream_time });
                         stream_time = stream_time.max(time);
                     }
                     _ => {
@@ -189,13 +197,17 @@ fn sum(records: &[&Read]) -> i64 {
     records.iter().map(|record| record.event.amount).sum()
 }
 
+mod operators;
+
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
     pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
     use super::*;
 
+    pub(crate) use super::operators::{count_distinct, distinct_by, local_days, rollup, split};
+
     /// One window per key, one line per window: its bounds and what `say` makes of its records.
-    fn plain(
+    pub(super) fn plain(
         story: &Story,
         windows: Windows,
         keep: impl Fn(&Read) -> bool,
@@ -215,15 +227,15 @@ pub(crate) mod expected {
         Expected { results: BTreeMap::from([("out", out)]), set_aside }
     }
 
-    fn everywhere(reading: &Reading, _: &Read) -> i64 {
+    pub(super) fn everywhere(reading: &Reading, _: &Read) -> i64 {
         reading.slowest()
     }
 
-    fn in_its_partition(reading: &Reading, record: &Read) -> i64 {
+    pub(super) fn in_its_partition(reading: &Reading, record: &Read) -> i64 {
         reading.reached[&record.place]
     }
 
-    fn count_and_sum(records: &[&Read]) -> String {
+    pub(super) fn count_and_sum(records: &[&Read]) -> String {
         format!("{} {}", records.len(), sum(records))
     }
 

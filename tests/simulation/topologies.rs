@@ -15,6 +15,10 @@ use processing_core::record::{DurationMs, EventTime};
 use processing_core::session::Sessions;
 use processing_core::window::{Hopping, Tumbling, Window};
 
+pub(crate) mod operators;
+
+use operators::{count_distinct, distinct_by, local_days, rollup, split};
+
 use crate::events::{Happening, Plain, Text};
 use crate::oracle::{self, Expected};
 use processing_core::testing::Story;
@@ -418,4 +422,9 @@ pub(crate) const ALL: &[Scenario] = &[
     joins::OUTER_JOIN,
     joins::REQUESTS,
     joins::REPARTITIONED,
+    scenario!(rollup, 1_000, &["in"]),
+    scenario!(count_distinct, 1_000, &["in"]),
+    scenario!(distinct_by, 700, &["in"]),
+    scenario!(split, 1_000, &["in"]),
+    scenario!(local_days, 1_000, &["in"]),
 ];

@@ -19,19 +19,20 @@ pub struct Decimal {
 
 impl Decimal {
     /// `dividend / divisor`, rounded half-even to `decimals` digits (18 at most); `None` where the
-    /// divisor is 0 or the units do not fit in 128 bits.
-    pub(super) fn quotient(dividend: i128, divisor: u64, decimals: u8) -> Option<Self> {
+    /// divisor is 0 or the way to the units leaves 128 bits.
+    pub(super) fn quotient(dividend: i128, divisor: i128, decimals: u8) -> Option<Self> {
         let decimals = decimals.min(DECIMALS_MAX);
-        let wide = i128::from(divisor);
-        let mut units = dividend.checked_div_euclid(wide)?;
-        let mut rest = dividend.checked_rem_euclid(wide)?;
+        let (dividend, divisor) =
+            if divisor < 0 { (dividend.checked_neg()?, divisor.checked_neg()?) } else { (dividend, divisor) };
+        let mut units = dividend.checked_div_euclid(divisor)?;
+        let mut rest = dividend.checked_rem_euclid(divisor)?;
         for _ in 0..decimals {
-            rest *= 10;
-            units = units.checked_mul(10)?.checked_add(rest / wide)?;
-            rest %= wide;
+            rest = rest.checked_mul(10)?;
+            units = units.checked_mul(10)?.checked_add(rest / divisor)?;
+            rest %= divisor;
         }
         // The rest is not negative, so rounding only ever goes up, towards plus infinity.
-        let up = match (rest * 2).cmp(&wide) {
+        let up = match rest.cmp(&(divisor - rest)) {
             std::cmp::Ordering::Less => false,
             std::cmp::Ordering::Equal => units % 2 != 0,
             std::cmp::Ordering::Greater => true,
@@ -78,6 +79,8 @@ mod tests {
             (25, 1000, 2, "0.02"),
             (35, 1000, 2, "0.04"),
             (-1, 1000, 2, "0.00"),
+            (1, -4, 1, "-0.2"),
+            (-3, -4, 1, "0.8"),
         ];
         for (dividend, divisor, decimals, text) in cases {
             let quotient = Decimal::quotient(dividend, divisor, decimals).unwrap();
@@ -85,7 +88,7 @@ mod tests {
         }
         assert_eq!(Decimal::quotient(1, 0, 2), None);
         assert_eq!(Decimal::quotient(i128::MAX, 1, 2), None);
-        assert_eq!(Decimal::quotient(i128::MIN, u64::MAX, 0).map(|d| d.units), Some(-(1 << 63) - 1));
+        assert_eq!(Decimal::quotient(i128::MIN, i128::from(u64::MAX), 0).map(|d| d.units), Some(-(1 << 63) - 1));
     }
 
     #[test]
@@ -101,7 +104,7 @@ mod tests {
     proptest! {
         #[test]
         fn is_the_nearest(dividend in -1_000_000i64..1_000_000, divisor in 1u64..5_000, decimals in 0u8..6) {
-            let units = Decimal::quotient(i128::from(dividend), divisor, decimals).unwrap().units;
+            let units = Decimal::quotient(i128::from(dividend), i128::from(divisor), decimals).unwrap().units;
             // |units / 10^d - dividend / divisor| <= 1 / (2 * 10^d), multiplied out.
             let exact = i128::from(dividend) * 10i128.pow(u32::from(decimals));
             let off = 2 * (units * i128::from(divisor) - exact).abs();

@@ -33,7 +33,7 @@ impl Mean {
     /// The mean in the unit of the numbers, rounded half-even to `decimals` digits behind the point
     /// (18 at most); `None` of nothing, and where it does not fit in 128 bits.
     pub fn rounded(self, decimals: u8) -> Option<Decimal> {
-        Decimal::quotient(self.sum, self.count, decimals)
+        Decimal::quotient(self.sum, self.count.into(), decimals)
     }
 }
 

@@ -36,29 +36,44 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+mod collect;
 mod count;
 mod distinct;
+mod first;
 mod fixed_point;
 mod frequent_items;
+mod histogram;
+mod last;
 #[cfg(any(test, feature = "testing"))]
 pub mod laws;
+mod log_scale;
 mod max;
 mod mean;
 mod min;
 mod of_aggregate;
+mod quantiles;
+mod ratio;
+mod rolled_up;
 mod sketch_bytes;
 mod sum;
 mod top_k;
 mod tuple;
 
+pub use collect::{Collect, CollectFold, collect};
 pub use count::{Count, CountFold, count};
 pub use distinct::{Distinct, DistinctFold, DistinctHashFold, distinct, distinct_hash};
+pub use first::{First, FirstFold, first};
 pub use fixed_point::{Decimal, scaled};
 pub use frequent_items::{Frequency, FrequentItem, FrequentItems, FrequentItemsFold, frequent_items};
+pub use histogram::{Histogram, HistogramFold, Upper, histogram};
+pub use last::{Last, LastFold, last};
 pub use max::{Max, MaxFold, max};
 pub use mean::{Mean, MeanFold, mean};
 pub use min::{Min, MinFold, min};
 pub use of_aggregate::{OfAggregate, fold_of};
+pub use quantiles::{Quantiles, QuantilesFold, quantiles};
+pub use ratio::{Ratio, RatioFold, WeightedMeanFold, ratio, weighted_mean};
+pub use rolled_up::{RolledUp, rolled_up};
 pub use sum::{Sum, SumFold, sum};
 pub use top_k::{Ranked, TopK, TopKFold, TopKRefFold, top_k, top_k_ref};
 
@@ -113,8 +128,8 @@ pub trait Aggregate<E>: Mergeable {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no recipe that folds events of type `{E}`",
     label = "a recipe for something else",
-    note = "recipes are `count()`, `sum(..)` and their kin over this event, tuples of two to six of them, and `fold_of` an \
-            `Aggregate`"
+    note = "recipes are `count()`, `sum(..)` and their kin over this event, tuples of two to eight of them, and `fold_of` \
+            an `Aggregate`"
 )]
 pub trait Fold<E>: Clone + Send + 'static {
     /// What is stored.

@@ -1,4 +1,4 @@
-//! Several aggregates over the same events: `(count(), sum(..), max(..))`, two to six of them.
+//! Several aggregates over the same events: `(count(), sum(..), max(..))`, two to eight of them.
 //!
 //! Not here: any arithmetic. Invariant: a tuple is exact, and invertible, only if each member is.
 
@@ -47,6 +47,8 @@ tuple!(A 0, B 1, C 2);
 tuple!(A 0, B 1, C 2, D 3);
 tuple!(A 0, B 1, C 2, D 3, E 4);
 tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +56,8 @@ mod tests {
 
     use super::*;
     use crate::aggregate::{
-        Count, Distinct, FrequentItems, Max, Mean, Min, Sum, count, distinct_hash, laws, max, mean, min, sum,
+        Count, Distinct, FrequentItems, Max, Mean, Min, Sum, count, distinct_hash, laws, max, mean, min, quantiles,
+        ratio, sum,
     };
 
     #[test]
@@ -77,7 +80,7 @@ mod tests {
         }
 
         #[test]
-        fn six_members_obey_the_laws(events in prop::collection::vec(any::<i64>(), 0..60), seed: u64) {
+        fn eight_members_obey_the_laws(events in prop::collection::vec(any::<i64>(), 0..60), seed: u64) {
             let recipe = (
                 count(),
                 sum(|v: &i64| *v),
@@ -85,8 +88,10 @@ mod tests {
                 min(|v: &i64| *v),
                 max(|v: &i64| *v),
                 distinct_hash(|v: &i64| v.cast_unsigned() % 16),
+                quantiles(|v: &i64| *v as f64),
+                ratio(|v: &i64| *v, |_: &i64| 1),
             );
-            laws::exact(&recipe, &events, seed, |s| (s.0, s.1, s.2, s.3, s.4, s.5.count()));
+            laws::exact(&recipe, &events, seed, |s| (s.0, s.1, s.2, s.3, s.4, s.5.count(), s.6.clone(), s.7));
         }
     }
 }

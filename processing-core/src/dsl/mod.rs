@@ -7,8 +7,9 @@
 //!                                         └──────────────────── on_close ◀──────────────────────┘
 //!
 //! Grouped ─sessions▶ Sessioned ─aggregate▶ SessionTable ─on_close▶ Stream
-//! Stream ─filter, map, flat_map, tee, merge▶ Stream        Stream ─to▶ done
 //! Grouped ─repartition▶ Stream                             Stream or Grouped ─join, answered_by▶ Stream
+//! Stream ─filter, map, flat_map, peek, tee, split, merge, distinct_by▶ Stream        Stream ─to▶ done
+//! closed windows ─roll_up▶ Table        Stream ─count_distinct▶ Table
 //! ```
 //!
 //! Not here: what runs ([`crate::process`]) and the frozen plan ([`crate::plan`]). Invariant: whatever
@@ -16,18 +17,22 @@
 //! the order of its sentences alone.
 
 mod draft;
-mod session;
 mod join;
 mod repartition;
+mod repeats;
+mod roll_up;
+mod session;
 mod stream;
 mod topic;
 mod topology;
 mod window;
 
-pub use session::{SessionTable, Sessioned, ShuffledSessions};
 pub use join::{JoinSide, Joined};
+pub use repeats::DistinctTable;
+pub use roll_up::Closings;
+pub use session::{SessionTable, Sessioned, ShuffledSessions};
 pub(crate) use stream::internal;
-pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
+pub use stream::{Conclude, Ended, Grouped, SideStream, Splitting, Stream, Untimed};
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
 pub use window::{LatestStream, ShuffledTable, Table, UpdateStream, Windowed};

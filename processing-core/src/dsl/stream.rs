@@ -1,4 +1,4 @@
-//! The steps that need no memory: time, filter, map, key, merge, tee, and the way out.
+//! The steps that need no memory: time, filter, map, key, merge, tee, split, and the way out.
 //!
 //! Not here: windows ([`super::window`]). Invariant: a step adds its operator to the chain's type and
 //! its name to the plan, and nothing else.
@@ -13,8 +13,8 @@ use super::topic::Topic;
 use crate::decode::{Decoder, Encoder, Poison};
 use crate::plan::{Output, OutputKind, StepKind};
 use crate::process::{
-    Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge, Pipe,
-    Sources, Stateless, Tee, Terminal, TryMap,
+    Arm, Arms, Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge,
+    NoArm, Peek, Pipe, Sources, Split, Stateless, Tee, Terminal, TryMap,
 };
 use crate::record::{EventTime, TopicName};
 use crate::sink::{Discard, ToTopic};
@@ -78,7 +78,7 @@ where
 }
 
 impl<P: Pipe, O> Stream<P, O> {
-    fn step<Q>(self, name: &'static str, pipe: impl FnOnce(P) -> Q) -> Stream<Q, O> {
+    pub(super) fn step<Q>(self, name: &'static str, pipe: impl FnOnce(P) -> Q) -> Stream<Q, O> {
         let at = self.draft.borrow_mut().step(self.sub, StepKind::Operator(name), &[self.at]);
         Stream { draft: self.draft, sub: self.sub, at, pipe: pipe(self.pipe), owed: self.owed }
     }
@@ -133,6 +133,36 @@ impl<P: Pipe, O> Stream<P, O> {
         C: Fn(P::Value) -> I + Clone + Send + 'static,
     {
         self.step("flat-map", |up| Stateless { up, op: FlatMap(map) })
+    }
+
+    /// Shows every record to `look` on its way, for logs and metrics of one's own. What it sees may yet be undone and come
+    /// again after an abort, and comes again in every replay: nothing that is to be counted once may be counted here.
+    pub fn peek<C>(self, look: C) -> Stream<Stateless<P, Peek<C>>, O>
+    where
+        C: Fn(&P::Key, &P::Value) + Clone + Send + 'static,
+    {
+        self.step("peek", |up| Stateless { up, op: Peek(look) })
+    }
+
+    /// Begins to split the stream: each record goes to the first [`Splitting::branch`] that takes it, and to the
+    /// [`Splitting::rest`] if none does.
+    ///
+    /// ```
+    /// # use processing_core::prelude::*;
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] struct Order { at: i64, id: u64, cents: i64 }
+    /// # let app = Topology::named("orders");
+    /// app.stream(Topic::<Json<Order>>::json("orders"))
+    ///     .event_time(|order| EventTime(order.at))
+    ///     .already_keyed_by(|order| order.id)
+    ///     .split()
+    ///     .branch(|order| order.cents < 0, |refunds| refunds.to(Topic::json("refunds")))
+    ///     .branch(|order| order.cents > 100_000, |large| large.to(Topic::json("large-orders")))
+    ///     .rest()
+    ///     .to(Topic::json("small-orders"));
+    /// # app.build().unwrap();
+    /// ```
+    pub fn split(self) -> Splitting<P, NoArm, O> {
+        Splitting { stream: self.step("split", |up| up), arms: NoArm }
     }
 
     /// Groups by a key. Records of one key may be in any partition, so what is aggregated by it travels
@@ -194,6 +224,40 @@ impl<P: Pipe, O> Stream<P, O> {
         T: Terminal<P::Key, P::Value>,
     {
         <P::Head as Conclude>::conclude(&self.draft, self.sub, Branch { pipe: self.pipe, end }, self.owed)
+    }
+}
+
+/// A stream on its way into several side chains.
+#[must_use = "a split stream does nothing until its `rest` is sent anywhere"]
+pub struct Splitting<P, A, O> {
+    stream: Stream<P, O>,
+    arms: A,
+}
+
+impl<P: Pipe, A, O> Splitting<P, A, O> {
+    /// Sends what no branch before took, and for which `takes` says yes, to a side chain, which must end in `to`, in `end` or
+    /// in a window of its own.
+    pub fn branch<C, S>(self, takes: C, side: impl FnOnce(SideStream<P>) -> S) -> Splitting<P, Arm<A, C, S>, O>
+    where
+        P::Key: Clone,
+        P::Value: Clone,
+        C: Fn(&P::Value) -> bool + Clone + Send + 'static,
+        S: Terminal<P::Key, P::Value>,
+    {
+        let Self { stream, arms } = self;
+        let (draft, sub) = (Rc::clone(&stream.draft), stream.sub);
+        let at = draft.borrow_mut().step(sub, StepKind::Operator("branch"), &[stream.at]);
+        let side = side(Stream { draft, sub, at, pipe: Inlet::new(), owed: () });
+        Splitting { stream, arms: Arm { before: arms, takes, side } }
+    }
+
+    /// What no branch took goes on here; end it with `end` where it is not wanted.
+    pub fn rest(self) -> Stream<Split<P, A>, O>
+    where
+        A: Arms<P::Key, P::Value>,
+    {
+        let Stream { draft, sub, at, pipe, owed } = self.stream;
+        Stream { draft, sub, at, pipe: Split { up: pipe, arms: self.arms }, owed }
     }
 }
 

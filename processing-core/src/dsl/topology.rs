@@ -17,7 +17,7 @@ use crate::decode::Decoder;
 use crate::join::JoinWindowError;
 use crate::plan::{Input, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
 use crate::record::TopicName;
-use crate::window::WindowError;
+use crate::window::{Misfit, WindowError};
 
 /// A topology in the making. Streams are drawn from it; [`Topology::build`] freezes it.
 #[derive(Clone)]
@@ -55,9 +55,36 @@ pub enum TopologyError {
     /// Two streams go through one repartition topic.
     #[error("two streams are repartitioned through {0}: a repartition's name, like a store's, must be used once")]
     TwoRepartitions(TopicName),
+    /// Overlapping windows were to be rolled up.
+    #[error("store {0:?} rolls up windows that overlap: an event would be counted once for each that holds it")]
+    RollUpOfOverlaps(String),
+    /// A coarser window is no whole number of finer ones.
+    #[error(
+        "store {store:?} rolls up windows that its own cut in two: the one from {start} to {end} (milliseconds since 1970) \
+         begins or ends within a finer one; give sizes, offsets or zones that divide each other"
+    )]
+    RollUpCuts {
+        /// The coarser store.
+        store: String,
+        /// Where the first such window begins.
+        start: i64,
+        /// Where it ends.
+        end: i64,
+    },
     /// A name that no log would take.
     #[error("{0:?} is no valid name: 1 to 249 letters, digits, dots, underscores and hyphens")]
     Name(String),
+}
+
+impl TopologyError {
+    pub(super) fn roll_up(store: &str, misfit: Misfit) -> Self {
+        match misfit {
+            Misfit::Overlap => Self::RollUpOfOverlaps(store.to_owned()),
+            Misfit::Cut(window) => {
+                Self::RollUpCuts { store: store.to_owned(), start: window.start.0, end: window.end.0 }
+            }
+        }
+    }
 }
 
 impl Topology {

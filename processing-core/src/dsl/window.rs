@@ -23,17 +23,17 @@ use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
 use crate::repartition::PreAggregate;
 use crate::updates::{Unwatched, Updated, Updates, Watch};
-use crate::window::{SideBySide, Windowing, Windows};
+use crate::window::{EvenlySpaced, SideBySide, Windowing, Windows};
 use crate::windowed::{Closed, Intake, Local, OnClose, Panes, Shuffled};
 use crate::word::{Finality, PresentWord, Settled};
 
 /// A keyed stream with windows laid over it. `S` is the stream, `W` the kind of windows.
 #[must_use = "a windowed stream does nothing until it is aggregated"]
 pub struct Windowed<S, W> {
-    stream: S,
-    windows: Windows,
-    keep: DurationMs,
-    kind: PhantomData<W>,
+    pub(super) stream: S,
+    pub(super) windows: Windows,
+    pub(super) keep: DurationMs,
+    pub(super) kind: PhantomData<W>,
 }
 
 /// Aggregates by key and window; choose how they come out.
@@ -147,6 +147,7 @@ impl<I: Intake, O, W> Table<I, O, W> {
         project: C,
     ) -> Stream<OnClose<I, Unwatched, Frames<I::Key, H, C>>, O>
     where
+        W: EvenlySpaced,
         H: Mergeable,
         C: Fn(&I::State) -> H + Clone + Send + 'static,
     {
@@ -167,6 +168,10 @@ impl<I: Intake, O, W> Table<I, O, W> {
     /// Shows the present word on each window that has changed to a side chain, at each commit and at most
     /// once per key and `interval`; the last word on a window goes there as it closes, whatever the interval. Emits
     /// each window once when it has closed.
+    ///
+    /// This is how output is limited in rate: with `DurationMs::seconds(1)` a key is written at most once a second of the
+    /// wall clock while its window is open, with the value that it has then; what changed in between is in it, and the
+    /// last change is always written. For closed windows, [`Stream::on_latest`] limits in the same way.
     pub fn on_update<S>(
         self,
         interval: DurationMs,
@@ -260,6 +265,17 @@ pub(super) fn shuffle(
 /// Gives a store its column and writes it and its step into the draft.
 pub(super) fn declare<K, A>(
     draft: &Rc<RefCell<Draft>>,
+    at: (usize, usize),
+    name: &'static str,
+    kind: StoreKind,
+    keep: DurationMs,
+) -> (ColumnId, usize) {
+    declare_as::<K, A>(draft, at, name, StoreKind::Panes(*windows), keep)
+}
+
+/// As [`declare`], for rows that stand for something else.
+pub(super) fn declare_as<K, A>(
+    draft: &Rc<RefCell<Draft>>,
     (sub, at): (usize, usize),
     name: &'static str,
     kind: StoreKind,
@@ -275,7 +291,7 @@ pub(super) fn declare<K, A>(
 }
 
 /// The windows, or any windows and an error that `build` will answer.
-fn checked(draft: &Rc<RefCell<Draft>>, windows: &impl Windowing) -> Windows {
+pub(super) fn checked(draft: &Rc<RefCell<Draft>>, windows: &impl Windowing) -> Windows {
     windows.windows().unwrap_or_else(|error| {
         draft.borrow_mut().errors.push(TopologyError::Windows(error));
         Windows::EVERY_MILLISECOND

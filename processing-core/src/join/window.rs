@@ -8,10 +8,8 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::record::{DurationMs, EventTime};
-use crate::window::TIME_MAX;
+use crate::window::{SPAN_MAX, TIME_MAX, clamped};
 
-/// The longest span, bound or grace: 2^58 ms, 9 million years.
-const SPAN_MAX: i64 = 1 << 58;
 /// In so many pieces the span in which partners may lie is cut: an arriving record looks at two more.
 const PANES_PER_SPAN: i64 = 4;
 /// A row's whole life, its grace included, spans at most about so many panes.
@@ -120,11 +118,6 @@ impl JoinWindow {
         let life = self.span() + self.grace;
         PANE_MS_MIN.max(self.span() / PANES_PER_SPAN).max(life / PANES_PER_LIFE)
     }
-}
-
-/// A record's time as joins tell times apart.
-pub(super) fn clamped(time: EventTime) -> i64 {
-    time.0.clamp(-TIME_MAX.0, TIME_MAX.0)
 }
 
 /// For fingerprints: these words never change for a join that stays what it is.

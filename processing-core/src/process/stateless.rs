@@ -1,4 +1,4 @@
-//! Operators that look at one record at a time: filter, map, flat map, key-by.
+//! Operators that look at one record at a time: filter, map, flat map, key-by, peek.
 //!
 //! Not here: anything that remembers a record ([`crate::windowed`]). Invariant: what comes out has the
 //! time of what went in, so no such operator can make a record late.
@@ -10,7 +10,7 @@ use crate::step::Step;
 
 /// An operator without state: each record becomes any number of records with the same time.
 ///
-/// `filter`, `map`, `flat_map`, `key_by` and `try_map` are all this, with closures of their own.
+/// `filter`, `map`, `flat_map`, `key_by`, `peek` and `try_map` are all this, with closures of their own.
 #[derive(Clone)]
 pub struct Stateless<P, O> {
     pub(crate) up: P,
@@ -102,6 +102,17 @@ operation!(
     /// Groups records by what the closure finds in their value.
     KeyBy
 );
+/// Groups records by two things that the closures find in their value.
+#[derive(Clone)]
+pub struct KeyByPair<C, D> {
+    pub(crate) key: C,
+    pub(crate) item: D,
+}
+
+operation!(
+    /// Shows records to the closure and lets them pass.
+    Peek
+);
 operation!(
     /// Makes a value of the key and the value together.
     MapKeyed
@@ -171,6 +182,31 @@ impl<K, V: 'static, J: 'static, C: Fn(&V) -> J + Clone + Send + 'static> Operati
     fn apply<F: FnMut(&mut Step<'_>, Timed<J, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
         let key = (self.0)(&record.value);
         emit(step, Timed { key, value: record.value, time: record.time });
+    }
+}
+
+impl<K, V, J, T, C, D> Operation<K, V> for KeyByPair<C, D>
+where
+    V: 'static,
+    J: 'static,
+    T: 'static,
+    C: Fn(&V) -> J + Clone + Send + 'static,
+    D: Fn(&V) -> T + Clone + Send + 'static,
+{
+    type Key = (J, T);
+    type Value = V;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<(J, T), V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        let key = ((self.key)(&record.value), (self.item)(&record.value));
+        emit(step, Timed { key, value: record.value, time: record.time });
+    }
+}
+
+impl<K: 'static, V: 'static, C: Fn(&K, &V) + Clone + Send + 'static> Operation<K, V> for Peek<C> {
+    type Key = K;
+    type Value = V;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<K, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
+        (self.0)(&record.key, &record.value);
+        emit(step, record);
     }
 }
 

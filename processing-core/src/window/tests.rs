@@ -4,6 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The numbers of windows of one size.
+fn even(windows: &Windows) -> &Even {
+    match &windows.0 {
+        Kind::Even(even) => even,
+        Kind::Calendar(_) => panic!("windows of one size"),
+    }
+}
+
 const HOUR: Windows =
     match Windows::new(DurationMs::minutes(60), DurationMs::minutes(1), DurationMs::seconds(30), DurationMs(0)) {
         Ok(windows) => windows,
@@ -91,24 +99,24 @@ fn anywhere() -> impl Strategy<Value = (Windows, i64)> {
 /// The naive definitions, one millisecond at a time.
 impl Windows {
     fn starts_at(&self, time: i64) -> bool {
-        (time - self.offset) % self.advance == 0
+        (time - even(self).offset) % even(self).advance == 0
     }
 
     fn ends_at(&self, time: i64) -> bool {
-        self.starts_at(time - self.size)
+        self.starts_at(time - even(self).size)
     }
 
     fn naive_windows_of(&self, time: i64) -> Vec<Window> {
-        (time - self.size + 1..=time)
+        (time - even(self).size + 1..=time)
             .filter(|start| self.starts_at(*start))
-            .map(|start| Window { start: EventTime(start), end: EventTime(start + self.size) })
+            .map(|start| Window { start: EventTime(start), end: EventTime(start + even(self).size) })
             .collect()
     }
 
     fn naive_pane_of(&self, time: i64) -> Pane {
         let is_cut = |time: &i64| self.starts_at(*time) || self.ends_at(*time);
-        let start = (time - self.advance..=time).rev().find(is_cut).unwrap();
-        let end = (time + 1..=time + self.advance).find(is_cut).unwrap();
+        let start = (time - even(self).advance..=time).rev().find(is_cut).unwrap();
+        let end = (time + 1..=time + even(self).advance).find(is_cut).unwrap();
         Pane { start: EventTime(start), end: EventTime(end) }
     }
 }
@@ -142,8 +150,8 @@ proptest! {
     fn at_most_two_panes_per_advance((windows, time) in anywhere()) {
         let start = windows.last_window_of(windows.pane_of(EventTime(time.clamp(-150, 150)))).0;
         let panes: std::collections::BTreeSet<_> =
-            (start..start + windows.advance).map(|ms| windows.pane_of(EventTime(ms)).start).collect();
-        let is_divided = windows.size % windows.advance != 0;
+            (start..start + even(&windows).advance).map(|ms| windows.pane_of(EventTime(ms)).start).collect();
+        let is_divided = even(&windows).size % even(&windows).advance != 0;
         prop_assert_eq!(panes.len(), 1 + usize::from(is_divided));
     }
 
@@ -153,7 +161,7 @@ proptest! {
         let accepting: Vec<_> = windows
             .naive_windows_of(time)
             .into_iter()
-            .filter(|window| window.end.0 + windows.grace > stream_time.0)
+            .filter(|window| window.end.0 + even(&windows).grace > stream_time.0)
             .map(|window| window.start)
             .collect();
         let first = windows.first_accepting(EventTime(time), stream_time);
@@ -167,12 +175,12 @@ proptest! {
 
     #[test]
     fn closes_are_the_naive_ones((windows, time) in anywhere()) {
-        let span = windows.size + windows.grace;
+        let span = even(&windows).size + even(&windows).grace;
         let next = (time + 1..).find(|close| windows.starts_at(close - span)).unwrap();
         prop_assert_eq!(windows.next_close_after(EventTime(time)), EventTime(next));
-        let last = (time - span - windows.advance..=time - span).rev().find(|start| windows.starts_at(*start));
+        let last = (time - span - even(&windows).advance..=time - span).rev().find(|start| windows.starts_at(*start));
         // Windows from before all time are closed by nothing: there are none.
-        if time - span >= -TIME_MAX.0 - windows.size {
+        if time - span >= -TIME_MAX.0 - even(&windows).size {
             prop_assert_eq!(windows.closable_through(EventTime(time)), last.map(EventTime));
         }
     }
@@ -188,7 +196,7 @@ proptest! {
         let Ok(windows) = Windows::new(spans[0], spans[1], spans[2], spans[3]) else { return Ok(()) };
         let (time, stream_time) = (EventTime(time), EventTime(stream_time));
         let pane = windows.pane_of(time);
-        prop_assert!(pane.start.0 <= clamped(time) && clamped(time) < pane.end.0);
+        prop_assert!(pane.start.0 <= time.0.clamp(-TIME_MAX.0, TIME_MAX.0) && time.0.clamp(-TIME_MAX.0, TIME_MAX.0) < pane.end.0);
         for window in windows.windows_of(time).take(3).chain(windows.windows_of(time).rev().take(3)) {
             prop_assert!(window.start <= pane.start && pane.end <= window.end);
             prop_assert_eq!(window.end.0 - window.start.0, size);

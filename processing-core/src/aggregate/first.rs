@@ -1,0 +1,107 @@
+//! The value of the first event, by an order of the user's own.
+//!
+//! The order is event time in most cases, with something beside it that tells events of one moment apart:
+//! `first(|e| (e.time, e.id), |e| e.status)`. Arrival is no order: it is another one in each replay.
+//!
+//! Not here: the order itself. Invariant: of events that are equal in the order the one with the smallest value is kept,
+//! so that the answer is the same whichever came before the other.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Exactness, Fold, Mergeable};
+
+/// The first event so far: its place in the order, and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct First<O, V>(Option<(O, V)>);
+
+impl<O, V> Default for First<O, V> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<O: Ord, V: Ord> First<O, V> {
+    /// Takes an event in. `value` is asked only where the order does not say no.
+    pub fn add(&mut self, order: O, value: impl FnOnce() -> V) {
+        match &self.0 {
+            Some((kept, _)) if order > *kept => {}
+            Some((kept, kept_value)) if order == *kept => {
+                let value = value();
+                if value < *kept_value {
+                    self.0 = Some((order, value));
+                }
+            }
+            _ => self.0 = Some((order, value())),
+        }
+    }
+
+    /// Its value; `None` of nothing.
+    pub fn get(&self) -> Option<&V> {
+        self.0.as_ref().map(|(_, value)| value)
+    }
+
+    /// Its place in the order; `None` of nothing.
+    pub fn order(&self) -> Option<&O> {
+        self.0.as_ref().map(|(order, _)| order)
+    }
+}
+
+impl<O, V> Mergeable for First<O, V>
+where
+    O: Ord + Clone + Serialize + DeserializeOwned + Send + 'static,
+    V: Ord + Clone + Serialize + DeserializeOwned + Send + 'static,
+{
+    const EXACTNESS: Exactness = Exactness::Exact;
+
+    fn merge(&mut self, other: &Self) {
+        if let Some((order, value)) = &other.0 {
+            self.add(order.clone(), || value.clone());
+        }
+    }
+}
+
+/// The recipe of [`first`].
+#[derive(Debug, Clone, Copy)]
+pub struct FirstFold<B, F> {
+    by: B,
+    of: F,
+}
+
+/// What `of` takes from the event that comes first by the order `by`. Of several in one place, the smallest value.
+pub fn first<E, O: Ord, V: Ord, B: Fn(&E) -> O, F: Fn(&E) -> V>(by: B, of: F) -> FirstFold<B, F> {
+    FirstFold { by, of }
+}
+
+impl<E, O, V, B, F> Fold<E> for FirstFold<B, F>
+where
+    O: Ord + Clone + Serialize + DeserializeOwned + Send + 'static,
+    V: Ord + Clone + Serialize + DeserializeOwned + Send + 'static,
+    B: Fn(&E) -> O + Clone + Send + 'static,
+    F: Fn(&E) -> V + Clone + Send + 'static,
+{
+    type State = First<O, V>;
+
+    fn add(&self, state: &mut First<O, V>, event: &E) {
+        state.add((self.by)(event), || (self.of)(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::aggregate::laws;
+
+    proptest! {
+        #[test]
+        fn is_the_naive_one_and_obeys_the_laws(
+            events in prop::collection::vec((0i64..6, "[a-c]{1,2}"), 0..60), seed: u64,
+        ) {
+            let recipe = first(|e: &(i64, String)| e.0, |e: &(i64, String)| e.1.clone());
+            laws::exact(&recipe, &events, seed, Clone::clone);
+            let state = laws::fold(&recipe, &events);
+            prop_assert_eq!(state.order().copied().zip(state.get().cloned()), events.iter().min().cloned());
+        }
+    }
+}
