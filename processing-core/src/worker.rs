@@ -9,6 +9,7 @@
 
 mod answers;
 mod assignment;
+mod committing;
 #[cfg(test)]
 mod forgetting;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use state::{Base, ColumnContents};
 
 use crate::batch::RecordBatch;
-use crate::commit::{self, Outcome, Probe};
+use crate::commit::Probe;
 use crate::counts::Counts;
 use crate::error::{CoreError, Remedy};
 use crate::idleness::Idleness;
@@ -125,16 +126,6 @@ struct HandBack {
     commit: bool,
     /// Too late: what they put into the open transaction cannot be taken out of it, so all of it goes.
     abort: bool,
-}
-
-/// Which tasks a commit takes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// Those that read repartition topics. What others have gathered since their last commit stays in memory and goes on
-    /// being gathered: were it sent as well, each commit would bring about the next, as fast as they may follow.
-    Downstream,
-    /// All of the thread.
-    All,
 }
 
 /// One thread's membership, transaction and tasks.
@@ -416,84 +407,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         }
     }
 
-    /// Commits until no window is left that is due.
-    fn commit_all_due(&mut self, now: WallTime) -> Result<(), CoreError> {
-        loop {
-            self.commit(now)?;
-            if self.crashed || !self.is_unfinished() {
-                return Ok(());
-            }
-        }
-    }
-
     fn is_unfinished(&self) -> bool {
         self.tasks.values().any(|task| task.unfinished)
-    }
-
-    /// A commit is due a set time after the oldest uncommitted source record; records from our own
-    /// repartition topics when their queue is drained, yet not so often that pre-aggregation would vanish.
-    fn commit_is_due(&self, now: WallTime, nothing: bool) -> Option<Scope> {
-        let interval = self.terms.commit_interval.0;
-        let since = now.0.saturating_sub(self.last_commit.0);
-        let soon = since >= if nothing { interval / 5 } else { interval };
-        let all = self.tasks.values().any(Task::is_full)
-            || self.oldest.is_some_and(|oldest| now.0.saturating_sub(oldest.0) >= interval)
-            || (self.moved && soon)
-            || (since >= interval && self.tasks.values().any(|task| task.waiting || task.has_rows_to_write_again(now)));
-        match all {
-            true => Some(Scope::All),
-            false => (self.shuffled && soon).then_some(Scope::Downstream),
-        }
-    }
-
-    /// Commits all tasks. Answers whether something became true.
-    pub(crate) fn commit(&mut self, now: WallTime) -> Result<bool, CoreError> {
-        self.commit_within(Scope::All, now)
-    }
-
-    fn commit_within(&mut self, scope: Scope, now: WallTime) -> Result<bool, CoreError> {
-        if scope == Scope::All {
-            self.idleness.tell(&mut self.tasks, now);
-            // After an answer that is no answer, the same commit is tried again.
-            self.moved = true;
-        }
-        self.shuffled = true;
-        let source = &self.source;
-        let tasks = self.tasks.values_mut().filter(|task| scope == Scope::All || task.is_downstream()).collect();
-        let outcome = commit::commit(tasks, &mut *self.producer, || source.group_metadata(), now, &mut self.probe)?;
-        self.last_commit = now;
-        match outcome {
-            Outcome::Nothing => {
-                self.settle(scope);
-                Ok(false)
-            }
-            Outcome::Committed(counts) => {
-                self.settle(scope);
-                self.status.counts.add(&counts);
-                self.status.commits += 1;
-                self.remade.clear();
-                Ok(true)
-            }
-            Outcome::Aborted(why) => {
-                tracing::warn!(why, "the transaction was undone");
-                self.status.aborts += 1;
-                self.rewind_all();
-                Ok(false)
-            }
-            Outcome::Rebuild(error) => Err(error),
-            Outcome::Crashed => {
-                self.crashed = true;
-                Ok(false)
-            }
-        }
-    }
-
-    /// Nothing waits any more in these tasks.
-    fn settle(&mut self, scope: Scope) {
-        self.shuffled = false;
-        if scope == Scope::All {
-            (self.oldest, self.moved) = (None, false);
-        }
     }
 
     /// Takes every running task back to its last commit and reads on from there.

@@ -106,7 +106,7 @@ fn lost_live_rows_are_missed_wherever_a_restore_is_interrupted() {
         let met = (0..steps).find_map(|_| stage.step().err());
         stage.crash();
         stage.start();
-        let error = met.map_or_else(|| stage.close_window().unwrap_err(), |error| error);
+        let error = met.unwrap_or_else(|| stage.close_window().unwrap_err());
         assert!(error.to_string().contains("lost live rows"), "interrupted after {steps} steps: {error}");
         stage.crash();
         stage.start();
