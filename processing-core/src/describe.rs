@@ -51,7 +51,9 @@ impl Plan {
         for store in &part.stores {
             writeln!(text, "    Store: {}", store.name)?;
             match store.kind {
-                StoreKind::Panes(_) => writeln!(text, "      windows: {}", kind(store))?,
+                StoreKind::Panes(_) | StoreKind::Sessions(_) | StoreKind::Passed(_) => {
+                    writeln!(text, "      windows: {}", kind(store))?;
+                }
                 StoreKind::Join(..) => writeln!(text, "      join: {}", kind(store))?,
             }
             match store.keep {

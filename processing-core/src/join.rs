@@ -143,7 +143,7 @@ impl<K: StateKey, J> Table<K, J> {
         W: DeserializeOwned,
     {
         let Self { store, due, joiner, value } = self;
-        let time = window::clamped(record.time);
+        let time = crate::window::clamped(record.time);
         let key = &record.key;
         if EventTime(time).plus(store.window.grace_ms()) < step.stream_time {
             step.late(store.rows.name);

@@ -3,8 +3,8 @@
 //! Not here: the library's windows. Invariant: nothing of its window, pane or closing code is used, every
 //! record is looked at for every window that could hold it, and nothing is kept from one window to the next.
 
-mod sessions;
 pub(crate) mod joins;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use state::StateKey;
 
 use super::stream::{Conclude, Ended, Grouped, Stream};
-use super::window::{Table, Windowed, checked, declare_as};
+use super::window::{Table, Windowed, checked, declare};
 use crate::aggregate::{Count, CountFold, count};
 use crate::plan::StoreKind;
 use crate::process::{Head, KeyByPair, Pipe, Stateless};
@@ -51,7 +51,7 @@ impl<P: Pipe, O> Stream<P, O> {
     {
         let panes = checked(&self.draft, &Tumbling::new(horizon));
         let kind = StoreKind::Passed(panes);
-        let (column, at) = declare_as::<J, Passed>(&self.draft, (self.sub, self.at), store, kind, DurationMs(0));
+        let (column, at) = declare::<J, Passed>(&self.draft, (self.sub, self.at), store, kind, DurationMs(0));
         let pipe = DistinctBy::new(self.pipe, store, column, panes, id);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: self.owed }
     }

@@ -265,17 +265,6 @@ pub(super) fn shuffle(
 /// Gives a store its column and writes it and its step into the draft.
 pub(super) fn declare<K, A>(
     draft: &Rc<RefCell<Draft>>,
-    at: (usize, usize),
-    name: &'static str,
-    kind: StoreKind,
-    keep: DurationMs,
-) -> (ColumnId, usize) {
-    declare_as::<K, A>(draft, at, name, StoreKind::Panes(*windows), keep)
-}
-
-/// As [`declare`], for rows that stand for something else.
-pub(super) fn declare_as<K, A>(
-    draft: &Rc<RefCell<Draft>>,
     (sub, at): (usize, usize),
     name: &'static str,
     kind: StoreKind,

@@ -1,14 +1,14 @@
 //! How far apart in event time two records may be that belong together.
 //!
-//! Not here: the records. Invariant: nothing overflows: times beyond [`TIME_MAX`] on either side of 1970 are taken for
+//! Not here: the records. Invariant: nothing overflows: times beyond [`crate::window::TIME_MAX`] on either side of 1970 are taken for
 //! that bound, and spans are far shorter.
 
 use std::fmt;
 
 use thiserror::Error;
 
-use crate::record::{DurationMs, EventTime};
-use crate::window::{SPAN_MAX, TIME_MAX, clamped};
+use crate::record::DurationMs;
+use crate::window::SPAN_MAX;
 
 /// In so many pieces the span in which partners may lie is cut: an arriving record looks at two more.
 const PANES_PER_SPAN: i64 = 4;
