@@ -193,10 +193,10 @@ impl SessionWindows {
     /// The start of the first pane that is still open when all inputs have reached `watermark`: an event may come
     /// that belongs to it, or to a session with events in it. `i64::MIN` before any pane is closed.
     pub(crate) fn open_from(&self, watermark: EventTime) -> i64 {
-        match watermark.0.checked_sub(self.span()) {
-            Some(latest) if latest >= -TIME_MAX.0 - self.pane => self.pane_at(latest).start.0,
-            _ => i64::MIN,
-        }
+        let earliest = -TIME_MAX.0 - self.pane;
+        let latest = watermark.0.checked_sub(self.span()).filter(|latest| *latest >= earliest);
+        // By the pane's start, so that whoever is told the time at which it opened says the same.
+        latest.map(|latest| self.pane_at(latest).start.0).filter(|start| *start >= earliest).unwrap_or(i64::MIN)
     }
 
     /// The last moment at which an event would continue a session whose last event so far was at `last`.
