@@ -306,7 +306,9 @@ fn test_only(sources: &[Source]) -> Vec<String> {
         let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
         for pair in lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]") {
             if let Some(name) = pair[1].strip_prefix("mod ").and_then(|name| name.strip_suffix(';')) {
+                // Beside a `mod.rs` or a crate's root, or in the folder of the file's own name.
                 found.push(format!("{folder}/{name}.rs"));
+                found.push(format!("{}/{name}.rs", file.path.trim_end_matches(".rs")));
             }
         }
     }
