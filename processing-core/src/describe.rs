@@ -53,13 +53,12 @@ impl Plan {
             match store.kind {
                 StoreKind::Panes(_) | StoreKind::Sessions(_) | StoreKind::Passed(_) => {
                     writeln!(text, "      windows: {}", kind(store))?;
+                    match store.keep {
+                        DurationMs(0) => writeln!(text, "      readable: until closed")?,
+                        keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
+                    }
                 }
                 StoreKind::Join(..) => writeln!(text, "      join: {}", kind(store))?,
-            }
-            match store.keep {
-                _ if matches!(store.kind, StoreKind::Join(..)) => {}
-                DurationMs(0) => writeln!(text, "      readable: until closed")?,
-                keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
             }
             writeln!(text, "      history: {}", Span(store.history()))?;
             writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;

@@ -19,7 +19,7 @@ use crate::error::{CoreError, Remedy};
 use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
-use crate::restore::{RestoreJob, Restored, Restoring, begun_in};
+use crate::restore::{RestoreJob, Restored, Restoring, begun_in, is_untouched};
 use crate::rewrite::{self, Rewrite};
 use crate::sink::Outbox;
 use crate::source::{Raises, SourcePartition, SourceTime};
@@ -41,15 +41,7 @@ fn is_of<B: Base>(store: &TaskStore<B, TaskReceipt>, columns: &[ColumnId], epoch
         Some(epoch) => Some(epoch),
         None => read_record(store)?.map(|record| record.epoch),
     };
-    if let Some(said) = said {
-        return Ok(said == epoch);
-    }
-    for column in columns {
-        if store.position(*column)?.is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    said.map_or_else(|| is_untouched(store, columns.iter().copied()), |said| Ok(said == epoch))
 }
 
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
