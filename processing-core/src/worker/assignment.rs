@@ -9,6 +9,7 @@
 //!                                   └───────────── offsets moved ────────┘
 //! ```
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use state::{Base, ColumnId, TaskStore, TaskStoreLimits};
@@ -47,9 +48,19 @@ fn is_of<B: Base>(store: &TaskStore<B, TaskReceipt>, columns: &[ColumnId], epoch
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     /// Hands assigned tasks to the nursery as soon as the group's offsets are stable.
     pub(super) fn begin_restores(&mut self) -> Result<(), CoreError> {
-        for id in self.waiting.keys().copied().collect::<Vec<_>>() {
+        let after = self.unanswered.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let (later, all) = (self.waiting.range((after, Bound::Unbounded)), self.waiting.keys());
+        for id in later.map(|(id, _)| id).chain(all).copied().collect::<Vec<_>>() {
+            if !self.waiting.contains_key(&id) {
+                continue;
+            }
             let committed = match self.committed(id) {
-                Err(error) if error.remedy() == Remedy::Retry => continue,
+                // The others would wait for the same coordinator, each for as long, and meanwhile nobody listens to the
+                // group: it would give this member up.
+                Err(error) if error.remedy() == Remedy::Retry => {
+                    self.unanswered = Some(id);
+                    break;
+                }
                 committed => committed?,
             };
             let base = match self.home.open(id, &self.layout.contents(id)) {
@@ -155,7 +166,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             |(id, upbringing): (&TaskId, &Upbringing<_>)| matches!(upbringing, Upbringing::Restored(..)).then_some(*id);
         for id in self.restoring.iter().filter_map(is_restored).collect::<Vec<_>>() {
             let present = match self.committed(id) {
-                Err(error) if error.remedy() == Remedy::Retry => continue,
+                Err(error) if error.remedy() == Remedy::Retry => break,
                 present => present?,
             };
             let mut reader = self.log.reader()?;
