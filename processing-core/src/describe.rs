@@ -7,7 +7,7 @@
 use std::fmt::{self, Display};
 
 use crate::dsl::internal;
-use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
+use crate::plan::{Input, InputKind, OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
 use crate::window::Windows;
 use crate::word::Finality;
@@ -33,6 +33,7 @@ impl Plan {
                 StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
                 StepKind::Window(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
+                StepKind::Join(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
             }
             let next = part.steps.iter().filter(|next| next.follows.contains(&step.number));
@@ -48,12 +49,17 @@ impl Plan {
         }
         for store in &part.stores {
             writeln!(text, "    Store: {}", store.name)?;
-            writeln!(text, "      windows: {}", kind(store))?;
-            match store.keep {
-                DurationMs(0) => writeln!(text, "      readable: until closed")?,
-                keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
+            match (store.kind, store.keep) {
+                (StoreKind::Panes(_), keep) => {
+                    writeln!(text, "      windows: {}", kind(store))?;
+                    match keep {
+                        DurationMs(0) => writeln!(text, "      readable: until closed")?,
+                        keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
+                    }
+                    writeln!(text, "      history: {}", Span(store.history()))?;
+                }
+                _ => writeln!(text, "      holds: {}", kind(store))?,
             }
-            writeln!(text, "      history: {}", Span(store.history()))?;
             writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
         }
         writeln!(text, "    Commit records: {}-{}-meta-changelog", self.name(), part.number)
@@ -65,16 +71,18 @@ impl Plan {
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
+            StepKind::Join(_) => format!("join-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
         }
     }
 
     fn source_note(&self, part: &SubTopology, step: &PlanStep) -> &'static str {
-        let repartition = part.sources.iter().any(|source| match (source, &step.kind) {
-            (Source::Repartition { topic }, StepKind::Source(of)) => topic == of,
-            _ => false,
-        });
-        if repartition { " (repartition topic)" } else { "" }
+        let StepKind::Source(topic) = &step.kind else { return "" };
+        match part.sources.iter().find(|source| source.topic() == topic) {
+            Some(Source::Repartition { .. }) => " (repartition topic)",
+            Some(Source::Input(Input { kind: InputKind::Table, .. })) => " (table)",
+            _ => "",
+        }
     }
 
     fn sink_note(&self, output: usize) -> String {
@@ -135,7 +143,7 @@ impl Plan {
                 for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
                     writeln!(chart, "    {} --> {}", node(before), node(step))?;
                 }
-                if let StepKind::Window(name) = step.kind
+                if let StepKind::Window(name) | StepKind::Join(name) = step.kind
                     && let Some(store) = part.stores.iter().find(|store| store.name == name)
                 {
                     writeln!(chart, "    {} --- d{}", node(step), store.column)?;
@@ -174,6 +182,9 @@ impl Display for Chart<'_> {
 fn kind(store: &StorePlan) -> String {
     match store.kind {
         StoreKind::Panes(windows) => panes(windows),
+        StoreKind::Table => "the row of each key".to_owned(),
+        StoreKind::Queue(DurationMs(0)) => "what waits for its time".to_owned(),
+        StoreKind::Queue(grace) => format!("what waits for its time, grace {}", Span(grace)),
     }
 }
 

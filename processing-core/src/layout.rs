@@ -12,7 +12,7 @@ use state::{ColumnContents, ColumnId};
 
 use crate::error::CoreError;
 use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
-use crate::plan::{OutputKind, Plan, Source};
+use crate::plan::{Input, InputKind, OutputKind, Plan, Source};
 use crate::record::{DurationMs, Partition, TopicId, TopicName, TopicPartition};
 use crate::sink::OutboxTopics;
 use crate::task::TaskId;
@@ -55,6 +55,8 @@ pub(crate) struct SourceTopic {
     pub(crate) id: TopicId,
     pub(crate) partitions: u32,
     pub(crate) input: bool,
+    /// An input that is read as a table.
+    pub(crate) table: bool,
 }
 
 impl Layout {
@@ -79,6 +81,7 @@ impl Layout {
             let mut sources = Vec::new();
             for source in &part.sources {
                 let input = matches!(source, Source::Input(_));
+                let table = matches!(source, Source::Input(Input { kind: InputKind::Table, .. }));
                 let info = match inputs_standing.get(source.topic()) {
                     Some(info) => info.clone(),
                     None => admin.topic(source.topic())?.ok_or_else(|| {
@@ -93,19 +96,11 @@ impl Layout {
                     id: info.id,
                     partitions: info.settings.partitions,
                     input,
+                    table,
                 });
             }
-            // Keyed by their producers: what belongs together stands in one partition only if all split alike.
-            let mut counts = sources.iter().filter(|source| source.input && !part.stores.is_empty());
-            if let Some(first) = counts.next()
-                && let Some(other) = counts.find(|other| other.partitions != first.partitions)
-            {
-                return Err(CoreError::config(format!(
-                    "topics {} and {} are windowed together by the keys that they come with, but have {} and {} \
-                     partitions, so that one key stands in several: use `key_by`, which brings them together, or give \
-                     the topics the same number of partitions",
-                    first.topic, other.topic, first.partitions, other.partitions
-                )));
+            if !part.stores.is_empty() {
+                same_split(&sources)?;
             }
             let Some(widest) = sources.iter().rev().max_by_key(|source| source.partitions) else {
                 return Err(CoreError::config(format!("sub-topology {} reads nothing", part.number)));
@@ -126,14 +121,16 @@ impl Layout {
                         retentions.push(None);
                         continue;
                     }
-                    Some(store) => (
+                    Some(store) if store.kind.expires() => (
                         format!("{app}-{}-changelog", store.name),
                         Cleanup::CompactDelete,
                         Some((store.history().0 + CHANGELOG_SLACK.0).max(CHANGELOG_RETENTION_MIN.0).unsigned_abs()),
                     ),
+                    Some(store) => (format!("{app}-{}-changelog", store.name), Cleanup::Compact, None),
                 };
                 let settings = TopicSettings { partitions: tasks, cleanup, retention_ms, log_append_time: true };
-                let purpose = if store.is_some() { Purpose::WindowedChangelog } else { Purpose::MetaChangelog };
+                let forgets = store.is_some_and(|store| store.kind.expires());
+                let purpose = if forgets { Purpose::WindowedChangelog } else { Purpose::LastingChangelog };
                 let info = make(admin, &TopicName::new(name), purpose, settings)?;
                 same_partitions(&info, tasks)?;
                 changelogs.push(info.name);
@@ -220,6 +217,22 @@ fn inputs_standing(plan: &Plan, admin: &mut dyn Admin) -> Result<BTreeMap<TopicN
         [one] => Err(waits(format!("input topic {one} does not exist yet: waiting for it; create it"))),
         many => Err(waits(format!("input topics {} do not exist yet: waiting for them; create them", many.join(", ")))),
     }
+}
+
+/// Keyed by their producers: what belongs together stands in one partition only if all split alike.
+fn same_split(sources: &[SourceTopic]) -> Result<(), CoreError> {
+    let Some((first, others)) = sources.split_first() else { return Ok(()) };
+    let Some(other) = others.iter().find(|other| other.partitions != first.partitions) else { return Ok(()) };
+    let remedy = if sources.iter().any(|source| source.table) {
+        "give the topics the same number of partitions, and let the producers of both use the default partitioner"
+    } else {
+        "use `key_by`, which brings them together, or give the topics the same number of partitions"
+    };
+    Err(CoreError::config(format!(
+        "topics {} and {} are brought together by the keys that they come with, but have {} and {} partitions, so that \
+         one key stands in several: {remedy}",
+        first.topic, other.topic, first.partitions, other.partitions
+    )))
 }
 
 fn waits(what: String) -> CoreError {

@@ -60,6 +60,8 @@ pub enum StepKind {
     Window(&'static str),
     /// Folds what one commit holds, on the way to the store of this name.
     PreAggregate(&'static str),
+    /// Joins two inputs by the store of this name.
+    Join(&'static str),
     /// Writes the output of this number.
     Sink(usize),
 }
@@ -80,7 +82,7 @@ impl Source {
     /// The topic's name.
     pub fn topic(&self) -> &TopicName {
         match self {
-            Self::Input(Input { topic }) | Self::Repartition { topic } => topic,
+            Self::Input(Input { topic, .. }) | Self::Repartition { topic } => topic,
         }
     }
 }
@@ -90,6 +92,17 @@ impl Source {
 pub struct Input {
     /// Its name.
     pub topic: TopicName,
+    /// What it is read as.
+    pub kind: InputKind,
+}
+
+/// What an input topic is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Records, each of which stands for itself.
+    Stream,
+    /// Rows, each of which stands until the next one under its key.
+    Table,
 }
 
 /// A topic that a topology writes.
@@ -132,6 +145,10 @@ pub struct StorePlan {
 pub enum StoreKind {
     /// Panes of these windows.
     Panes(Windows),
+    /// The present row of each key.
+    Table,
+    /// What waits for its turn in event time; a record may be so late.
+    Queue(DurationMs),
 }
 
 impl StoreKind {
@@ -139,6 +156,8 @@ impl StoreKind {
     fn keys(self) -> KeyFamily {
         match self {
             Self::Panes(_) => KeyFamily::Pane,
+            Self::Table => KeyFamily::Table,
+            Self::Queue(_) => KeyFamily::Queue,
         }
     }
 
@@ -146,7 +165,14 @@ impl StoreKind {
     fn history(self) -> DurationMs {
         match self {
             Self::Panes(windows) => DurationMs(windows.size().0 + windows.grace().0),
+            Self::Table => DurationMs(0),
+            Self::Queue(grace) => grace,
         }
+    }
+
+    /// Whether event time drops its rows, so that its changelog need not keep the last of each key for ever.
+    pub(crate) fn expires(self) -> bool {
+        !matches!(self, Self::Table)
     }
 }
 
@@ -155,6 +181,8 @@ impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panes(windows) => windows.fmt(f),
+            Self::Table => f.write_str("table"),
+            Self::Queue(grace) => write!(f, "queue with grace {} ms", grace.0),
         }
     }
 }

@@ -8,12 +8,13 @@ use processing_core::record::{EventTime, TopicName, TopicPartition};
 use processing_core::testing::{Event, Workload};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 /// The memory log's first moment.
 pub(crate) const START: i64 = 1_767_225_600_000;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Happening {
     pub(crate) key: u16,
     pub(crate) time: EventTime,
@@ -60,12 +61,21 @@ impl Encoder<String> for Text {
     }
 }
 
+/// A topic that is read as a table: its keys are deleted now and then, and it has as many partitions as the first one.
+pub(crate) const TABLE: &str = "table";
+
+/// A topic that has as many partitions as the first one.
+pub(crate) const IN_TOO: &str = "in-too";
+
 /// Events for these topics, over so much event time that a span of `scale` holds a handful. Partition counts,
 /// keys, disorder, gaps and bad records follow from the seed.
 pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64) -> Workload {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xfeed);
-    let inputs: Vec<(TopicName, u32)> =
+    let mut inputs: Vec<(TopicName, u32)> =
         topics.iter().map(|topic| (TopicName::new(topic), rng.random_range(1..=4))).collect();
+    let first = inputs.first().map_or(1, |(_, partitions)| *partitions);
+    let together = |topic: &TopicName| [TABLE, IN_TOO].contains(&topic.as_str());
+    inputs.iter_mut().filter(|(topic, _)| together(topic)).for_each(|(_, partitions)| *partitions = first);
     let count = rng.random_range(20..220);
     let keys = rng.random_range(1..12u16);
     let disorder = rng.random_range(0..4 * scale);
@@ -110,6 +120,7 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64) -> Workload {
         let value = match rng.random_range(0..60) {
             0 if poison => Some(b"nonsense".to_vec()),
             1 if poison => None,
+            _ if topic.as_str() == TABLE && rng.random_bool(0.2) => None,
             _ => Some(format!("{key} {event_time} {}", rng.random_range(1..100)).into_bytes()),
         };
         let bytes = key.to_be_bytes();

@@ -3,6 +3,8 @@
 //! Not here: the library's windows. Invariant: nothing of its window, pane or closing code is used, every
 //! record is looked at for every window that could hold it, and nothing is kept from one window to the next.
 
+mod tables;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use processing_core::record::TopicPartition;
@@ -188,6 +190,8 @@ fn sum(records: &[&Read]) -> i64 {
 
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
+    pub(crate) use super::tables::{table_join, table_left_join};
+
     use super::*;
 
     /// One window per key, one line per window: its bounds and what `say` makes of its records.

@@ -42,6 +42,17 @@ impl Draft {
         }
     }
 
+    /// Makes the sources of `from` further ones of `into`, behind its own. Answers how many it had.
+    pub(crate) fn take_over(&mut self, into: usize, from: usize) -> usize {
+        let other = &mut self.subs[from];
+        other.merged_into = Some(into);
+        let sources = std::mem::take(&mut other.sources);
+        let own = &mut self.subs[into].sources;
+        let count = own.len();
+        own.extend(sources);
+        count
+    }
+
     /// A step after others. Answers its number.
     pub(crate) fn step(&mut self, sub: usize, kind: StepKind, follows: &[usize]) -> usize {
         let number = self.steps.len();

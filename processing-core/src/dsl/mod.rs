@@ -14,12 +14,14 @@
 
 mod draft;
 mod stream;
+mod table;
 mod topic;
 mod topology;
 mod window;
 
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
+pub use table::KeyedTable;
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
 pub use window::{LatestStream, ShuffledTable, Table, UpdateStream, Windowed};

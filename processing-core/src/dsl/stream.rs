@@ -205,13 +205,10 @@ impl<P: Pipe<Head = Sources>> Stream<P, ()> {
     {
         let (left_sources, at) = {
             let mut draft = self.draft.borrow_mut();
-            let right = &mut draft.subs[other.sub];
-            right.merged_into = Some(self.sub);
-            let sources = std::mem::take(&mut right.sources);
-            let left = &mut draft.subs[self.sub];
-            let count = left.sources.len();
-            left.sources.extend(sources);
-            (count, draft.step(self.sub, StepKind::Operator("merge"), &[self.at, other.at]))
+            (
+                draft.take_over(self.sub, other.sub),
+                draft.step(self.sub, StepKind::Operator("merge"), &[self.at, other.at]),
+            )
         };
         let pipe = Merge { left: self.pipe, right: other.pipe, left_sources };
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: () }
