@@ -12,7 +12,7 @@ use state::{ColumnContents, ColumnId};
 
 use crate::error::CoreError;
 use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
-use crate::plan::{Input, InputKind, OutputKind, Plan, Source};
+use crate::plan::{OutputKind, Plan, Source};
 use crate::record::{DurationMs, Partition, TopicId, TopicName, TopicPartition};
 use crate::sink::OutboxTopics;
 use crate::task::TaskId;
@@ -81,7 +81,7 @@ impl Layout {
             let mut sources = Vec::new();
             for source in &part.sources {
                 let input = matches!(source, Source::Input(_));
-                let table = matches!(source, Source::Input(Input { kind: InputKind::Table, .. }));
+                let table = source.is_table();
                 let info = match inputs_standing.get(source.topic()) {
                     Some(info) => info.clone(),
                     None => admin.topic(source.topic())?.ok_or_else(|| {

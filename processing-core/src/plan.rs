@@ -79,6 +79,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether it is read as a table.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Self::Input(Input { kind: InputKind::Table, .. }))
+    }
+
     /// The topic's name.
     pub fn topic(&self) -> &TopicName {
         match self {

@@ -33,6 +33,8 @@ pub struct TableJoin<P: Pipe, D: Decoder, T, J> {
     stream: P,
     /// How many sources the stream has: the table's is counted on from there.
     stream_sources: usize,
+    /// Whether the stream is of several topics, whose records of one time have no order of arrival.
+    is_of_several: bool,
     decoder: D,
     time: T,
     grace: DurationMs,
@@ -128,6 +130,7 @@ where
 
 /// What a join is made of, beside the stream and what it makes.
 pub(crate) struct TableSide<D, T> {
+    pub(crate) is_of_several: bool,
     pub(crate) decoder: D,
     pub(crate) time: T,
     pub(crate) grace: DurationMs,
@@ -153,9 +156,9 @@ impl<P: Pipe, D: Decoder, T: Clone, J: Clone> Clone for TableJoin<P, D, T, J> {
 
 impl<P: Pipe, D: Decoder, T, J> TableJoin<P, D, T, J> {
     pub(crate) fn new(stream: P, stream_sources: usize, table: TableSide<D, T>, join: J) -> Self {
-        let TableSide { decoder, time, grace, store, rows, waiting: (name, column) } = table;
+        let TableSide { is_of_several, decoder, time, grace, store, rows, waiting: (name, column) } = table;
         let (waiting, rows) = (Waiting::new(name, column), TableRows::new(store, rows));
-        Self { stream, stream_sources, decoder, time, grace, store, waiting, rows, join }
+        Self { stream, stream_sources, is_of_several, decoder, time, grace, store, waiting, rows, join }
     }
 }
 
@@ -225,7 +228,7 @@ where
     where
         F: FnMut(&mut Step<'_>, Timed<P::Key, J::Out>),
     {
-        let Self { stream, stream_sources, waiting, rows, join, grace, .. } = self;
+        let Self { stream, stream_sources, is_of_several, waiting, rows, join, grace, .. } = self;
         let (of_stream, of_table) = times.split_at((*stream_sources).min(times.len()));
         let mut came = |step: &mut Step<'_>, record: Timed<P::Key, P::Value>| {
             let Timed { key, value, time } = record;
@@ -238,7 +241,7 @@ where
         // Nothing that comes later is of an earlier time than this.
         let settled = stream_time.0.saturating_sub(grace.0);
         // Of one topic, what comes later at the same time is behind; of several, it may belong before.
-        let in_order = if *stream_sources > 1 { settled.saturating_sub(1) } else { settled };
+        let in_order = if *is_of_several { settled.saturating_sub(1) } else { settled };
         let through = in_order.min(table_time.0.saturating_sub(1));
         let left = waiting.release(step, through, |step, time, waiter| match waiter {
             Waiter::Update { key, row } => rows.set(step, &key, row),

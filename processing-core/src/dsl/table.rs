@@ -88,7 +88,7 @@ where
     /// is ahead of the other.
     ///
     /// A record waits until the table's partition has come to a later time; a table that is silent follows the
-    /// stream (see `idle.after`). Results come in the order of their times. A record that is later than the table's
+    /// stream (see `idle.after.ms`). Results come in the order of their times. A record that is later than the table's
     /// [`KeyedTable::grace`] goes to the late records. Both topics need the same number of partitions, and the
     /// stream must be partitioned by its key as the table is by its own.
     pub fn join_table<D, T, W, C>(
@@ -136,6 +136,8 @@ where
         let key = std::any::type_name::<P::Key>();
         let row = std::any::type_name::<D::Event>();
         let mut draft = self.draft.borrow_mut();
+        let streams = draft.subs[self.sub].sources.iter().filter(|source| !source.is_table());
+        let is_of_several = streams.count() > 1;
         let stream_sources = draft.take_over(self.sub, table_sub);
         let rows = draft.store(self.sub, store, StoreKind::Table, format!("{row} by {key}"));
         // A plan lives as long as its process.
@@ -144,7 +146,7 @@ where
         let column = draft.store(self.sub, name, StoreKind::Queue(grace), holds);
         let at = draft.step(self.sub, StepKind::Join(store), &[self.at, table_at]);
         drop(draft);
-        let side = TableSide { decoder, time, grace, store, rows, waiting: (name, column) };
+        let side = TableSide { is_of_several, decoder, time, grace, store, rows, waiting: (name, column) };
         let pipe = TableJoin::new(self.pipe, stream_sources, side, join);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: () }
     }
