@@ -203,6 +203,8 @@ pub const KAFKA_ADMIN_WAIT: DurationMs = DurationMs::seconds(5);
 pub const KAFKA_INIT_WAIT: DurationMs = DurationMs::seconds(5);
 /// How long a member waits whose name is taken before it asks again.
 pub const KAFKA_JOIN_AGAIN: DurationMs = DurationMs::millis(500);
+/// How long a member's client may take to end: a worker that is told to stop has ten seconds for everything.
+pub const MEMBER_CLOSE_WAIT: DurationMs = DurationMs::seconds(3);
 /// How long a partition has to begin reading elsewhere before it is asked again.
 pub const SEEK_WAIT: DurationMs = DurationMs::millis(500);
 /// Questions in a row without an answer after which a client that only reads is made anew.

@@ -7,6 +7,10 @@
 //! A log that forgets may begin above the place where a store stands, or above the floor of its live rows
 //! ([`crate::rewrite`]). A store at the last commit's number needs nothing of what is gone. Another is made
 //! anew, which gives all of it back as long as the log begins at or below the floor; else the worker stops.
+//!
+//! A restore can be interrupted anywhere. Until it has ended the store holds a mark ([`MetaKey::StateEpoch`]) of the
+//! state epoch whose rows it takes in: rows without a commit record would not tell, and a record that came before the
+//! floors were looked at would make half a store look whole.
 
 use state::keys::meta::MetaKey;
 use state::{Base, Change, ColumnId, KeyRange, Position, TaskStore};
@@ -37,6 +41,9 @@ pub struct RestoreJob<B> {
     raises: Vec<(TopicPartition, Raise)>,
     /// Columns that were read from where their changelog begins, and where that was.
     from_start: Vec<(ColumnId, Offset)>,
+    /// Whether the store was asked what it is, and whether nothing or half a restore was in it.
+    marked: bool,
+    from_nothing: bool,
     /// The search for the last commit's number, where it is needed.
     search: Option<Search>,
     batch: RecordBatch,
@@ -138,6 +145,8 @@ impl<B: Base> RestoreJob<B> {
             time_end: None,
             raises: Vec::new(),
             from_start: Vec::new(),
+            marked: false,
+            from_nothing: false,
             search: None,
             batch: RecordBatch::new(),
             restored: 0,
@@ -178,11 +187,28 @@ impl<B: Base> RestoreJob<B> {
         }
     }
 
+    /// Before the first row comes into a store that is not whole, the store says so.
+    fn mark(&mut self) -> Result<(), CoreError> {
+        if self.marked {
+            return Ok(());
+        }
+        self.marked = true;
+        self.from_nothing = begun_in(&self.store)?.is_some() || read_record(&self.store)?.is_none();
+        let meta = self.columns.iter().find(|column| column.column == META);
+        if self.from_nothing
+            && let Some(Stretch { next, .. }) = meta.and_then(|meta| meta.stretch.as_ref())
+        {
+            begin(&mut self.store, self.epoch, *next)?;
+        }
+        Ok(())
+    }
+
     fn try_step(&mut self) -> Result<Verdict, CoreError> {
         if self.search.is_some() {
             return self.search_on();
         }
         self.survey()?;
+        self.mark()?;
         let Some(column) = self.columns.last_mut() else { return self.read_time_log() };
         let Some(Stretch { start, until, next, begun }) = &mut column.stretch else { return Ok(Verdict::Working) };
         let (start, until) = (*start, *until);
@@ -194,8 +220,8 @@ impl<B: Base> RestoreJob<B> {
             if *next < start {
                 return self.begin_search();
             }
-            // Also where an earlier restore came to half of the column: the meta column, with the record, is last.
-            if self.store.position(column.column)?.is_none() || read_record(&self.store)?.is_none() {
+            // Also where an earlier restore came to half of the column.
+            if self.store.position(column.column)?.is_none() || self.from_nothing {
                 self.from_start.push((column.column, start));
             }
             *begun = true;
@@ -336,8 +362,9 @@ impl<B: Base> RestoreJob<B> {
         Ok(Verdict::Working)
     }
 
-    fn finish(self) -> Result<Restoring<B>, CoreError> {
+    fn finish(mut self) -> Result<Restoring<B>, CoreError> {
         self.have_all()?;
+        end(&mut self.store)?;
         let Self { id, store, mut raises, restored, .. } = self;
         if let Some(record) = read_record(&store)? {
             let ahead = |place: &TopicPartition, raise: &Raise| {
@@ -348,6 +375,31 @@ impl<B: Base> RestoreJob<B> {
         }
         Ok(Restoring::Done(Box::new(Restored { id, store, raises, records: restored })))
     }
+}
+
+/// The state epoch of the rows that a restore or a copy has begun to bring into a store, while it has not ended.
+pub(crate) fn begun_in<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<Option<u32>, CoreError> {
+    let Some(bytes) = store.get(META, &MetaKey::StateEpoch.to_bytes())? else { return Ok(None) };
+    state::codec::decode(&bytes)
+        .map(Some)
+        .map_err(|error| CoreError::store_rebuild(format!("the mark of a restore cannot be read: {error}")))
+}
+
+/// Marks a store as not whole; `meta` is where its meta changelog is read from. It is on disk before any row is.
+pub(crate) fn begin<B: Base>(store: &mut TaskStore<B, TaskReceipt>, epoch: u32, meta: Offset) -> Result<(), CoreError> {
+    let mut value = Vec::new();
+    state::codec::encode_into(&mut value, &epoch).map_err(|error| CoreError::store_refused(error.to_string()))?;
+    let mark = Change::Put { key: &MetaKey::StateEpoch.to_bytes(), value: &value };
+    Ok(store.replay(META, [mark], Position(meta.0))?)
+}
+
+/// Takes the mark off a store that is whole.
+pub(crate) fn end<B: Base>(store: &mut TaskStore<B, TaskReceipt>) -> Result<(), CoreError> {
+    let Some(position) = store.position(META)? else { return Ok(()) };
+    if begun_in(store)?.is_some() {
+        store.replay(META, [Change::Delete { key: &MetaKey::StateEpoch.to_bytes() }], position)?;
+    }
+    Ok(())
 }
 
 /// What a batch of a changelog's records, all committed, changes.

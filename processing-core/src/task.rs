@@ -270,6 +270,11 @@ impl<B: Base> Task<B> {
         }
     }
 
+    /// Whether it reads what other tasks send.
+    pub(crate) fn is_downstream(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.time, SourceTime::Repartition(_)))
+    }
+
     /// Whether a commit must come before the next record.
     pub(crate) fn is_full(&self) -> bool {
         self.full

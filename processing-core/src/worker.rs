@@ -127,6 +127,16 @@ struct HandBack {
     abort: bool,
 }
 
+/// Which tasks a commit takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Those that read repartition topics. What others have gathered since their last commit stays in memory and goes on
+    /// being gathered: were it sent as well, each commit would bring about the next, as fast as they may follow.
+    Downstream,
+    /// All of the thread.
+    All,
+}
+
 /// One thread's membership, transaction and tasks.
 pub struct Worker<H: StateHome, N> {
     log: Arc<dyn Log>,
@@ -154,6 +164,8 @@ pub struct Worker<H: StateHome, N> {
     oldest: Option<WallTime>,
     /// Repartition records wait for a commit.
     shuffled: bool,
+    /// Something else than a record waits for one.
+    moved: bool,
     last_commit: WallTime,
     idle_checked: WallTime,
     probe: Option<Probe>,
@@ -200,6 +212,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             batch: RecordBatch::new(),
             oldest: None,
             shuffled: false,
+            moved: false,
             last_commit: WallTime(0),
             idle_checked: WallTime(0),
             probe: None,
@@ -276,7 +289,10 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             self.idle_checked = now;
             self.raise_idle(now)?;
         }
-        let committed = self.commit_is_due(now, nothing) && self.commit(now)?;
+        let committed = match self.commit_is_due(now, nothing) {
+            Some(scope) => self.commit_within(scope, now)?,
+            None => false,
+        };
         Ok(Activity { records, committed, idle: nothing && !committed })
     }
 
@@ -285,8 +301,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         if !self.time_log.follow()? {
             return Ok(());
         }
-        let Self { idleness, tasks, time_log, layout, source, shuffled, .. } = self;
-        idleness.raise(tasks, time_log, layout, &mut **source, now, shuffled)
+        let Self { idleness, tasks, time_log, layout, source, moved, .. } = self;
+        idleness.raise(tasks, time_log, layout, &mut **source, now, moved)
     }
 
     /// Carries out what a poll has found. Answers the records taken in, and whether there was nothing.
@@ -416,33 +432,43 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
 
     /// A commit is due a set time after the oldest uncommitted source record; records from our own
     /// repartition topics when their queue is drained, yet not so often that pre-aggregation would vanish.
-    fn commit_is_due(&self, now: WallTime, nothing: bool) -> bool {
+    fn commit_is_due(&self, now: WallTime, nothing: bool) -> Option<Scope> {
         let interval = self.terms.commit_interval.0;
         let since = now.0.saturating_sub(self.last_commit.0);
-        self.tasks.values().any(Task::is_full)
+        let soon = since >= if nothing { interval / 5 } else { interval };
+        let all = self.tasks.values().any(Task::is_full)
             || self.oldest.is_some_and(|oldest| now.0.saturating_sub(oldest.0) >= interval)
-            || (self.shuffled && since >= if nothing { interval / 5 } else { interval })
-            || (since >= interval && self.tasks.values().any(|task| task.waiting || task.has_rows_to_write_again(now)))
+            || (self.moved && soon)
+            || (since >= interval && self.tasks.values().any(|task| task.waiting || task.has_rows_to_write_again(now)));
+        match all {
+            true => Some(Scope::All),
+            false => (self.shuffled && soon).then_some(Scope::Downstream),
+        }
     }
 
     /// Commits all tasks. Answers whether something became true.
     pub(crate) fn commit(&mut self, now: WallTime) -> Result<bool, CoreError> {
-        self.idleness.tell(&mut self.tasks, now);
-        // After an answer that is no answer, the same commit is tried again.
+        self.commit_within(Scope::All, now)
+    }
+
+    fn commit_within(&mut self, scope: Scope, now: WallTime) -> Result<bool, CoreError> {
+        if scope == Scope::All {
+            self.idleness.tell(&mut self.tasks, now);
+            // After an answer that is no answer, the same commit is tried again.
+            self.moved = true;
+        }
         self.shuffled = true;
         let source = &self.source;
-        let tasks = self.tasks.values_mut().collect();
+        let tasks = self.tasks.values_mut().filter(|task| scope == Scope::All || task.is_downstream()).collect();
         let outcome = commit::commit(tasks, &mut *self.producer, || source.group_metadata(), now, &mut self.probe)?;
         self.last_commit = now;
         match outcome {
             Outcome::Nothing => {
-                self.oldest = None;
-                self.shuffled = false;
+                self.settle(scope);
                 Ok(false)
             }
             Outcome::Committed(counts) => {
-                self.oldest = None;
-                self.shuffled = false;
+                self.settle(scope);
                 self.status.counts.add(&counts);
                 self.status.commits += 1;
                 self.remade.clear();
@@ -462,11 +488,19 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         }
     }
 
+    /// Nothing waits any more in these tasks.
+    fn settle(&mut self, scope: Scope) {
+        self.shuffled = false;
+        if scope == Scope::All {
+            (self.oldest, self.moved) = (None, false);
+        }
+    }
+
     /// Takes every running task back to its last commit and reads on from there.
     fn rewind_all(&mut self) {
         self.oldest = None;
         // What was due before is due again, also where no record comes any more.
-        self.shuffled = true;
+        self.moved = true;
         self.idleness.forget();
         self.tasks.values_mut().for_each(Task::rewind);
         self.epoch = FetchEpoch(self.epoch.0 + 1);
@@ -505,7 +539,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         self.routes.clear();
         self.hand_back = None;
         self.oldest = None;
-        self.shuffled = false;
+        (self.shuffled, self.moved) = (false, false);
         self.epoch = FetchEpoch(self.epoch.0 + 1);
         self.source.close();
         self.idleness.forget();

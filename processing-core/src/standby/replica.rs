@@ -4,8 +4,8 @@
 //! every column holds all that commit n and those before it made true; and no record is taken over before it is known
 //! that the log had every live row when the copy began.
 //!
-//! A worker that finds such a store cannot tell it from one whose restore was interrupted, and restores it as such. It
-//! relies on two things ([`crate::restore`]), and the owner, which commits while the copy reads, endangers both:
+//! Until there is a record the store is marked as a restore's is that was interrupted, and a worker that finds it restores
+//! it as such. It relies on two things ([`crate::restore`]), and the owner, which commits while the copy reads, endangers both:
 //!
 //! - *A store at the last commit's number lacks nothing*, wherever its changelogs begin by now. So the record must not
 //!   run ahead of the rows. A pass takes the last stable offset of the meta changelog **first**, and then the high
@@ -31,7 +31,7 @@ use crate::changelog::{self, Logged, META};
 use crate::error::CoreError;
 use crate::log::{FreeReader, Read, Watermarks};
 use crate::record::{Offset, TopicPartition};
-use crate::restore::changes_of;
+use crate::restore::{self, begun_in, changes_of};
 use crate::rewrite;
 use crate::task::{TaskId, TaskReceipt, read_record};
 
@@ -87,9 +87,11 @@ impl<B: Base> Replica<B> {
         epoch: u32,
         changelogs: Vec<(ColumnId, TopicPartition)>,
     ) -> Result<Result<Self, B>, CoreError> {
-        let fits = match read_record(&store)? {
-            Some(record) => record.epoch == epoch,
-            None => {
+        let fits = match (begun_in(&store)?, read_record(&store)?) {
+            // Half of a restore: how much of it is there, and where it began, nobody knows.
+            (Some(_), _) => false,
+            (None, Some(record)) => record.epoch == epoch,
+            (None, None) => {
                 let mut begun = false;
                 for (column, _) in &changelogs {
                     begun |= store.position(*column)?.is_some();
@@ -169,6 +171,9 @@ impl<B: Base> Replica<B> {
             Ok(next) => next,
             Err(why) => return Ok(Following::Anew(why)),
         };
+        if self.store.position(META)?.is_none() {
+            restore::begin(&mut self.store, self.epoch, meta_next)?;
+        }
         for number in 0..self.columns.len() {
             let Some(Column { column, changelog, .. }) = self.columns.get(number) else { break };
             let marks = reader.watermarks(changelog)?;
@@ -286,6 +291,7 @@ impl<B: Base> Replica<B> {
         });
         self.store.replay(META, changes, Position(meta_until.0))?;
         if self.has_record()? {
+            restore::end(&mut self.store)?;
             self.columns.iter_mut().for_each(|column| column.began = None);
         }
         Ok(Following::CaughtUp)

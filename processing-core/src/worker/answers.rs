@@ -116,6 +116,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             && self.restoring.is_empty()
             && self.oldest.is_none()
             && !self.shuffled
+            && !self.moved
             && !self.tasks.values().any(|task| task.unfinished || task.waiting)
     }
 

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use state::{ColumnId, TaskStore, TaskStoreLimits};
+use state::{Base, ColumnId, TaskStore, TaskStoreLimits};
 
 use super::{Nursery, Route, StateHome, Worker};
 use crate::commit_record::{CommitRecord, SourceMark};
@@ -19,7 +19,7 @@ use crate::error::{CoreError, Remedy};
 use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
-use crate::restore::{RestoreJob, Restored, Restoring};
+use crate::restore::{RestoreJob, Restored, Restoring, begun_in};
 use crate::rewrite::{self, Rewrite};
 use crate::sink::Outbox;
 use crate::source::{Raises, SourcePartition, SourceTime};
@@ -32,6 +32,24 @@ pub(super) enum Upbringing<B> {
     Restoring(Vec<Option<Offset>>),
     /// Its store is restored.
     Restored(Vec<Option<Offset>>, Box<Restored<B>>),
+}
+
+/// Whether what a store holds, if it holds anything, is this state epoch's. A commit record says so, and before there
+/// is one the mark of the restore that has begun to bring rows in.
+fn is_of<B: Base>(store: &TaskStore<B, TaskReceipt>, columns: &[ColumnId], epoch: u32) -> Result<bool, CoreError> {
+    let said = match begun_in(store)? {
+        Some(epoch) => Some(epoch),
+        None => read_record(store)?.map(|record| record.epoch),
+    };
+    if let Some(said) = said {
+        return Ok(said == epoch);
+    }
+    for column in columns {
+        if store.position(*column)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
@@ -51,9 +69,9 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             let bounds = &self.terms.bounds;
             let limits =
                 TaskStoreLimits { staged_bytes_max: bounds.staged_bytes, applied_bytes_max: bounds.applied_bytes };
-            let store = TaskStore::new(base, columns, limits);
-            if let Some(other) = read_record(&store)?.map(|record| record.epoch).filter(|e| *e != self.terms.epoch) {
-                tracing::info!(task = %id, other, epoch = self.terms.epoch, "the store is another state epoch's, and is made anew");
+            let store = TaskStore::new(base, columns.iter().copied(), limits);
+            if !is_of(&store, &columns, self.terms.epoch)? {
+                tracing::info!(task = %id, epoch = self.terms.epoch, "the store is another state epoch's, or half of one, and is made anew");
                 drop(store);
                 self.home.destroy(id)?;
                 // The next step opens it.
@@ -260,7 +278,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         });
         self.tasks.insert(id, task);
         // The first commit closes what was due when the last owner stopped.
-        self.shuffled = true;
+        self.moved = true;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use super::rules::{Stage, local};
 use crate::error::{CoreError, Remedy};
+use crate::testing::MemoryHome;
 
 const DAY: u64 = 86_400_000;
 
@@ -92,4 +93,24 @@ fn a_changelog_that_has_lost_live_rows_stops_the_worker() {
     let error = stage.close_window().unwrap_err();
     assert_eq!(error.remedy(), Remedy::Stop);
     assert!(error.to_string().contains("lost live rows"), "{error}");
+}
+
+#[test]
+fn lost_live_rows_are_missed_wherever_a_restore_is_interrupted() {
+    for steps in 0..20 {
+        let mut stage = Stage::with_open_window();
+        stage.leave();
+        stage.home = MemoryHome::new(Some(1));
+        stage.days(30, false);
+        stage.start();
+        let met = (0..steps).find_map(|_| stage.step().err());
+        stage.crash();
+        stage.start();
+        let error = met.map_or_else(|| stage.close_window().unwrap_err(), |error| error);
+        assert!(error.to_string().contains("lost live rows"), "interrupted after {steps} steps: {error}");
+        stage.crash();
+        stage.start();
+        let again = stage.close_window().unwrap_err();
+        assert!(again.to_string().contains("lost live rows"), "{again}");
+    }
 }

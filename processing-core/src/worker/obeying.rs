@@ -4,6 +4,7 @@
 
 use super::rules::{Stage, shuffled};
 use crate::record::{Offset, TopicPartition};
+use crate::testing::MemoryHome;
 
 fn records(stage: &mut Stage) -> u64 {
     stage.worker().status().counts.records
@@ -68,4 +69,23 @@ fn the_state_of_another_epoch_is_not_this_ones_and_is_found_again() {
     stage.rest().unwrap();
     assert_eq!(records(&mut stage), 1, "only what came since");
     assert_eq!(stage.results(), ["5", "5"]);
+}
+
+#[test]
+fn half_a_restore_of_another_epoch_is_no_beginning_for_this_one() {
+    for steps in 0..20 {
+        let mut stage = Stage::with_open_window();
+        stage.leave();
+        // On disk is whatever was read.
+        stage.home = MemoryHome::new(Some(1));
+        stage.start();
+        (0..steps).for_each(|_| stage.step().unwrap());
+        stage.crash();
+        stage.log.set_group_offset("rules", &TopicPartition::new("in", 0), None);
+        stage.epoch = 2;
+        stage.start();
+        stage.append(0, "a", 2_000);
+        stage.rest().unwrap();
+        assert_eq!(stage.results(), ["5"], "interrupted after {steps} steps");
+    }
 }

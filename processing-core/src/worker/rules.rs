@@ -285,6 +285,22 @@ fn partials_are_committed_when_they_are_read_out_yet_not_at_once() {
 }
 
 #[test]
+fn a_commit_of_partials_brings_no_new_ones_about() {
+    let mut stage = Stage::new(shuffled, 1);
+    stage.rest().unwrap();
+    let sent = |stage: &Stage| stage.log.committed_records(&"rules-counts-repartition".into()).concat().len();
+    let (before, commits) = (sent(&stage), stage.commits());
+    for n in 0..200 {
+        stage.append(0, "a", n * 5);
+        stage.log.advance(5);
+        stage.step().unwrap();
+    }
+    let (sent, commits) = (sent(&stage) - before, stage.commits() - commits);
+    assert!((9..=11).contains(&sent), "{sent} partials of one key in ten intervals");
+    assert!((15..=20).contains(&commits), "{commits} commits: of what was gathered, and of what became of it");
+}
+
+#[test]
 fn a_restart_reads_only_what_was_not_flushed() {
     let mut stage = Stage::new(local, 1);
     for n in 0..50 {

@@ -14,8 +14,6 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::input::PARTITIONS;
-
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A way to one broker.
@@ -43,14 +41,14 @@ impl Client {
     }
 
     /// Makes a topic and waits until its partitions have a leader.
-    pub(crate) fn create(&self, topic: &str) {
-        let new = NewTopic::new(topic, PARTITIONS as i32, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+    pub(crate) fn create(&self, topic: &str, partitions: u32) {
+        let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1)).set("retention.ms", "-1");
         let made = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).expect("an answer");
         made.into_iter().for_each(|made| drop(made.expect("the topic")));
         wait_until(topic, PATIENCE, || {
             // Asked for by name, or the client would believe what it has heard before: that there is none.
-            self.ends.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
-            self.end(topic).is_some()
+            let there = self.partitions(topic);
+            there == partitions && self.end(topic).is_some()
         });
     }
 
@@ -70,10 +68,16 @@ impl Client {
         names.filter(|name| name.starts_with(prefix)).collect()
     }
 
+    /// How many partitions a topic has.
+    pub(crate) fn partitions(&self, topic: &str) -> u32 {
+        let metadata = self.ends.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+        metadata.topics().first().map_or(0, |topic| topic.partitions().len() as u32)
+    }
+
     /// The ends of a topic's partitions, open transactions included; `None` while it has none.
     pub(crate) fn end(&self, topic: &str) -> Option<Positions> {
         let end = |partition| self.ends.fetch_watermarks(topic, partition as i32, PATIENCE).ok().map(|(_, high)| high);
-        (0..PARTITIONS).map(end).collect()
+        (0..self.partitions(topic)).map(end).collect()
     }
 
     /// The committed positions of a group.
@@ -99,7 +103,7 @@ impl Client {
 
     /// A reader of a topic from its beginning.
     pub(crate) fn reader(&self, topic: &str) -> Reader {
-        Reader::new(&self.brokers, topic, [Offset::Beginning; PARTITIONS as usize])
+        Reader::new(&self.brokers, topic, (0..self.partitions(topic)).map(|_| Offset::Beginning))
     }
 
     /// A reader of a topic from these positions on.
@@ -118,8 +122,10 @@ pub(crate) struct Group(BaseConsumer);
 impl Group {
     /// The stable committed positions; 0 where there is none.
     pub(crate) fn committed(&self, topic: &str) -> Positions {
+        let metadata = self.0.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         let mut wanted = TopicPartitionList::new();
-        wanted.add_partition_range(topic, 0, PARTITIONS as i32 - 1);
+        wanted.add_partition_range(topic, 0, partitions as i32 - 1);
         loop {
             match self.0.committed_offsets(wanted.clone(), PATIENCE) {
                 Ok(found) => {

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Deserialize;
 
 use crate::client::{self, Client, Reader};
-use crate::input::{self, USERS};
+use crate::input::{self, PARTITIONS, USERS};
 use crate::process::{System, Usage};
-use crate::rounds::{Bench, COMMIT_INTERVAL_MS};
+use crate::rounds::{Bench, COMMIT_INTERVAL_MS, Work};
 use crate::table::{Table, Taken};
 
 const PER_SECOND: u64 = 20_000;
@@ -69,8 +69,9 @@ struct Update<'a> {
 fn run(bench: &Bench, system: System, interval: u32, round: u64) -> Taken {
     let app = format!("{}-updates-{interval}-{round}", system.name());
     let (topic, out) = (format!("{app}-in"), format!("{app}-out"));
-    bench.client.create(&topic);
-    let mut running = bench.begin(system, "updates", &app, &topic, interval);
+    bench.client.create(&topic, PARTITIONS);
+    let mut running = bench
+        .begin(system, &Work { case: "updates", app: &app, input: &topic, commit_interval_ms: interval, threads: 1 });
     client::wait_until("the topic of results", Duration::from_secs(60), || {
         running.must_live();
         bench.client.topics(&app).contains(&out)

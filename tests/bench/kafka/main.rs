@@ -6,6 +6,7 @@
 //! events.
 //!
 //! `bench_kafka` runs all cases; `bench_kafka CASE...` some of `floor tumbling per_user hopping top20 latency restart`;
+//! `scale`, only when it is named: the worker alone with more threads, partitions and keys, into `scale.json`;
 //! `--events N`, `--rounds N`, `--system kafka-streams|streamfleet` (one side alone, for a profiler).
 //!
 //! ```text
@@ -26,6 +27,7 @@ mod latency;
 mod process;
 mod restart;
 mod rounds;
+mod scale;
 mod table;
 #[path = "../wire.rs"]
 #[allow(dead_code, reason = "the fields are read by the other bench")]
@@ -72,8 +74,13 @@ fn main() {
     if wanted("restart") {
         restart::measure(&bench, &mut table);
     }
-    table.print();
-    table.write();
+    if names.iter().any(|name| name == "scale") {
+        scale::measure(&bench);
+    }
+    if !table.is_empty() {
+        table.print();
+        table.write();
+    }
 }
 
 /// CPU time bears company; latencies and restarts do not.

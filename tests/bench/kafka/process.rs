@@ -36,29 +36,35 @@ impl System {
 }
 
 /// What a side is to do.
-pub(crate) struct Job<'j> {
-    pub(crate) case: &'j str,
-    pub(crate) brokers: &'j str,
+pub(crate) struct Work<'w> {
+    pub(crate) case: &'w str,
     /// Another one is another run: the group, the internal topics and the results are named by it.
-    pub(crate) app: &'j str,
-    pub(crate) input: &'j str,
+    pub(crate) app: &'w str,
+    pub(crate) input: &'w str,
     pub(crate) commit_interval_ms: u32,
+    /// The worker's; Kafka Streams is run with one.
+    pub(crate) threads: u32,
+}
+
+/// Where it does it.
+pub(crate) struct Ground<'g> {
+    pub(crate) brokers: &'g str,
     /// For its state, and for what it says.
-    pub(crate) folder: &'j Path,
+    pub(crate) folder: &'g Path,
 }
 
 /// A process of one side.
 pub(crate) struct Running(Guarded);
 
 impl Running {
-    pub(crate) fn start(system: System, job: &Job<'_>) -> Self {
-        let state = job.folder.join(job.app);
+    pub(crate) fn start(system: System, ground: &Ground<'_>, work: &Work<'_>) -> Self {
+        let state = ground.folder.join(work.app);
         let command = match system {
-            System::KafkaStreams => kafka_streams(job, &state),
-            System::Streamfleet => streamfleet(job, &state),
+            System::KafkaStreams => kafka_streams(ground, work, &state),
+            System::Streamfleet => streamfleet(ground, work, &state),
             System::Librdkafka => unreachable!("the floor has no state and no job"),
         };
-        Self(Guarded::start(job.app, command, &job.folder.join(format!("{}.log", job.app))))
+        Self(Guarded::start(work.app, command, &ground.folder.join(format!("{}.log", work.app))))
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -84,17 +90,17 @@ impl Running {
     }
 }
 
-fn kafka_streams(job: &Job<'_>, state: &Path) -> Command {
+fn kafka_streams(ground: &Ground<'_>, work: &Work<'_>, state: &Path) -> Command {
     let classes =
         std::env::var("STREAMFLEET_STREAMS_CLASSES").expect("STREAMFLEET_STREAMS_CLASSES: see .ci/bench-kafka");
     let mut command = Command::new("java");
     command.args(["-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", &classes, "StreamsBench"]);
-    command.args([job.case, job.brokers, job.app]).arg(state);
-    command.args([&job.commit_interval_ms.to_string(), job.input]);
+    command.args([work.case, ground.brokers, work.app]).arg(state);
+    command.args([&work.commit_interval_ms.to_string(), work.input]);
     command
 }
 
-fn streamfleet(job: &Job<'_>, state: &Path) -> Command {
+fn streamfleet(ground: &Ground<'_>, work: &Work<'_>, state: &Path) -> Command {
     let worker = std::env::current_exe().expect("this program").with_file_name("bench_worker");
     let mut command = Command::new(worker);
     for (name, _) in std::env::vars_os() {
@@ -103,9 +109,10 @@ fn streamfleet(job: &Job<'_>, state: &Path) -> Command {
             command.env_remove(&name);
         }
     }
-    command.env("KAFKA_BROKERS", job.brokers).env("STREAMFLEET_BENCH_CASE", job.case);
-    command.args(["--application.id", job.app, "--inputs.events.topic", job.input]);
-    command.args(["--commit.interval.ms", &job.commit_interval_ms.to_string()]);
+    command.env("KAFKA_BROKERS", ground.brokers).env("STREAMFLEET_BENCH_CASE", work.case);
+    command.args(["--application.id", work.app, "--inputs.events.topic", work.input]);
+    command.args(["--commit.interval.ms", &work.commit_interval_ms.to_string()]);
+    command.args(["--num.stream.threads", &work.threads.to_string()]);
     command.args(["--http.listen", "off", "--idle.after.ms", "off"]);
     command.arg("--data").arg(state);
     command

@@ -9,9 +9,9 @@
 use std::time::{Duration, Instant};
 
 use crate::client;
-use crate::input::START_MS;
+use crate::input::{PARTITIONS, START_MS};
 use crate::process::System;
-use crate::rounds::{Bench, COMMIT_INTERVAL_MS};
+use crate::rounds::{Bench, COMMIT_INTERVAL_MS, Work};
 use crate::table::{Table, Taken};
 
 const TOPIC: &str = "profiles";
@@ -25,7 +25,7 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) {
     let rows = (bench.terms.state_mib << 20) / ROW_BYTES;
     let loaded = rows * (100 + BACKLOG) / 100;
     eprintln!("loading {loaded} profiles…");
-    bench.client.create(TOPIC);
+    bench.client.create(TOPIC, PARTITIONS);
     bench.client.load(TOPIC, 0..loaded, |id, key, value| {
         let time = START_MS + (id * GRACE_MS / rows) as i64;
         *key = format!("p{id:09}");
@@ -46,7 +46,8 @@ fn run(bench: &Bench, system: System, rows: u64, round: u64) -> Taken {
     let app = format!("{}-large-{round}", system.name());
     let out = format!("{app}-out");
     let broker = bench.broker_cpu_ms();
-    let mut running = bench.begin(system, CASE, &app, TOPIC, COMMIT_INTERVAL_MS);
+    let work = Work { case: CASE, app: &app, input: TOPIC, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
+    let mut running = bench.begin(system, &work);
     let group = bench.client.group(&app);
     // Some minutes have closed when three hours and a little more have passed.
     let wanted = rows * 103 / 100;
@@ -60,7 +61,7 @@ fn run(bench: &Bench, system: System, rows: u64, round: u64) -> Taken {
     let broker = bench.broker_cpu_ms() - broker;
     let killed = Instant::now();
     running.kill();
-    let mut second = bench.begin_again(system, CASE, &app, TOPIC, COMMIT_INTERVAL_MS);
+    let mut second = bench.begin_again(system, &work);
     // A process that starts needs longer than this look.
     let end = bench.client.end(&out).expect("the results have ends");
     let reader = bench.client.reader_from(&out, &end);

@@ -13,8 +13,9 @@ use crate::broker::Broker;
 use crate::client::{self, Client};
 use crate::expected::{self, Case};
 use crate::floor::Floor;
-use crate::input::{self, USERS};
-use crate::process::{Job, Running, System, Usage};
+use crate::input::{self, PARTITIONS, USERS};
+pub(crate) use crate::process::Work;
+use crate::process::{Ground, Running, System, Usage};
 use crate::table::{Table, Taken};
 
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -67,7 +68,7 @@ impl Bench {
         let topic = format!("search.executed.{events}");
         if self.loaded.borrow_mut().insert(events) {
             eprintln!("loading {events} events…");
-            self.client.create(&topic);
+            self.client.create(&topic, PARTITIONS);
             self.client.load(&topic, 0..events, |number, key, value| input::write(number, events, USERS, key, value));
             // The first reader of a cold broker pays for the broker's own compiling.
             self.read_floor(&topic, events);
@@ -126,7 +127,9 @@ impl Bench {
     fn run(&self, case: &Case, system: System, topic: &str, events: u64, round: u64, expected: &[String]) -> Taken {
         let app = format!("{}-{}-{round}", system.name(), case.name);
         let broker = self.broker_cpu_ms();
-        let mut running = self.begin(system, case.name, &app, topic, COMMIT_INTERVAL_MS);
+        let work =
+            Work { case: case.name, app: &app, input: topic, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
+        let mut running = self.begin(system, &work);
         let target = self.client.end(topic).expect("the input has ends");
         let group = self.client.group(&app);
         client::wait_until(&app, PATIENCE, || {
@@ -155,30 +158,21 @@ impl Bench {
     }
 
     /// Starts a side; its results' topic stands where the side does not make it by itself.
-    pub(crate) fn begin(&self, system: System, case: &str, app: &str, input: &str, commit_interval_ms: u32) -> Running {
+    pub(crate) fn begin(&self, system: System, work: &Work<'_>) -> Running {
         if system == System::KafkaStreams {
-            self.client.create(&format!("{app}-out"));
+            self.client.create(&format!("{}-out", work.app), PARTITIONS);
         }
-        self.begin_again(system, case, app, input, commit_interval_ms)
+        self.begin_again(system, work)
     }
 
     /// Starts a side that has run before.
-    pub(crate) fn begin_again(
-        &self,
-        system: System,
-        case: &str,
-        app: &str,
-        input: &str,
-        commit_interval_ms: u32,
-    ) -> Running {
-        let brokers = self.broker.address();
-        let folder = self.folder();
-        Running::start(system, &Job { case, brokers: &brokers, app, input, commit_interval_ms, folder })
+    pub(crate) fn begin_again(&self, system: System, work: &Work<'_>) -> Running {
+        Running::start(system, &Ground { brokers: &self.broker.address(), folder: self.folder() }, work)
     }
 
     /// Waits until the side's topics have not grown for half a second; answers what the side and the broker had
     /// used when they stopped growing.
-    fn settle(&self, app: &str, running: &Running, broker_before: f64) -> (Usage, f64) {
+    pub(crate) fn settle(&self, app: &str, running: &Running, broker_before: f64) -> (Usage, f64) {
         // The time of inputs is logged now and then, with nothing to do as well.
         let topics: Vec<String> = self.client.topics(app).into_iter().filter(|name| !name.ends_with("-time")).collect();
         loop {

@@ -57,6 +57,11 @@ impl Table {
         self.rounds.entry((case.to_owned(), system)).or_default().push(taken);
     }
 
+    /// Whether nothing was measured for it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rounds.is_empty()
+    }
+
     fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::new();
         for (case, events) in &self.order {
@@ -108,11 +113,26 @@ impl Table {
         let name = |line: &Value| (line["case"].clone(), line["system"].clone());
         let known = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let mut all: Vec<Value> = known.unwrap_or_default();
-        all.retain(|line| fresh.iter().all(|fresh| name(fresh) != name(line)));
-        all.extend(fresh);
+        for mut line in fresh {
+            if let Some(index) = all.iter().position(|known| name(known) == name(&line)) {
+                keep(&all.remove(index), &mut line);
+            }
+            all.push(line);
+        }
         let text = serde_json::to_string_pretty(&all).expect("figures are JSON") + "\n";
         std::fs::write(&file, text).expect("written");
         println!("\nwritten to {}", file.display());
+    }
+}
+
+/// What was measured before and not now. How much was read and how often is said of the cost, where there is one.
+fn keep(known: &Value, line: &mut Value) {
+    let costs = |line: &Value| !line["cpu_us_per_event"].is_null();
+    let of_known = costs(known) && !costs(line);
+    for (field, value) in known.as_object().into_iter().flatten() {
+        if line[field].is_null() || (of_known && ["events", "rounds"].contains(&field.as_str())) {
+            line[field] = value.clone();
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use super::ffi::{self, Met, PartitionQueue};
 use super::refusal::{self, Doing};
 use super::{KafkaOptions, consumer_config, list_at, list_of, log_line, mark};
 use crate::batch::RecordBatch;
-use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, KAFKA_JOIN_AGAIN, SEEK_WAIT};
+use crate::limits::{FETCH_RECORDS_MAX, KAFKA_ANSWER_WAIT, KAFKA_JOIN_AGAIN, MEMBER_CLOSE_WAIT, SEEK_WAIT};
 use crate::log::{FetchEpoch, GroupMetadata, GroupSource, LogError, Membership, Polled, Watermarks};
 use crate::record::{DurationMs, Offset, Partition, TopicName, TopicPartition};
 
@@ -501,7 +502,24 @@ impl GroupSource for KafkaMember {
             self.turns.clear();
             self.pending.clear();
             self.released.clear();
+            end_within(MEMBER_CLOSE_WAIT, &self.membership.instance, consumer);
         }
+    }
+}
+
+/// Ends a client, and goes on without it if that takes too long. The wrapper waits for the client's end without a limit,
+/// and a worker thread that waits with it neither stops nor begins anew.
+#[expect(clippy::disallowed_methods, reason = "a wait without a limit is left to a thread")]
+fn end_within(limit: DurationMs, instance: &str, consumer: Arc<BaseConsumer<MemberContext>>) {
+    let (done, ended) = sync_channel(1);
+    let end = move || {
+        drop(consumer);
+        // Who does not wait any more has said so.
+        done.send(()).ok();
+    };
+    let begun = std::thread::Builder::new().name("leave".into()).spawn(end);
+    if begun.is_ok() && ended.recv_timeout(limit.span()) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!(instance, "the group's client has not ended within {} ms; going on without it", limit.0);
     }
 }
 

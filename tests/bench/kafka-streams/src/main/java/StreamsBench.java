@@ -10,6 +10,7 @@ import java.util.TreeSet;
 import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.common.errors.SerializationException;
+import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
@@ -94,6 +95,11 @@ public final class StreamsBench {
             streams.close(Duration.ofSeconds(10));
             ended.countDown();
         }));
+        // What a killed process has left can refuse to be opened at first; whoever runs this for real lets it try again.
+        streams.setUncaughtExceptionHandler(error -> {
+            System.err.println("a thread is replaced: " + error + ", caused by " + error.getCause());
+            return StreamThreadExceptionResponse.REPLACE_THREAD;
+        });
         streams.start();
         ended.await();
     }
