@@ -180,7 +180,8 @@ fn a_deleted_row_stays_deleted_however_many_generations_pass() {
         }
     }
     for (second, (user, row)) in (10..).zip(rows) {
-        script += &format!("in clicks 10:01:{second} u{user} {{\"at\": $ms, \"user\": \"u{user}\", \"page\": \"p\"}}\n");
+        script +=
+            &format!("in clicks 10:01:{second} u{user} {{\"at\": $ms, \"user\": \"u{user}\", \"page\": \"p\"}}\n");
         if let Some(number) = row {
             script += &format!("out out u{user} \"p c{number}\"\n");
         }
