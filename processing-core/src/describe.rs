@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 
 use crate::dsl::internal;
 use crate::join::Side;
-use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
+use crate::plan::{Input, InputKind, OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
 use crate::session::SessionWindows;
 use crate::window::{Kind, Windows};
@@ -53,15 +53,18 @@ impl Plan {
             match store.kind {
                 StoreKind::Panes(_) | StoreKind::Sessions(_) | StoreKind::Passed(_) => {
                     writeln!(text, "      windows: {}", kind(store))?;
+                    match store.keep {
+                        DurationMs(0) => writeln!(text, "      readable: until closed")?,
+                        keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
+                    }
+                    writeln!(text, "      history: {}", Span(store.history()))?;
                 }
-                StoreKind::Join(..) => writeln!(text, "      join: {}", kind(store))?,
+                StoreKind::Join(..) => {
+                    writeln!(text, "      join: {}", kind(store))?;
+                    writeln!(text, "      history: {}", Span(store.history()))?;
+                }
+                StoreKind::Table | StoreKind::Queue(_) => writeln!(text, "      holds: {}", kind(store))?,
             }
-            match store.keep {
-                _ if matches!(store.kind, StoreKind::Join(..)) => {}
-                DurationMs(0) => writeln!(text, "      readable: until closed")?,
-                keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
-            }
-            writeln!(text, "      history: {}", Span(store.history()))?;
             writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
         }
         writeln!(text, "    Commit records: {}-{}-meta-changelog", self.name(), part.number)
@@ -79,11 +82,12 @@ impl Plan {
     }
 
     fn source_note(&self, part: &SubTopology, step: &PlanStep) -> &'static str {
-        let repartition = part.sources.iter().any(|source| match (source, &step.kind) {
-            (Source::Repartition { topic }, StepKind::Source(of)) => topic == of,
-            _ => false,
-        });
-        if repartition { " (repartition topic)" } else { "" }
+        let StepKind::Source(topic) = &step.kind else { return "" };
+        match part.sources.iter().find(|source| source.topic() == topic) {
+            Some(Source::Repartition { .. }) => " (repartition topic)",
+            Some(Source::Input(Input { kind: InputKind::Table, .. })) => " (table)",
+            _ => "",
+        }
     }
 
     fn sink_note(&self, output: usize) -> String {
@@ -190,6 +194,9 @@ fn kind(store: &StorePlan) -> String {
             with_grace(text, window.grace_ms())
         }
         StoreKind::Passed(panes) => format!("ids within {}", Span(panes.size())),
+        StoreKind::Table => "the row of each key".to_owned(),
+        StoreKind::Queue(DurationMs(0)) => "what waits for its time".to_owned(),
+        StoreKind::Queue(grace) => format!("what waits for its time, grace {}", Span(grace)),
     }
 }
 

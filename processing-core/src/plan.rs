@@ -62,7 +62,7 @@ pub enum StepKind {
     Window(&'static str),
     /// Folds what one commit holds, on the way to the store of this name.
     PreAggregate(&'static str),
-    /// Joins two streams by means of the store of this name.
+    /// Joins two inputs by means of the store of this name.
     Join(&'static str),
     /// Writes the output of this number.
     Sink(usize),
@@ -81,10 +81,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether it is read as a table.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Self::Input(Input { kind: InputKind::Table, .. }))
+    }
+
     /// The topic's name.
     pub fn topic(&self) -> &TopicName {
         match self {
-            Self::Input(Input { topic }) | Self::Repartition { topic } => topic,
+            Self::Input(Input { topic, .. }) | Self::Repartition { topic } => topic,
         }
     }
 }
@@ -94,6 +99,17 @@ impl Source {
 pub struct Input {
     /// Its name.
     pub topic: TopicName,
+    /// What it is read as.
+    pub kind: InputKind,
+}
+
+/// What an input topic is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Records, each of which stands for itself.
+    Stream,
+    /// Rows, each of which stands until the next one under its key.
+    Table,
 }
 
 /// A topic that a topology writes.
@@ -142,6 +158,10 @@ pub enum StoreKind {
     Join(JoinWindow, JoinKind),
     /// Ids that have passed, in panes as wide as the horizon in which they count.
     Passed(Windows),
+    /// The present row of each key.
+    Table,
+    /// What waits for its turn in event time; a record may be so late.
+    Queue(DurationMs),
 }
 
 /// Which records of a join come out although they have no partner.
@@ -183,6 +203,8 @@ impl StoreKind {
     fn keys(self) -> KeyFamily {
         match self {
             Self::Panes(_) | Self::Sessions(_) | Self::Join(..) | Self::Passed(_) => KeyFamily::Pane,
+            Self::Table => KeyFamily::Table,
+            Self::Queue(_) => KeyFamily::Queue,
         }
     }
 
@@ -194,7 +216,14 @@ impl StoreKind {
             Self::Sessions(windows) => windows.row_lives(),
             Self::Join(window, _) => window.history(),
             Self::Passed(panes) => DurationMs(3 * panes.size().0),
+            Self::Table => DurationMs(0),
+            Self::Queue(grace) => grace,
         }
+    }
+
+    /// Whether event time drops its rows, so that its changelog need not keep the last of each key for ever.
+    pub(crate) fn expires(self) -> bool {
+        !matches!(self, Self::Table)
     }
 }
 
@@ -206,6 +235,8 @@ impl fmt::Display for StoreKind {
             Self::Sessions(windows) => windows.fmt(f),
             Self::Join(window, kind) => write!(f, "{} {window}", kind.name()),
             Self::Passed(panes) => write!(f, "ids within {} ms", panes.size().0),
+            Self::Table => f.write_str("table"),
+            Self::Queue(grace) => write!(f, "queue with grace {} ms", grace.0),
         }
     }
 }
