@@ -14,8 +14,11 @@
 //! ```
 //! Big-endian. A compacted changelog keeps the last expiry, which is the farthest.
 
+use serde::Serialize;
+use state::keys::meta::MetaKey;
 use state::{ColumnId, KeyRange};
 
+use crate::error::CoreError;
 use crate::record::{LogTime, Partition};
 use crate::sink::{Lane, plain};
 use crate::step::Step;
@@ -56,6 +59,15 @@ pub(crate) fn put(step: &mut Step<'_>, column: ColumnId, key: &[u8], value: &[u8
         into.extend_from_slice(value);
         5 + key.len()
     });
+}
+
+/// Stages and logs one of the task's rows about itself.
+pub(crate) fn put_own(step: &mut Step<'_>, key: MetaKey, row: &impl Serialize) {
+    let mut value = Vec::new();
+    let encoded = state::codec::encode_into(&mut value, row);
+    if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
+        put(step, META, &key.to_bytes(), &value);
+    }
 }
 
 /// Stages the removal of every row before `before` and logs it as one marker.

@@ -14,7 +14,6 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use state::StateKey;
 use state::keys::meta::MetaKey;
-use state::keys::pane::PaneKey;
 
 use crate::aggregate::Mergeable;
 use crate::changelog::{self, META};
@@ -61,11 +60,7 @@ impl Cursor {
     }
 
     pub(crate) fn save<K, A, G>(&self, step: &mut Step<'_>, store: &WindowStore<K, A, G>) {
-        let mut value = Vec::new();
-        let encoded = state::codec::encode_into(&mut value, self);
-        if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-            changelog::put(step, META, &MetaKey::ClosingCursor(store.column).to_bytes(), &value);
-        }
+        changelog::put_own(step, MetaKey::ClosingCursor(store.column), self);
     }
 
     /// The keys of `next` up to this one are done.
@@ -98,14 +93,7 @@ impl Cursor {
         store: &mut WindowStore<K, A, G>,
         before: i64,
     ) {
-        if before <= self.expired {
-            return;
-        }
-        self.expired = before;
-        store.forget(before);
-        if let Some(end) = PaneKey::before(before).end {
-            changelog::expire(step, store.column, &end);
-        }
+        store.expire(step, &mut self.expired, before);
     }
 }
 
@@ -124,30 +112,46 @@ impl<K: Ord> StillOpen<K> {
     }
 }
 
-/// A window in the middle of being emitted, its keys in order.
+/// Rows of a pane in the order of their keys, taken from the store slice by slice.
 #[derive(Clone)]
-struct OpenWindow<K, A> {
-    window: Window,
+pub(crate) struct Slices<K, A> {
+    pane: i64,
     rows: std::vec::IntoIter<(K, A)>,
-    /// Whether the window's pane holds more rows behind `rows`.
+    /// Whether the pane holds more rows behind `rows`.
     more: bool,
 }
 
-impl<K: StateKey, A: Mergeable> OpenWindow<K, A> {
+impl<K: StateKey, A: Mergeable> Slices<K, A> {
+    /// All rows at once.
+    fn whole(pane: i64, rows: Vec<(K, A)>) -> Self {
+        Self { pane, rows: rows.into_iter(), more: false }
+    }
+
+    /// The rows of `pane` after the key `after`.
+    pub(crate) fn of<G>(step: &mut Step<'_>, store: &WindowStore<K, A, G>, pane: i64, after: Option<&K>) -> Self {
+        let (rows, more) = store.slice_of(step, pane, after, step.terms.bounds.close_slice_records);
+        Self { pane, rows: rows.into_iter(), more }
+    }
+
     /// The next row. As long as there are more, at least one of them is in `rows`.
-    fn next(&mut self, store: &WindowStore<K, A>, step: &mut Step<'_>) -> Option<(K, A)> {
+    pub(crate) fn next<G>(&mut self, store: &WindowStore<K, A, G>, step: &mut Step<'_>) -> Option<(K, A)> {
         let row = self.rows.next()?;
         if self.more && self.rows.len() == 0 {
-            let most = step.terms.bounds.close_slice_records;
-            let (rows, more) = store.slice_of(step, self.window.start.0, Some(&row.0), most);
-            (self.rows, self.more) = (rows.into_iter(), more);
+            *self = Self::of(step, store, self.pane, Some(&row.0));
         }
         Some(row)
     }
 
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.rows.len() == 0
     }
+}
+
+/// A window in the middle of being emitted.
+#[derive(Clone)]
+struct OpenWindow<K, A> {
+    window: Window,
+    rows: Slices<K, A>,
 }
 
 /// What overlapping windows share: running values by key, derived from panes and never stored.
@@ -197,16 +201,16 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             // What `after` says is of this window, whichever the cursor has jumped over to get here.
             cursor.next = open.window.start.0;
             while step.closings_left > 0
-                && let Some((key, value)) = open.next(store, step)
+                && let Some((key, value)) = open.rows.next(store, step)
             {
                 step.closings_left -= 1;
                 step.counts.closed += 1;
-                if step.closings_left == 0 && !open.is_done() {
+                if step.closings_left == 0 && !open.rows.is_done() {
                     cursor.stop_after(&key);
                 }
                 emit(step, hindsight, open.window, key, value);
             }
-            if !open.is_done() {
+            if !open.rows.is_done() {
                 step.unfinished = true;
                 reached = open.window.end.minus(DurationMs(1)).min(reached);
                 break;
@@ -259,18 +263,18 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
         let window = store.windows.starting(start);
         hindsight.look(step, store, window);
         let after = cursor.done_of(step, store, start);
-        let (rows, more) = if store.windows.overlap() {
+        let rows = if store.windows.overlap() {
             let mut rows = self.overlap.values(store, step, window);
             rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             if let Some(after) = after {
                 rows.retain(|(key, _)| *key > after);
             }
-            (rows, false)
+            Slices::whole(window.start.0, rows)
         } else {
             // One pane, and it may hold more than memory does.
-            store.slice_of(step, window.start.0, after.as_ref(), step.terms.bounds.close_slice_records)
+            Slices::of(step, store, window.start.0, after.as_ref())
         };
-        self.open = Some(OpenWindow { window, rows: rows.into_iter(), more });
+        self.open = Some(OpenWindow { window, rows });
         true
     }
 

@@ -18,7 +18,6 @@
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use state::keys::meta::MetaKey;
-use state::keys::pane::PaneKey;
 use state::{ColumnId, StateKey};
 
 use crate::aggregate::Mergeable;
@@ -159,7 +158,7 @@ impl<K: StateKey, H: Mergeable, P> Frames<K, H, P> {
         if let Some(progress) = &self.progress {
             return Some(progress.clone());
         }
-        let row = step.rows.get(META, &self.key());
+        let row = step.rows.get(META, &self.key().to_bytes());
         match step.ok(row)? {
             None => Some(Progress { taken: i64::MIN, since: None, expired: i64::MIN }),
             Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
@@ -168,8 +167,8 @@ impl<K: StateKey, H: Mergeable, P> Frames<K, H, P> {
         }
     }
 
-    fn key(&self) -> Vec<u8> {
-        MetaKey::OperatorProgress(u16::from(self.history.column.0)).to_bytes()
+    fn key(&self) -> MetaKey {
+        MetaKey::OperatorProgress(u16::from(self.history.column.0))
     }
 
     /// Moves every frame's running values from the window start `from` to `to`.
@@ -250,24 +249,13 @@ where
         self.slide(step, from, start);
         self.at = Some(start);
 
-        let expired = start.saturating_sub(self.longest());
-        if expired > progress.expired {
-            progress.expired = expired;
-            self.history.forget(expired);
-            if let Some(end) = PaneKey::before(expired).end {
-                changelog::expire(step, self.history.column, &end);
-            }
-        }
+        self.history.expire(step, &mut progress.expired, start.saturating_sub(self.longest()));
         // A pane is looked at when it enters a frame and when it leaves one, hours apart.
         self.history.cool(start);
         let since = if step.since < EventTime::MAX { step.since.0 } else { progress.since.unwrap_or(start) };
         self.covered = DurationMs(start.saturating_sub(since).clamp(0, self.longest()));
         if progress != before {
-            let mut value = Vec::new();
-            let encoded = state::codec::encode_into(&mut value, &progress);
-            if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-                changelog::put(step, META, &self.key(), &value);
-            }
+            changelog::put_own(step, self.key(), &progress);
         }
         self.progress = Some(progress);
     }

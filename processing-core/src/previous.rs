@@ -238,11 +238,7 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
         if expires && let Some(end) = PaneKey::before(expired).end {
             changelog::expire(step, column, &end);
         }
-        let mut value = Vec::new();
-        let encoded = state::codec::encode_into(&mut value, &progress);
-        if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-            changelog::put(step, META, &MetaKey::ClosingCursor(column).to_bytes(), &value);
-        }
+        changelog::put_own(step, MetaKey::ClosingCursor(column), &progress);
     }
 }
 

@@ -20,15 +20,13 @@
 //! Invariant: whether a record passes hangs on the records before it in its partition alone, and not on when rows expire.
 
 use serde::{Deserialize, Serialize};
-use state::keys::pane::PaneKey;
 use state::{ColumnId, StateKey};
 
 use crate::aggregate::{Exactness, Mergeable};
-use crate::changelog;
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
 use crate::step::Step;
-use crate::window::{TIME_MAX, Windows};
+use crate::window::{TIME_MAX, Windows, clamped};
 use crate::window_store::WindowStore;
 
 /// Under which reason `stream_records_dropped_total` counts what repeats an id.
@@ -79,20 +77,22 @@ impl<P, J: StateKey, C> DistinctBy<P, J, C> {
 impl<J: StateKey> Memory<J> {
     /// Whether the record is the first of its id; it is then remembered.
     fn admits(&mut self, step: &mut Step<'_>, id: J, time: EventTime) -> bool {
-        let time = time.0.clamp(-TIME_MAX.0, TIME_MAX.0);
+        let time = clamped(time);
         if time + self.horizon <= step.stream_time.0 {
             step.late(self.passed.name);
             return false;
         }
         let pane = self.passed.windows.pane_of(EventTime(time)).start.0;
-        for pane in [pane, pane - self.horizon, pane + self.horizon] {
-            let passed = self.passed.value(step, pane, &id);
+        let mut row = (pane, id);
+        for near in [pane, pane - self.horizon, pane + self.horizon] {
+            row.0 = near;
+            let passed = self.passed.peek(step, near, &row);
             if passed.is_some_and(|passed| passed.0.abs_diff(time) < self.horizon.unsigned_abs()) {
                 *step.counts.dropped.entry(REASON).or_default() += 1;
                 return false;
             }
         }
-        self.passed.fold(step, pane, pane, id, |passed| *passed = Passed(time));
+        self.passed.fold(step, pane, pane, row.1, |passed| *passed = Passed(time));
         true
     }
 
@@ -103,13 +103,7 @@ impl<J: StateKey> Memory<J> {
             return;
         }
         let before = self.passed.windows.pane_of(EventTime(needed)).start.0;
-        if before > self.expired {
-            self.expired = before;
-            self.passed.forget(before);
-            if let Some(end) = PaneKey::before(before).end {
-                changelog::expire(step, self.passed.column, &end);
-            }
-        }
+        self.passed.expire(step, &mut self.expired, before);
     }
 }
 

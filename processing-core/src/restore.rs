@@ -385,6 +385,19 @@ pub(crate) fn begun_in<B: Base>(store: &TaskStore<B, TaskReceipt>) -> Result<Opt
         .map_err(|error| CoreError::store_rebuild(format!("the mark of a restore cannot be read: {error}")))
 }
 
+/// Whether no column of a store has followed its changelog yet.
+pub(crate) fn is_untouched<B: Base>(
+    store: &TaskStore<B, TaskReceipt>,
+    columns: impl IntoIterator<Item = ColumnId>,
+) -> Result<bool, CoreError> {
+    for column in columns {
+        if store.position(column)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Marks a store as not whole; `meta` is where its meta changelog is read from. It is on disk before any row is.
 pub(crate) fn begin<B: Base>(store: &mut TaskStore<B, TaskReceipt>, epoch: u32, meta: Offset) -> Result<(), CoreError> {
     let mut value = Vec::new();

@@ -77,11 +77,7 @@ impl Rewrite {
             }
             Some(under_way) => self.write_some(step, under_way),
         };
-        let mut value = Vec::new();
-        let encoded = state::codec::encode_into(&mut value, &rounds);
-        if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-            changelog::put(step, META, &MetaKey::RewriteCursor(self.column).to_bytes(), &value);
-        }
+        changelog::put_own(step, MetaKey::RewriteCursor(self.column), &rounds);
         step.waiting |= rounds.cursor.is_some();
         self.present = Some(rounds);
     }

@@ -261,7 +261,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
 
     fn progress(&mut self, step: &mut Step<'_>) -> Option<&Progress> {
         if self.progress.is_none() {
-            let row = step.rows.get(META, &self.progress_key());
+            let row = step.rows.get(META, &self.progress_key().to_bytes());
             let progress = match step.ok(row)? {
                 None => Progress::default(),
                 Some(bytes) => {
@@ -275,17 +275,13 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
 
     fn save(&mut self, step: &mut Step<'_>, before: &Progress, progress: Progress) {
         if progress != *before {
-            let mut value = Vec::new();
-            let encoded = state::codec::encode_into(&mut value, &progress);
-            if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-                changelog::put(step, META, &self.progress_key(), &value);
-            }
+            changelog::put_own(step, self.progress_key(), &progress);
         }
         self.progress = Some(progress);
     }
 
-    fn progress_key(&self) -> Vec<u8> {
-        MetaKey::OperatorProgress(u16::from(self.column.0)).to_bytes()
+    fn progress_key(&self) -> MetaKey {
+        MetaKey::OperatorProgress(u16::from(self.column.0))
     }
 
     fn damaged(&self, error: &str) -> CoreError {

@@ -174,13 +174,7 @@ impl<B: Base> Task<B> {
         self.write_again(now)?;
         let record = self.next_record();
         self.next_record = Some(record.clone());
-        self.step(now, |step, _, _| {
-            let mut value = Vec::new();
-            let encoded = state::codec::encode_into(&mut value, &record);
-            if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-                changelog::put(step, META, &MetaKey::CommitRecord.to_bytes(), &value);
-            }
-        })?;
+        self.step(now, |step, _, _| changelog::put_own(step, MetaKey::CommitRecord, &record))?;
         Ok(true)
     }
 

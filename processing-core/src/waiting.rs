@@ -87,7 +87,7 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
         let next = match self.next {
             Some(next) => next,
             None => {
-                let row = step.rows.get(META, &self.progress_key());
+                let row = step.rows.get(META, &self.progress_key().to_bytes());
                 match step.ok(row)? {
                     None => 0,
                     Some(bytes) => {
@@ -186,11 +186,7 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
             changelog::put(step, self.column, &key.to_bytes(), &value);
             self.clear_through = self.clear_through.min(key.time.saturating_sub(1));
         }
-        value.clear();
-        let encoded = state::codec::encode_into(&mut value, &self.next.unwrap_or_default());
-        if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-            changelog::put(step, META, &self.progress_key(), &value);
-        }
+        changelog::put_own(step, self.progress_key(), &self.next.unwrap_or_default());
     }
 
     /// Forgets everything in memory.
@@ -198,8 +194,8 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
         *self = Self::new(self.name, self.column);
     }
 
-    fn progress_key(&self) -> Vec<u8> {
-        MetaKey::OperatorProgress(u16::from(self.column.0)).to_bytes()
+    fn progress_key(&self) -> MetaKey {
+        MetaKey::OperatorProgress(u16::from(self.column.0))
     }
 
     fn damaged(&self, error: &str) -> CoreError {

@@ -235,15 +235,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
 
     /// The value of a row of a pane that begins with its first window, as it is now.
     pub(crate) fn value(&mut self, step: &mut Step<'_>, pane: i64, key: &K) -> Option<A> {
-        if !self.panes.contains_key(&pane) {
-            self.open(step, pane);
-        }
-        let rows = self.panes.get(&pane)?;
-        match rows.rows.get(&(pane, key.clone())) {
-            Some(slot) => Some(slot.value.clone()),
-            None if rows.whole => None,
-            None => load(step, self.column, pane, pane, key),
-        }
+        self.peek(step, pane, &(pane, key.clone())).map(Cow::into_owned)
     }
 
     /// Shows the row of `pane`, first accepting window and key, if there is one. It stays in memory for the fold that
@@ -342,8 +334,20 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         }
     }
 
-    /// Lets go of every pane that starts before `before`; their rows are expired by the caller.
-    pub(crate) fn forget(&mut self, before: i64) {
+    /// Drops every pane that starts before `before`, here and in the store. `expired` is before what they are gone already.
+    pub(crate) fn expire(&mut self, step: &mut Step<'_>, expired: &mut i64, before: i64) {
+        if before <= *expired {
+            return;
+        }
+        *expired = before;
+        self.forget(before);
+        if let Some(end) = PaneKey::before(before).end {
+            changelog::expire(step, self.column, &end);
+        }
+    }
+
+    /// Lets go of every pane that starts before `before`, and of nothing in the store.
+    fn forget(&mut self, before: i64) {
         let kept = self.panes.split_off(&before);
         let gone = std::mem::replace(&mut self.panes, kept);
         self.bytes -= gone.values().map(|rows| rows.bytes).sum::<usize>();

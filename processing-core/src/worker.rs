@@ -142,6 +142,8 @@ pub struct Worker<H: StateHome, N> {
     tasks: BTreeMap<TaskId, Task<H::Base>>,
     /// Assigned, and not yet with the nursery: their committed offsets are still being asked for.
     waiting: BTreeMap<TaskId, ()>,
+    /// The one of them that was asked for last, without an answer: the others come before it now.
+    unanswered: Option<TaskId>,
     restoring: BTreeMap<TaskId, Upbringing<H::Base>>,
     /// How often each store was made anew since this worker last committed.
     remade: BTreeMap<TaskId, u32>,
@@ -194,6 +196,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             time_log,
             tasks: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            unanswered: None,
             restoring: BTreeMap::new(),
             remade: BTreeMap::new(),
             hand_back: None,

@@ -88,12 +88,11 @@ impl Stage {
     pub(crate) fn await_taken(&self, group: &Group, wanted: i64) {
         let deadline = Instant::now() + PATIENCE;
         while self.taken(group) < wanted {
-            assert!(
-                Instant::now() < deadline,
-                "the group has committed {} of {wanted} records\n{}",
-                self.taken(group),
-                self.setup.last_words()
-            );
+            if Instant::now() > deadline {
+                self.keep();
+                let taken = self.taken(group);
+                panic!("the group has committed {taken} of {wanted} records\n{}", self.setup.last_words());
+            }
         }
     }
 
@@ -185,10 +184,14 @@ impl Stage {
         println!("{}: {} stores of {compared} rows equal their changelogs", self.app, farthest.len());
     }
 
-    /// Writes every record of the application's topics into the folder that `STREAMFLEET_KEEP` names, for whoever looks
-    /// for the reason of a failure.
+    /// Writes every record of the application's topics, and all that the workers have said, into the folder that
+    /// `STREAMFLEET_KEEP` names, for whoever looks for the reason of a failure.
     fn keep(&self) {
         let Some(folder) = std::env::var_os("STREAMFLEET_KEEP") else { return };
+        for log in self.setup.logs() {
+            let name = log.file_name().expect("a log has a name");
+            std::fs::copy(&log, std::path::Path::new(&folder).join(name)).expect("a log can be copied");
+        }
         for topic in self.admin.topics().iter().filter(|topic| topic.starts_with(&self.app)) {
             for (kind, dump) in
                 [("all", uncommitted(&self.brokers, topic)), ("committed", committed(&self.brokers, topic))]

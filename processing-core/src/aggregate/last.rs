@@ -6,43 +6,36 @@
 //! Not here: the order itself. Invariant: of events that are equal in the order the one with the largest value is kept,
 //! so that the answer is the same whichever came before the other.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Exactness, Fold, Mergeable};
+use super::{Exactness, First, Fold, Mergeable};
 
-/// The last event so far: its place in the order, and its value.
+/// The last event so far: its place in the order, and its value. It is the first one, seen from the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Last<O, V>(Option<(O, V)>);
+pub struct Last<O, V>(First<Reverse<O>, Reverse<V>>);
 
 impl<O, V> Default for Last<O, V> {
     fn default() -> Self {
-        Self(None)
+        Self(First::default())
     }
 }
 
 impl<O: Ord, V: Ord> Last<O, V> {
     /// Takes an event in. `value` is asked only where the order does not say no.
     pub fn add(&mut self, order: O, value: impl FnOnce() -> V) {
-        match &self.0 {
-            Some((kept, _)) if order < *kept => {}
-            Some((kept, kept_value)) if order == *kept => {
-                let value = value();
-                if value > *kept_value {
-                    self.0 = Some((order, value));
-                }
-            }
-            _ => self.0 = Some((order, value())),
-        }
+        self.0.add(Reverse(order), || Reverse(value()));
     }
 
     /// Its value; `None` of nothing.
     pub fn get(&self) -> Option<&V> {
-        self.0.as_ref().map(|(_, value)| value)
+        self.0.get().map(|Reverse(value)| value)
     }
 
     /// Its place in the order; `None` of nothing.
     pub fn order(&self) -> Option<&O> {
-        self.0.as_ref().map(|(order, _)| order)
+        self.0.order().map(|Reverse(order)| order)
     }
 }
 
@@ -54,9 +47,7 @@ where
     const EXACTNESS: Exactness = Exactness::Exact;
 
     fn merge(&mut self, other: &Self) {
-        if let Some((order, value)) = &other.0 {
-            self.add(order.clone(), || value.clone());
-        }
+        self.0.merge(&other.0);
     }
 }
 

@@ -3,9 +3,14 @@
 //! Not here: the words of the language, which write into this. Invariant: steps, stores and outputs are
 //! numbered in the order in which they are written.
 
+use state::ColumnId;
+
+use super::stream::internal;
 use super::topology::TopologyError;
-use crate::plan::{Output, PlanStep, Source, StepKind, StorePlan};
+use crate::plan::{Output, OutputKind, PlanStep, Source, StepKind, StoreKind, StorePlan};
 use crate::process::Chain;
+use crate::record::DurationMs;
+use crate::word::Finality;
 
 /// A topology in the making; each entry is headed by the sub-topology that it belongs to.
 #[derive(Default)]
@@ -52,6 +57,30 @@ impl Draft {
         let count = into.sources.len();
         into.sources.extend(sources);
         count
+    }
+
+    /// A store of a sub-topology. Answers its column.
+    pub(crate) fn store(
+        &mut self,
+        sub: usize,
+        name: &'static str,
+        kind: StoreKind,
+        keep: DurationMs,
+        holds: String,
+    ) -> ColumnId {
+        // Column 0 is the task's own. A number past the last possible one is refused by `build`.
+        let column = ColumnId(u8::try_from(self.stores.len() + 1).unwrap_or(u8::MAX));
+        self.stores.push((sub, StorePlan { name, column, kind, keep, holds }));
+        column
+    }
+
+    /// A repartition topic, written behind `at` of `sub` and read by a sub-topology of its own. Answers where that
+    /// begins, and the topic's number as an output.
+    pub(crate) fn through(&mut self, (sub, at): (usize, usize), name: &str) -> ((usize, usize), usize) {
+        let topic = internal(&self.name, name, "repartition");
+        let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
+        let output = self.output(sub, output, at);
+        (self.begin(vec![Source::Repartition { topic }]), output)
     }
 
     /// A step after others. Answers its number.

@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use state::{ColumnId, StateKey};
+use state::StateKey;
 
 use super::repartition::ThroughTopic;
 use super::stream::{Conclude, Ended, Grouped, Stream};
 use super::topology::TopologyError;
 use crate::join::{FullOuter, Inner, Join, JoinStore, JoinWindow, Joiner, LeftOuter, Requests, Table};
-use crate::plan::{StepKind, StoreKind, StorePlan};
+use crate::plan::{StepKind, StoreKind};
 use crate::process::{Pipe, Sources};
 use crate::record::DurationMs;
 use crate::repartition::records::{Repartitioned, SendRecords};
@@ -178,12 +178,9 @@ where
             draft.errors.push(TopologyError::JoinWindow(error));
         }
         let left_sources = draft.take_over(sub, right.sub);
-        // Column 0 is the task's own. A number past the last possible one is refused by `build`.
-        let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
         let (key, values) = (std::any::type_name::<KeyOf<L>>(), [type_of::<L>(), type_of::<R>()]);
         let holds = format!("{} and {} by {key}", values[0], values[1]);
-        let kind = StoreKind::Join(window, J::KIND);
-        draft.stores.push((sub, StorePlan { name: store, column, kind, keep: DurationMs(0), holds }));
+        let column = draft.store(sub, store, StoreKind::Join(window, J::KIND), DurationMs(0), holds);
         let at = draft.step(sub, StepKind::Join(store), &[left_at, right.at]);
         (column, left_sources, at)
     };

@@ -9,12 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state::StateKey;
 
-use super::stream::{Conclude, Ended, Grouped, Stream, internal};
-use crate::plan::{Output, OutputKind, Source};
+use super::stream::{Conclude, Ended, Grouped, Stream};
 use crate::process::Pipe;
 use crate::record::DurationMs;
 use crate::repartition::records::{Repartitioned, SendRecords};
-use crate::word::{Finality, Settled};
+use crate::word::Settled;
 
 /// What goes through a repartition topic, and what it leaves in the hand.
 pub(super) type ThroughTopic<P, O> = Stream<
@@ -40,14 +39,7 @@ where
         let stream = self.0;
         let draft = Rc::clone(&stream.draft);
         let upstream = stream.sub as u16;
-        let (sub, at, output) = {
-            let mut draft = draft.borrow_mut();
-            let topic = internal(&draft.name, name, "repartition");
-            let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
-            let output = draft.output(stream.sub, output, stream.at);
-            let (sub, at) = draft.begin(vec![Source::Repartition { topic }]);
-            (sub, at, output)
-        };
+        let ((sub, at), output) = draft.borrow_mut().through((stream.sub, stream.at), name);
         let owed = stream.conclude(SendRecords::new(output, upstream, judge));
         Stream { draft, sub, at, pipe: Repartitioned::new(), owed }
     }

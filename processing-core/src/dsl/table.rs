@@ -9,14 +9,14 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use state::{ColumnId, StateKey};
+use state::StateKey;
 
 use super::draft::Draft;
 use super::stream::Stream;
 use super::topic::Topic;
 use super::topology::Topology;
 use crate::decode::Decoder;
-use crate::plan::{Input, InputKind, Source, StepKind, StoreKind, StorePlan};
+use crate::plan::{Input, InputKind, Source, StepKind, StoreKind};
 use crate::process::{Pipe, Sources};
 use crate::record::{DurationMs, EventTime};
 use crate::table::Kept;
@@ -44,7 +44,7 @@ impl Topology {
     /// The topic should be compacted. A record without a key, or with one that is no `K`, is a dead letter, as one
     /// whose value cannot be read; the row that its key has stays.
     pub fn table<K: StateKey, D: Decoder<Event: Kept>>(&self, topic: Topic<D>) -> KeyedTable<K, D, ByLog> {
-        let source = Source::Input(Input { topic: topic.name, kind: InputKind::Table });
+        let source = Source::Input(Input { topic: topic.name, kind: InputKind::Rows });
         let (sub, at) = self.draft.borrow_mut().begin(vec![source]);
         KeyedTable {
             draft: Rc::clone(&self.draft),
@@ -139,25 +139,15 @@ where
         let streams = draft.subs[self.sub].sources.iter().filter(|source| !source.is_table());
         let is_of_several = streams.count() > 1;
         let stream_sources = draft.take_over(self.sub, table_sub);
-        let rows = draft.store(self.sub, store, StoreKind::Table, format!("{row} by {key}"));
+        let rows = draft.store(self.sub, store, StoreKind::Rows, DurationMs(0), format!("{row} by {key}"));
         // A plan lives as long as its process.
         let name: &'static str = format!("{store}-waiting").leak();
         let holds = format!("{} beside {row} by {key}", std::any::type_name::<P::Value>());
-        let column = draft.store(self.sub, name, StoreKind::Queue(grace), holds);
-        let at = draft.step(self.sub, StepKind::Join(store), &[self.at, table_at]);
+        let column = draft.store(self.sub, name, StoreKind::Queue(grace), DurationMs(0), holds);
+        let at = draft.step(self.sub, StepKind::TableJoin(store), &[self.at, table_at]);
         drop(draft);
         let side = TableSide { is_of_several, decoder, time, grace, store, rows, waiting: (name, column) };
         let pipe = TableJoin::new(self.pipe, stream_sources, side, join);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: () }
-    }
-}
-
-impl Draft {
-    /// Adds a store that has no windows. Answers its column.
-    fn store(&mut self, sub: usize, name: &'static str, kind: StoreKind, holds: String) -> ColumnId {
-        // Column 0 is the task's own. A number past the last possible one is refused by `build`.
-        let column = ColumnId(u8::try_from(self.stores.len() + 1).unwrap_or(u8::MAX));
-        self.stores.push((sub, StorePlan { name, column, kind, keep: DurationMs(0), holds }));
-        column
     }
 }

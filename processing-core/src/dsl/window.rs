@@ -12,12 +12,12 @@ use std::rc::Rc;
 use state::{ColumnId, StateKey};
 
 use super::draft::Draft;
-use super::stream::{Conclude, Ended, Grouped, Stream, internal};
+use super::stream::{Conclude, Ended, Grouped, Stream};
 use super::topology::TopologyError;
 use crate::aggregate::{Aggregate, Fold, Mergeable, OfAggregate, fold_of};
 use crate::hindsight::{Frame, Frames, Hindsight, NoHindsight};
 use crate::latest::{Latest, Nobody};
-use crate::plan::{Output, OutputKind, Source, StepKind, StoreKind, StorePlan};
+use crate::plan::{StepKind, StoreKind};
 use crate::previous::{Successive, WithPrevious};
 use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
@@ -25,7 +25,7 @@ use crate::repartition::PreAggregate;
 use crate::updates::{Unwatched, Updated, Updates, Watch};
 use crate::window::{EvenlySpaced, SideBySide, Windowing, Windows};
 use crate::windowed::{Closed, Intake, Local, OnClose, Panes, Shuffled};
-use crate::word::{Finality, PresentWord, Settled};
+use crate::word::{PresentWord, Settled};
 
 /// A keyed stream with windows laid over it. `S` is the stream, `W` the kind of windows.
 #[must_use = "a windowed stream does nothing until it is aggregated"]
@@ -255,11 +255,8 @@ pub(super) fn shuffle(
     store: &'static str,
 ) -> ((usize, usize), usize) {
     let mut draft = draft.borrow_mut();
-    let topic = internal(&draft.name, store, "repartition");
     let before = draft.step(sub, StepKind::PreAggregate(store), &[at]);
-    let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
-    let output = draft.output(sub, output, before);
-    (draft.begin(vec![Source::Repartition { topic }]), output)
+    draft.through((sub, before), store)
 }
 
 /// Gives a store its column and writes it and its step into the draft.
@@ -271,10 +268,8 @@ pub(super) fn declare<K, A>(
     keep: DurationMs,
 ) -> (ColumnId, usize) {
     let mut draft = draft.borrow_mut();
-    // Column 0 is the task's own. A number past the last possible one is refused by `build`.
-    let column = ColumnId(u8::try_from(draft.stores.len() + 1).unwrap_or(u8::MAX));
     let holds = format!("{} by {}", std::any::type_name::<A>(), std::any::type_name::<K>());
-    draft.stores.push((sub, StorePlan { name, column, kind, keep, holds }));
+    let column = draft.store(sub, name, kind, keep, holds);
     let at = draft.step(sub, StepKind::Window(name), &[at]);
     (column, at)
 }

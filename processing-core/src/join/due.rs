@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use state::StateKey;
 use state::keys::meta::MetaKey;
-use state::keys::pane::PaneKey;
 
 use super::store::{Arrival, JoinStore};
 use super::window::Side;
@@ -172,14 +171,7 @@ impl<K: StateKey> Due<K> {
         // Whoever asks for twins looks further back than for partners.
         let further = if store.kind == JoinKind::Requests { store.window.longest() } else { 0 };
         let before = store.pane_of(end.saturating_sub(further));
-        if before <= cursor.expired {
-            return;
-        }
-        cursor.expired = before;
-        store.rows.forget(before);
-        if let Some(end) = PaneKey::before(before).end {
-            changelog::expire(step, store.rows.column, &end);
-        }
+        store.rows.expire(step, &mut cursor.expired, before);
     }
 
     /// The cursor, read from the store the first time.
@@ -221,9 +213,5 @@ fn save<K: StateKey>(step: &mut Step<'_>, store: &JoinStore<K>, cursor: &Cursor<
         (u8::from(*side == Side::Right), bytes, arrival.row, arrival.at)
     });
     let stored = StoredCursor { due: cursor.told.0, record, expired: cursor.expired };
-    let mut value = Vec::new();
-    let encoded = state::codec::encode_into(&mut value, &stored);
-    if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
-        changelog::put(step, META, &MetaKey::ClosingCursor(store.rows.column).to_bytes(), &value);
-    }
+    changelog::put_own(step, MetaKey::ClosingCursor(store.rows.column), &stored);
 }

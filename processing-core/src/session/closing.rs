@@ -15,7 +15,7 @@ use state::{ColumnId, StateKey};
 use super::SessionWindows;
 use super::run::Run;
 use crate::aggregate::Mergeable;
-use crate::closing::Cursor;
+use crate::closing::{Cursor, Slices};
 use crate::placement::Place;
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
@@ -63,30 +63,11 @@ struct Closer<K, A> {
     open: Option<OpenPane<K, A>>,
 }
 
-/// A pane in the middle of being closed, its keys in order.
+/// A pane in the middle of being closed.
 #[derive(Clone)]
 struct OpenPane<K, A> {
     pane: Pane,
-    rows: std::vec::IntoIter<(K, Run<A>)>,
-    /// Whether the pane holds more rows behind `rows`.
-    more: bool,
-}
-
-impl<K: StateKey, A: Mergeable> OpenPane<K, A> {
-    /// The next row. As long as there are more, at least one of them is in `rows`.
-    fn next(&mut self, store: &Rows<K, A>, step: &mut Step<'_>) -> Option<(K, Run<A>)> {
-        let row = self.rows.next()?;
-        if self.more && self.rows.len() == 0 {
-            let most = step.terms.bounds.close_slice_records;
-            let (rows, more) = store.slice_of(step, self.pane.start.0, Some(&row.0), most);
-            (self.rows, self.more) = (rows.into_iter(), more);
-        }
-        Some(row)
-    }
-
-    fn is_done(&self) -> bool {
-        self.rows.len() == 0
-    }
+    rows: Slices<K, Run<A>>,
 }
 
 impl<K: StateKey, A: Mergeable> Closer<K, A> {
@@ -113,10 +94,10 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             cursor.next = open.pane.start.0;
             // A run that moves on costs about as much as one that is emitted.
             while step.closings_left > 0
-                && let Some((key, run)) = open.next(store, step)
+                && let Some((key, run)) = open.rows.next(store, step)
             {
                 step.closings_left -= 1;
-                if step.closings_left == 0 && !open.is_done() {
+                if step.closings_left == 0 && !open.rows.is_done() {
                     cursor.stop_after(&key);
                 }
                 let mut row = (open.pane.end.0, key);
@@ -128,7 +109,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                     emit(step, row.1, run);
                 }
             }
-            if !open.is_done() {
+            if !open.rows.is_done() {
                 step.unfinished = true;
                 reached = open.pane.start.min(reached);
                 break;
@@ -154,8 +135,8 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
             return false;
         };
         let after = cursor.done_of(step, store, start);
-        let (rows, more) = store.slice_of(step, start, after.as_ref(), step.terms.bounds.close_slice_records);
-        self.open = Some(OpenPane { pane: store.windows.pane_of(EventTime(start)), rows: rows.into_iter(), more });
+        let rows = Slices::of(step, store, start, after.as_ref());
+        self.open = Some(OpenPane { pane: store.windows.pane_of(EventTime(start)), rows });
         true
     }
 

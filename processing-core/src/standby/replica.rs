@@ -31,7 +31,7 @@ use crate::changelog::{self, Logged, META};
 use crate::error::CoreError;
 use crate::log::{FreeReader, Read, Watermarks};
 use crate::record::{Offset, TopicPartition};
-use crate::restore::{self, begun_in, changes_of};
+use crate::restore::{self, begun_in, changes_of, is_untouched};
 use crate::rewrite;
 use crate::task::{TaskId, TaskReceipt, read_record};
 
@@ -91,13 +91,7 @@ impl<B: Base> Replica<B> {
             // Half of a restore: how much of it is there, and where it began, nobody knows.
             (Some(_), _) => false,
             (None, Some(record)) => record.epoch == epoch,
-            (None, None) => {
-                let mut begun = false;
-                for (column, _) in &changelogs {
-                    begun |= store.position(*column)?.is_some();
-                }
-                !begun
-            }
+            (None, None) => is_untouched(&store, changelogs.iter().map(|(column, _)| *column))?,
         };
         if !fits {
             return Ok(Err(store.into_base()));

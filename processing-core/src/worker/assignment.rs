@@ -9,6 +9,7 @@
 //!                                   └───────────── offsets moved ────────┘
 //! ```
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use state::{Base, ColumnId, TaskStore, TaskStoreLimits};
@@ -19,7 +20,7 @@ use crate::error::{CoreError, Remedy};
 use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
-use crate::restore::{RestoreJob, Restored, Restoring, begun_in};
+use crate::restore::{RestoreJob, Restored, Restoring, begun_in, is_untouched};
 use crate::rewrite::{self, Rewrite};
 use crate::sink::Outbox;
 use crate::source::{Raises, SourcePartition, SourceTime};
@@ -41,23 +42,25 @@ fn is_of<B: Base>(store: &TaskStore<B, TaskReceipt>, columns: &[ColumnId], epoch
         Some(epoch) => Some(epoch),
         None => read_record(store)?.map(|record| record.epoch),
     };
-    if let Some(said) = said {
-        return Ok(said == epoch);
-    }
-    for column in columns {
-        if store.position(*column)?.is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    said.map_or_else(|| is_untouched(store, columns.iter().copied()), |said| Ok(said == epoch))
 }
 
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     /// Hands assigned tasks to the nursery as soon as the group's offsets are stable.
     pub(super) fn begin_restores(&mut self) -> Result<(), CoreError> {
-        for id in self.waiting.keys().copied().collect::<Vec<_>>() {
+        let after = self.unanswered.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let (later, all) = (self.waiting.range((after, Bound::Unbounded)), self.waiting.keys());
+        for id in later.map(|(id, _)| id).chain(all).copied().collect::<Vec<_>>() {
+            if !self.waiting.contains_key(&id) {
+                continue;
+            }
             let committed = match self.committed(id) {
-                Err(error) if error.remedy() == Remedy::Retry => continue,
+                // The others would wait for the same coordinator, each for as long, and meanwhile nobody listens to the
+                // group: it would give this member up.
+                Err(error) if error.remedy() == Remedy::Retry => {
+                    self.unanswered = Some(id);
+                    break;
+                }
                 committed => committed?,
             };
             let base = match self.home.open(id, &self.layout.contents(id)) {
@@ -163,7 +166,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             |(id, upbringing): (&TaskId, &Upbringing<_>)| matches!(upbringing, Upbringing::Restored(..)).then_some(*id);
         for id in self.restoring.iter().filter_map(is_restored).collect::<Vec<_>>() {
             let present = match self.committed(id) {
-                Err(error) if error.remedy() == Remedy::Retry => continue,
+                Err(error) if error.remedy() == Remedy::Retry => break,
                 present => present?,
             };
             let mut reader = self.log.reader()?;

@@ -80,9 +80,11 @@ impl Client {
         (0..self.partitions(topic)).map(end).collect()
     }
 
-    /// The committed positions of a group.
-    pub(crate) fn group(&self, group: &str) -> Group {
-        Group(config(&self.brokers).set("group.id", group).create().expect("a consumer"))
+    /// The committed positions of a group in a topic.
+    pub(crate) fn group(&self, group: &str, topic: &str) -> Group {
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_range(topic, 0, self.partitions(topic) as i32 - 1);
+        Group { consumer: config(&self.brokers).set("group.id", group).create().expect("a consumer"), wanted }
     }
 
     /// Sends records with keys, values and times made by `record` for each number.
@@ -117,17 +119,16 @@ impl Client {
 }
 
 /// A group, looked at from outside.
-pub(crate) struct Group(BaseConsumer);
+pub(crate) struct Group {
+    consumer: BaseConsumer,
+    wanted: TopicPartitionList,
+}
 
 impl Group {
     /// The stable committed positions; 0 where there is none.
-    pub(crate) fn committed(&self, topic: &str) -> Positions {
-        let metadata = self.0.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
-        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        let mut wanted = TopicPartitionList::new();
-        wanted.add_partition_range(topic, 0, partitions as i32 - 1);
+    pub(crate) fn committed(&self) -> Positions {
         loop {
-            match self.0.committed_offsets(wanted.clone(), PATIENCE) {
+            match self.consumer.committed_offsets(self.wanted.clone(), PATIENCE) {
                 Ok(found) => {
                     let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
                     return found.elements().iter().map(|found| offset(found.offset())).collect();

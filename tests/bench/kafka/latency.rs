@@ -96,8 +96,7 @@ fn run(bench: &Bench, system: System, interval: u32, round: u64) -> Taken {
     });
     running.must_live();
     running.stop();
-    bench.client.delete(&app);
-    std::fs::remove_dir_all(bench.folder().join(&app)).ok();
+    bench.clear(&app);
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     let (cpu, broker, peak) = used;

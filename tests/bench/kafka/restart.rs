@@ -48,13 +48,13 @@ fn run(bench: &Bench, system: System, rows: u64, round: u64) -> Taken {
     let broker = bench.broker_cpu_ms();
     let work = Work { case: CASE, app: &app, input: TOPIC, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
     let mut running = bench.begin(system, &work);
-    let group = bench.client.group(&app);
+    let group = bench.client.group(&app, TOPIC);
     // Some minutes have closed when three hours and a little more have passed.
     let wanted = rows * 103 / 100;
     let mut done = 0;
     client::wait_until(&app, Duration::from_secs(3_600), || {
         running.must_live();
-        done = group.committed(TOPIC).iter().sum::<i64>() as u64;
+        done = group.committed().iter().sum::<i64>() as u64;
         done >= wanted
     });
     let used = running.usage();
@@ -74,13 +74,11 @@ fn run(bench: &Bench, system: System, rows: u64, round: u64) -> Taken {
         second.must_live();
     }
     let restart = killed.elapsed();
-    let left: i64 =
-        bench.client.end(TOPIC).expect("ends").iter().sum::<i64>() - group.committed(TOPIC).iter().sum::<i64>();
+    let left: i64 = bench.client.end(TOPIC).expect("ends").iter().sum::<i64>() - group.committed().iter().sum::<i64>();
     assert!(left > 0, "the input was read to its end: a larger BACKLOG is needed");
     let peak = second.usage().peak_rss_mib.max(used.peak_rss_mib);
     second.stop();
-    bench.client.delete(&app);
-    std::fs::remove_dir_all(bench.folder().join(&app)).ok();
+    bench.clear(&app);
     Taken {
         cpu_us_per_event: Some(used.cpu_ms * 1e3 / done as f64),
         broker_cpu_us_per_event: Some(broker * 1e3 / done as f64),

@@ -131,10 +131,10 @@ impl Bench {
             Work { case: case.name, app: &app, input: topic, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
         let mut running = self.begin(system, &work);
         let target = self.client.end(topic).expect("the input has ends");
-        let group = self.client.group(&app);
+        let group = self.client.group(&app, topic);
         client::wait_until(&app, PATIENCE, || {
             running.must_live();
-            group.committed(topic) == target
+            group.committed() == target
         });
         let (used, broker) = self.settle(&app, &running, broker);
         let out = format!("{app}-out");
@@ -144,8 +144,7 @@ impl Bench {
         expected::compare(&app, &found, expected);
         running.stop();
         let changelogs = self.bytes_of(&app, "-changelog-");
-        self.client.delete(&app);
-        std::fs::remove_dir_all(self.folder().join(&app)).ok();
+        self.clear(&app);
         let per_event = |total: f64| Some(total / events as f64);
         Taken {
             cpu_us_per_event: per_event(used.cpu_ms * 1e3),
@@ -155,6 +154,12 @@ impl Bench {
             changelog_bytes_per_event: per_event(changelogs),
             ..Taken::default()
         }
+    }
+
+    /// Takes away what an application has left: its topics and its state.
+    pub(crate) fn clear(&self, app: &str) {
+        self.client.delete(app);
+        std::fs::remove_dir_all(self.folder().join(app)).ok();
     }
 
     /// Starts a side; its results' topic stands where the side does not make it by itself.

@@ -77,8 +77,8 @@ fn run(bench: &Bench, number: usize, point: Point, events: u64) -> Found {
     let broker = bench.broker_cpu_ms();
     let work = Work { case, app: &app, input: &topic, commit_interval_ms: COMMIT_INTERVAL_MS, threads };
     let mut running = bench.begin(System::Streamfleet, &work);
-    let group = bench.client.group(&app);
-    let taken = || group.committed(&topic).iter().sum::<i64>() as u64;
+    let group = bench.client.group(&app, &topic);
+    let taken = || group.committed().iter().sum::<i64>() as u64;
     let mut first = None;
     client::wait_until(&app, PATIENCE, || {
         running.must_live();
@@ -92,8 +92,7 @@ fn run(bench: &Bench, number: usize, point: Point, events: u64) -> Found {
     let pace = (events - at) as f64 / begun.elapsed().as_secs_f64();
     let (used, broker) = bench.settle(&app, &running, broker);
     running.stop();
-    bench.client.delete(&app);
-    std::fs::remove_dir_all(bench.folder().join(&app)).ok();
+    bench.clear(&app);
     let rounded = |figure: f64| (figure * 1000.0).round() / 1000.0;
     let found = Found {
         point,

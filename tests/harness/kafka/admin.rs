@@ -123,6 +123,21 @@ impl Admin {
         self.witness.fetch_watermarks(topic, partition, ANSWER).expect("the broker answers")
     }
 
+    /// Whether a transaction is open in one of the topics of which `asked` holds, or decided and not ended there yet.
+    pub fn has_open_transactions(&self, asked: impl Fn(&str) -> bool) -> bool {
+        let ends = |isolation: &str| -> Vec<i64> {
+            let reader: BaseConsumer =
+                client(&self.brokers).set("isolation.level", isolation).create().expect("a consumer can be made");
+            let metadata = reader.fetch_metadata(None, ANSWER).expect("the broker answers");
+            let topics = metadata.topics().iter().filter(|topic| asked(topic.name()));
+            let places = topics.flat_map(|topic| topic.partitions().iter().map(|one| (topic.name(), one.id())));
+            places
+                .map(|(topic, at)| reader.fetch_watermarks(topic, at, ANSWER).expect("the broker answers").1)
+                .collect()
+        };
+        ends("read_committed") != ends("read_uncommitted")
+    }
+
     /// Deletes the records of a partition before an offset.
     pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
         let mut list = TopicPartitionList::new();

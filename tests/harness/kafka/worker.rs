@@ -86,11 +86,16 @@ impl WorkerSetup {
 
     /// The last words of all instances that ever ran, for a message.
     pub fn last_words(&self) -> String {
+        self.logs().iter().map(|log| tail(log)).collect()
+    }
+
+    /// Where everything stands that the instances have said.
+    pub fn logs(&self) -> Vec<PathBuf> {
         let logs = std::fs::read_dir(&self.data).expect("the folder can be read").filter_map(Result::ok);
         let mut logs: Vec<PathBuf> =
             logs.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
         logs.sort();
-        logs.iter().map(|log| tail(log)).collect()
+        logs
     }
 }
 

@@ -83,9 +83,9 @@ fn join(story: &Story, grace: i64, time: fn(&Happening, i64) -> i64) -> Join {
         records.sort_by_key(|record| (record.event.time.0, record.place.topic.as_str().to_owned()));
         let is_settled = |time: i64| time < table_time && if several { time < settled } else { time <= settled };
         let records = records.into_iter().filter(|record| is_settled(record.event.time.0)).map(|record| {
-            let past = versions.iter().filter(|version| version.key == record.event.key);
+            let mut past = versions.iter().filter(|version| version.key == record.event.key);
             // The last one in the log of those that had taken effect.
-            let at = past.filter(|version| version.effective <= record.event.time.0).next_back();
+            let at = past.rfind(|version| version.effective <= record.event.time.0);
             let row = at.and_then(|version| version.row.clone());
             (record, row)
         });
