@@ -80,6 +80,17 @@ pub(crate) fn expire(step: &mut Step<'_>, column: ColumnId, before: &[u8]) {
     step.out.push(Lane::Changelog(usize::from(column.0)), partition, record);
 }
 
+/// Stages the removal of a row and logs it. A compacted log forgets after a while that the row is gone: it must be one
+/// that nobody looks at any more, should a store that was away still have it.
+pub(crate) fn forget(step: &mut Step<'_>, column: ColumnId, row: &[u8]) {
+    step.rows.delete(column, row);
+    let mut key = step.terms.epoch.to_be_bytes().to_vec();
+    key.push(ROW);
+    key.extend_from_slice(row);
+    let partition = Partition(step.terms.partition);
+    step.out.push(Lane::Changelog(usize::from(column.0)), partition, plain(LogTime(step.now.0), Some(&key), None));
+}
+
 /// Reads a changelog record's key and value. `None` where they are in no known form.
 pub fn read<'a>(epoch: u32, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Option<Logged<'a>> {
     let (head, rest) = key?.split_first_chunk::<5>()?;

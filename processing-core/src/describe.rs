@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 
 use crate::dsl::internal;
 use crate::join::Side;
-use crate::plan::{OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
+use crate::plan::{Input, InputKind, OutputKind, Plan, PlanStep, Source, StepKind, StoreKind, StorePlan, SubTopology};
 use crate::record::DurationMs;
 use crate::session::SessionWindows;
 use crate::window::{Kind, Windows};
@@ -33,7 +33,9 @@ impl Plan {
             match &step.kind {
                 StepKind::Source(_) => writeln!(text, "    Source: {name}{}", self.source_note(part, step))?,
                 StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
-                StepKind::Window(store) | StepKind::Join(store) => writeln!(text, "    Step: {name} (store: {store})")?,
+                StepKind::Window(store) | StepKind::Join(store) | StepKind::TableJoin(store) => {
+                    writeln!(text, "    Step: {name} (store: {store})")?
+                }
                 StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
                 StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
             }
@@ -57,10 +59,14 @@ impl Plan {
                         DurationMs(0) => writeln!(text, "      readable: until closed")?,
                         keep => writeln!(text, "      readable: for {} after closing", Span(keep))?,
                     }
+                    writeln!(text, "      history: {}", Span(store.history()))?;
                 }
-                StoreKind::Join(..) => writeln!(text, "      join: {}", kind(store))?,
+                StoreKind::Join(..) => {
+                    writeln!(text, "      join: {}", kind(store))?;
+                    writeln!(text, "      history: {}", Span(store.history()))?;
+                }
+                StoreKind::Rows | StoreKind::Queue(_) => writeln!(text, "      holds: {}", kind(store))?,
             }
-            writeln!(text, "      history: {}", Span(store.history()))?;
             writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
         }
         writeln!(text, "    Commit records: {}-{}-meta-changelog", self.name(), part.number)
@@ -71,18 +77,19 @@ impl Plan {
             StepKind::Source(topic) => topic.to_string(),
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
-            StepKind::Join(_) => format!("join-{}", step.number),
+            StepKind::Join(_) | StepKind::TableJoin(_) => format!("join-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
         }
     }
 
     fn source_note(&self, part: &SubTopology, step: &PlanStep) -> &'static str {
-        let repartition = part.sources.iter().any(|source| match (source, &step.kind) {
-            (Source::Repartition { topic }, StepKind::Source(of)) => topic == of,
-            _ => false,
-        });
-        if repartition { " (repartition topic)" } else { "" }
+        let StepKind::Source(topic) = &step.kind else { return "" };
+        match part.sources.iter().find(|source| source.topic() == topic) {
+            Some(Source::Repartition { .. }) => " (repartition topic)",
+            Some(Source::Input(Input { kind: InputKind::Rows, .. })) => " (table)",
+            _ => "",
+        }
     }
 
     fn sink_note(&self, output: usize) -> String {
@@ -143,7 +150,7 @@ impl Plan {
                 for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
                     writeln!(chart, "    {} --> {}", node(before), node(step))?;
                 }
-                if let StepKind::Window(name) | StepKind::Join(name) = step.kind
+                if let StepKind::Window(name) | StepKind::Join(name) | StepKind::TableJoin(name) = step.kind
                     && let Some(store) = part.stores.iter().find(|store| store.name == name)
                 {
                     writeln!(chart, "    {} --- d{}", node(step), store.column)?;
@@ -189,6 +196,9 @@ fn kind(store: &StorePlan) -> String {
             with_grace(text, window.grace_ms())
         }
         StoreKind::Passed(panes) => format!("ids within {}", Span(panes.size())),
+        StoreKind::Rows => "the row of each key".to_owned(),
+        StoreKind::Queue(DurationMs(0)) => "what waits for its time".to_owned(),
+        StoreKind::Queue(grace) => format!("what waits for its time, grace {}", Span(grace)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Inputs that are silent, and the time they are raised to.
 //!
 //! Not here: the time log's records ([`crate::time_log`]). Invariant: a raise is decided only past the
-//! end of what the log has decided before, never above the slowest input that is not idle, and is
-//! written into the time log by the transaction that applies it.
+//! end of what the log has decided before, never above the slowest input that is not idle (a table's: just behind the
+//! streams of its task that wait for it), and is written into the time log by the transaction that applies it.
 
 use std::collections::BTreeMap;
 
@@ -92,13 +92,18 @@ impl Idleness {
         let slowest = slowest_active(layout, log, &active, &own);
         for (id, index) in idle {
             let Some(task) = tasks.get_mut(&id) else { continue };
+            let streams = head_of_streams(&task.sources);
             let Some(input) = task.sources.get_mut(index) else { continue };
-            let time = slowest.map_or(input.reached(), |slowest| slowest.max(input.reached()));
+            let raised = if input.is_table { streams.or(slowest) } else { slowest };
+            let time = raised.map_or(input.reached(), |raised| raised.max(input.reached()));
             let raise = Raise { offset: input.next, time };
             if self.told.get(&input.place).is_none_or(|(told, _)| *told != Entry::Raise(raise)) {
                 input.raise(time);
                 self.told.insert(input.place.clone(), (Entry::Raise(raise), now));
-                self.untold.push((id, input.place.clone(), raise));
+                let place = input.place.clone();
+                // Of several raises at one offset the last one says it all.
+                self.untold.retain(|(_, at, earlier)| (at, earlier.offset) != (&place, raise.offset));
+                self.untold.push((id, place, raise));
                 task.moved = true;
                 *moved = true;
             }
@@ -141,6 +146,14 @@ impl Idleness {
             }
         }
     }
+}
+
+/// The time to which a silent table of the task follows the streams that wait for it: just behind their head, so that
+/// the record there waits no longer. `None` where there is none, or nothing has come of it.
+fn head_of_streams(sources: &[SourcePartition]) -> Option<EventTime> {
+    let streams = sources.iter().filter(|source| !source.is_table);
+    let head = streams.map(SourcePartition::reached).min().filter(|head| *head > EventTime::MIN)?;
+    Some(EventTime(head.0.saturating_add(1)))
 }
 
 /// Whether nothing is left to read; records of a transaction that is still open are on their way.

@@ -55,6 +55,8 @@ pub(crate) struct SourceTopic {
     pub(crate) id: TopicId,
     pub(crate) partitions: u32,
     pub(crate) input: bool,
+    /// An input that is read as a table.
+    pub(crate) table: bool,
 }
 
 impl Layout {
@@ -81,6 +83,7 @@ impl Layout {
             for source in &part.sources {
                 let Some(info) = standing.get(source.topic()) else { continue };
                 let input = matches!(source, Source::Input(_));
+                let table = source.is_table();
                 if input {
                     inputs.push((info.name.clone(), info.settings.partitions));
                 }
@@ -89,6 +92,7 @@ impl Layout {
                     id: info.id,
                     partitions: info.settings.partitions,
                     input,
+                    table,
                 });
             }
             let Some(widest) = sources.iter().rev().max_by_key(|source| source.partitions) else {
@@ -110,14 +114,16 @@ impl Layout {
                         retentions.push(None);
                         continue;
                     }
-                    Some(store) => (
+                    Some(store) if store.kind.expires() => (
                         format!("{app}-{}-changelog", store.name),
                         Cleanup::CompactDelete,
                         Some((store.history().0 + CHANGELOG_SLACK.0).max(CHANGELOG_RETENTION_MIN.0).unsigned_abs()),
                     ),
+                    Some(store) => (format!("{app}-{}-changelog", store.name), Cleanup::Compact, None),
                 };
                 let settings = TopicSettings { partitions: tasks, cleanup, retention_ms, log_append_time: true };
-                let purpose = if store.is_some() { Purpose::WindowedChangelog } else { Purpose::MetaChangelog };
+                let forgets = store.is_some_and(|store| store.kind.expires());
+                let purpose = if forgets { Purpose::WindowedChangelog } else { Purpose::LastingChangelog };
                 let info = make(admin, &TopicName::new(name), purpose, settings)?;
                 same_partitions(&info, tasks)?;
                 changelogs.push(info.name);

@@ -100,6 +100,8 @@ pub mod sliding;
 mod standby;
 mod state_view;
 pub mod step;
+pub mod table;
+pub mod table_join;
 mod tail;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]
@@ -107,6 +109,7 @@ pub mod testing;
 mod threads;
 mod time_log;
 pub mod updates;
+mod waiting;
 pub mod window;
 pub mod windowed;
 pub mod word;

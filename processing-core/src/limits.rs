@@ -87,6 +87,9 @@ pub const STATE_UNUSED_CHECK: DurationMs = DurationMs::minutes(10);
 pub const REWRITE_ROWS_MAX: usize = 256;
 /// Bytes of such rows, up to the row that passes it.
 pub const REWRITE_BYTES_MAX: usize = MIB / 4;
+/// Deleted rows of a table that are left in their places at least; from there on, when they are as many as the rows
+/// that live, the table is written anew without them.
+pub const TABLE_GONE_MIN: u64 = 8;
 /// How long a thread waits for a store that somebody else is closing.
 pub const STORE_HANDOVER_MAX: DurationMs = DurationMs::seconds(30);
 

@@ -62,8 +62,10 @@ pub enum StepKind {
     Window(&'static str),
     /// Folds what one commit holds, on the way to the store of this name.
     PreAggregate(&'static str),
-    /// Joins two streams by means of the store of this name.
+    /// Joins two streams by means of the store of this name, as their records come.
     Join(&'static str),
+    /// Joins a stream with a table by means of the store of this name, in the order of event time.
+    TableJoin(&'static str),
     /// Writes the output of this number.
     Sink(usize),
 }
@@ -81,10 +83,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether it is read as a table.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Self::Input(Input { kind: InputKind::Rows, .. }))
+    }
+
     /// The topic's name.
     pub fn topic(&self) -> &TopicName {
         match self {
-            Self::Input(Input { topic }) | Self::Repartition { topic } => topic,
+            Self::Input(Input { topic, .. }) | Self::Repartition { topic } => topic,
         }
     }
 }
@@ -94,6 +101,17 @@ impl Source {
 pub struct Input {
     /// Its name.
     pub topic: TopicName,
+    /// What it is read as.
+    pub kind: InputKind,
+}
+
+/// What an input topic is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Records, each of which stands for itself.
+    Records,
+    /// Rows, each of which stands until the next one under its key.
+    Rows,
 }
 
 /// A topic that a topology writes.
@@ -142,6 +160,10 @@ pub enum StoreKind {
     Join(JoinWindow, JoinKind),
     /// Ids that have passed, in panes as wide as the horizon in which they count.
     Passed(Windows),
+    /// The present row of each key.
+    Rows,
+    /// What waits for its turn in event time; a record may be so late.
+    Queue(DurationMs),
 }
 
 /// Which records of a join come out although they have no partner.
@@ -183,6 +205,8 @@ impl StoreKind {
     fn keys(self) -> KeyFamily {
         match self {
             Self::Panes(_) | Self::Sessions(_) | Self::Join(..) | Self::Passed(_) => KeyFamily::Pane,
+            Self::Rows => KeyFamily::Table,
+            Self::Queue(_) => KeyFamily::Queue,
         }
     }
 
@@ -194,7 +218,14 @@ impl StoreKind {
             Self::Sessions(windows) => windows.row_lives(),
             Self::Join(window, _) => window.history(),
             Self::Passed(panes) => DurationMs(3 * panes.size().0),
+            Self::Rows => DurationMs(0),
+            Self::Queue(grace) => grace,
         }
+    }
+
+    /// Whether event time drops its rows, so that its changelog need not keep the last of each key for ever.
+    pub(crate) fn expires(self) -> bool {
+        !matches!(self, Self::Rows)
     }
 }
 
@@ -206,6 +237,8 @@ impl fmt::Display for StoreKind {
             Self::Sessions(windows) => windows.fmt(f),
             Self::Join(window, kind) => write!(f, "{} {window}", kind.name()),
             Self::Passed(panes) => write!(f, "ids within {} ms", panes.size().0),
+            Self::Rows => f.write_str("table"),
+            Self::Queue(grace) => write!(f, "queue with grace {} ms", grace.0),
         }
     }
 }
@@ -244,8 +277,8 @@ impl Plan {
     }
 
     /// Whether the records of a key come in an output in the order in which several partitions were read, which a
-    /// replay may do in another one: what was joined, or merged, or sent through a repartition whole, and has been
-    /// in no window since.
+    /// replay may do in another one: what was joined with a stream, or merged, or sent through a repartition whole,
+    /// and has been in no window and beside no table since.
     pub fn follows_arrival(&self, output: usize) -> bool {
         let steps = || self.parts.iter().flat_map(|part| &part.steps);
         let mut before: Vec<usize> = steps()
@@ -257,7 +290,7 @@ impl Plan {
             match &step.kind {
                 StepKind::Join(_) | StepKind::Operator("merge") => return true,
                 StepKind::Source(topic) if !self.inputs().any(|input| input == topic) => return true,
-                StepKind::Window(_) | StepKind::Source(_) => {}
+                StepKind::Window(_) | StepKind::TableJoin(_) | StepKind::Source(_) => {}
                 _ => before.extend(&step.follows),
             }
         }

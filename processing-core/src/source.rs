@@ -25,6 +25,8 @@ pub(crate) struct SourcePartition {
     pub(crate) source: usize,
     /// Where it is.
     pub(crate) place: TopicPartition,
+    /// Whether it holds the rows of a table, which follow the streams beside them when it is silent.
+    pub(crate) is_table: bool,
     /// Which incarnation of the topic.
     pub(crate) topic_id: TopicId,
     /// Where reading began when there was no commit to begin at.

@@ -13,6 +13,8 @@ pub(crate) trait Rows {
     fn scan(&self, column: ColumnId, range: KeyRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError>;
     /// Stages a row.
     fn put(&mut self, column: ColumnId, key: &[u8], value: &[u8]);
+    /// Stages the removal of a row.
+    fn delete(&mut self, column: ColumnId, key: &[u8]);
     /// Stages the removal of every row of `range`.
     fn delete_range(&mut self, column: ColumnId, range: KeyRange<'_>);
     /// How much is staged.
@@ -30,6 +32,10 @@ impl<B: Base, R: Receipt> Rows for TaskStore<B, R> {
 
     fn put(&mut self, column: ColumnId, key: &[u8], value: &[u8]) {
         TaskStore::put(self, column, key, value);
+    }
+
+    fn delete(&mut self, column: ColumnId, key: &[u8]) {
+        TaskStore::delete(self, column, key);
     }
 
     fn delete_range(&mut self, column: ColumnId, range: KeyRange<'_>) {

@@ -61,6 +61,12 @@ impl Encoder<String> for Text {
     }
 }
 
+/// A topic that is read as a table: its keys are deleted now and then, and it has as many partitions as the first one.
+pub(crate) const TABLE: &str = "table";
+
+/// A topic that has as many partitions as the first one.
+pub(crate) const IN_TOO: &str = "in-too";
+
 /// Events for these topics, over so much event time that a span of `scale` holds a handful. Partition counts,
 /// keys, disorder, gaps and bad records follow from the seed. Topics that are `alike` have one count of partitions,
 /// and each key in the one that is its own.
@@ -71,6 +77,9 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> W
     if let Some((_, first)) = inputs.first().filter(|_| alike).cloned() {
         inputs.iter_mut().for_each(|(_, partitions)| *partitions = first);
     }
+    let first = inputs.first().map_or(1, |(_, partitions)| *partitions);
+    let together = |topic: &TopicName| [TABLE, IN_TOO].contains(&topic.as_str());
+    inputs.iter_mut().filter(|(topic, _)| together(topic)).for_each(|(_, partitions)| *partitions = first);
     let count = rng.random_range(20..220);
     let keys = rng.random_range(1..12u16);
     let disorder = rng.random_range(0..4 * scale);
@@ -115,6 +124,7 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> W
         let value = match rng.random_range(0..60) {
             0 if poison => Some(b"nonsense".to_vec()),
             1 if poison => None,
+            _ if topic.as_str() == TABLE && rng.random_bool(0.2) => None,
             _ => Some(format!("{key} {event_time} {}", rng.random_range(1..100)).into_bytes()),
         };
         let bytes = key.to_be_bytes();

@@ -5,6 +5,7 @@
 
 pub(crate) mod joins;
 mod sessions;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -202,6 +203,8 @@ mod operators;
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
     pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
+    pub(crate) use super::tables::{table_join, table_left_join};
+
     use super::*;
 
     pub(crate) use super::operators::{count_distinct, distinct_by, local_days, rollup, split};

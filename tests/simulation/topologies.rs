@@ -19,7 +19,7 @@ pub(crate) mod operators;
 
 use operators::{count_distinct, distinct_by, local_days, rollup, split};
 
-use crate::events::{Happening, Plain, Text};
+use crate::events::{Happening, IN_TOO, Plain, TABLE, Text};
 use crate::oracle::{self, Expected};
 use processing_core::testing::Story;
 
@@ -385,6 +385,37 @@ fn session_totals() -> Plan {
     built(topology)
 }
 
+/// Records beside the row that their key has at their time, by the rows' own times.
+fn table_join() -> Plan {
+    let topology = Topology::named("table-join");
+    let table = topology.table(Topic::with(TABLE, Plain)).event_time(time).grace(ms(300));
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .join_table(table, "rows", |_, event, row| format!("{} {} {}", event.time.0, event.amount, row.amount))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
+/// The same by the log's time, of two topics without a grace, where records without a row come out as well; and
+/// windows over what comes out.
+fn table_left_join() -> Plan {
+    let topology = Topology::named("table-left-join");
+    let table = topology.table(Topic::with(TABLE, Plain));
+    let pair = topology.streams([Topic::with("in", Plain), Topic::with(IN_TOO, Plain)]);
+    pair.event_time(time)
+        .already_keyed_by(key)
+        .left_join_table(table, "rows", |_, event, row| (event.time, event.amount, row.map_or(0, |row| row.amount)))
+        .tee(|joined| joined.map(|(time, own, row)| format!("{} {own} {row}", time.0)).to(Topic::with("joined", Text)))
+        .window(Tumbling::millis(200).grace(ms(50)))
+        .fold("sums", (count(), sum(|joined: &(EventTime, i64, i64)| joined.2)))
+        .on_close()
+        .map(|closed| line(closed.window, format!("{} {}", closed.value.0.get(), closed.value.1.get())))
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
 macro_rules! scenario {
     ($name:ident, $scale:expr, $inputs:expr) => {
         Scenario {
@@ -427,4 +458,6 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(distinct_by, 700, &["in"]),
     scenario!(split, 1_000, &["in"]),
     scenario!(local_days, 1_000, &["in"]),
+    scenario!(table_join, 700, &["in", TABLE]),
+    scenario!(table_left_join, 90, &["in", IN_TOO, TABLE]),
 ];

@@ -15,7 +15,7 @@ use super::stream::Untimed;
 use super::topic::Topic;
 use crate::decode::Decoder;
 use crate::join::JoinWindowError;
-use crate::plan::{Input, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
+use crate::plan::{Input, InputKind, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
 use crate::record::TopicName;
 use crate::window::{Misfit, WindowError};
 
@@ -103,7 +103,7 @@ impl Topology {
     pub fn streams<D: Decoder>(&self, topics: impl IntoIterator<Item = Topic<D>>) -> Untimed<D> {
         let (sources, decoders) = topics
             .into_iter()
-            .map(|topic| (Source::Input(Input { topic: topic.name }), topic.codec))
+            .map(|topic| (Source::Input(Input { topic: topic.name, kind: InputKind::Records }), topic.codec))
             .unzip::<_, _, Vec<_>, Vec<_>>();
         let mut draft = self.draft.borrow_mut();
         let (sub, at) = draft.begin(sources);

@@ -110,7 +110,7 @@ fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), Core
         return Ok(());
     };
     let (narrower, most) = if n < m { (first, m) } else { (other, n) };
-    let how = if part.steps.iter().any(|step| matches!(step.kind, StepKind::Join(_))) {
+    let how = if part.steps.iter().any(|step| matches!(step.kind, StepKind::Join(_) | StepKind::TableJoin(_))) {
         "joined"
     } else {
         "windowed together"

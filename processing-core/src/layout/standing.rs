@@ -12,8 +12,8 @@ use crate::record::TopicName;
 pub(super) enum Purpose {
     /// Rows of windows, which expire by the time at which they were logged.
     WindowedChangelog,
-    /// Commit records.
-    MetaChangelog,
+    /// Commit records, and rows that no time drops.
+    LastingChangelog,
     /// Partial aggregates between sub-topologies; read ones are deleted by the worker.
     Repartition,
     /// Raises and progress of inputs.
@@ -43,7 +43,7 @@ pub(super) fn make(
     }
     let keeps = |ms: Option<u64>| ms.map_or_else(|| "-1".to_owned(), |ms| ms.to_string());
     let keeps_less = match (purpose, found.retention_ms, wanted.retention_ms) {
-        (Purpose::MetaChangelog | Purpose::Bulletin | Purpose::Output, ..) | (_, None, _) => false,
+        (Purpose::LastingChangelog | Purpose::Bulletin | Purpose::Output, ..) | (_, None, _) => false,
         (Purpose::Repartition | Purpose::TimeLog, Some(_), _) | (_, Some(_), None) => true,
         (Purpose::WindowedChangelog, Some(found), Some(wanted)) => found < wanted,
     };
@@ -127,7 +127,7 @@ mod tests {
             ),
             (Purpose::WindowedChangelog, delete, changelog, Some("cleanup.policy=[compact,delete]")),
             (
-                Purpose::MetaChangelog,
+                Purpose::LastingChangelog,
                 TopicSettings { cleanup: Cleanup::Compact, ..delete },
                 TopicSettings { cleanup: Cleanup::Compact, ..forever },
                 None,

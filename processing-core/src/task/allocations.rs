@@ -74,6 +74,7 @@ pub(super) fn task(plan: &Plan) -> Task<MemoryBase> {
         sources: vec![SourcePartition {
             source: 0,
             place: TopicPartition { topic, partition: Partition(0) },
+            is_table: false,
             topic_id: TopicId(1),
             begin: Offset::ZERO,
             next: Offset::ZERO,

@@ -207,7 +207,15 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             } else {
                 SourceTime::Repartition(Default::default())
             };
-            let mut source = SourcePartition { source: index, topic_id: topic.id, begin, next: begin, time, place };
+            let mut source = SourcePartition {
+                source: index,
+                is_table: topic.table,
+                topic_id: topic.id,
+                begin,
+                next: begin,
+                time,
+                place,
+            };
             if let Some(mark) = mark {
                 source.rewind(Some(mark));
             }

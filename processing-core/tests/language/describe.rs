@@ -115,3 +115,26 @@ fn a_join_reads_with_both_sides_and_their_repartition_topic() {
         .to(Topic::json("rides"));
     both("join", &app.build().unwrap());
 }
+
+#[derive(Serialize, Deserialize)]
+struct User {
+    city: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Click {
+    at: i64,
+    user: String,
+}
+
+#[test]
+fn a_table_reads_as_a_second_source_with_two_stores() {
+    let app = Topology::named("enriched");
+    let users = app.table(Topic::<Json<User>>::json("users")).grace(DurationMs::seconds(5));
+    app.stream(Topic::<Json<Click>>::json("clicks"))
+        .event_time(|click| EventTime(click.at))
+        .already_keyed_by(|click| click.user.clone())
+        .join_table(users, "users", |_, click, user| format!("{} {}", click.at, user.city))
+        .to(Topic::json("clicks.enriched"));
+    both("table", &app.build().unwrap());
+}

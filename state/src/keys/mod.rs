@@ -11,7 +11,8 @@
 //! | 4 | session: reserved | | session end, key, session start |
 //! | 5 | session by key: reserved | | key, session start |
 //! | 6 | join row: reserved | | timestamp, side, key, offset |
-//! | 7 | table version: reserved | | key, effective time from the latest |
+//! | 7 | [`KeyFamily::Table`] | [`table`] | generation, key |
+//! | 8 | [`KeyFamily::Queue`] | [`queue`] | time, side, source, number |
 //!
 //! Not here: values ([`crate::codec`]).
 //! Invariant: bytes once given to a tag or a layout are never used for another. To change a layout, add
@@ -20,6 +21,8 @@
 pub mod key;
 pub mod meta;
 pub mod pane;
+pub mod queue;
+pub mod table;
 pub mod top_k;
 
 mod time;
@@ -35,6 +38,10 @@ pub enum KeyFamily {
     TopK,
     /// [`meta::MetaKey`].
     Meta,
+    /// [`table::TableKey`].
+    Table,
+    /// [`queue::QueueKey`].
+    Queue,
 }
 
 impl KeyFamily {
@@ -44,6 +51,8 @@ impl KeyFamily {
             Self::Pane => 1,
             Self::TopK => 2,
             Self::Meta => 3,
+            Self::Table => 7,
+            Self::Queue => 8,
         }
     }
 
@@ -53,6 +62,8 @@ impl KeyFamily {
             Self::Pane => "pane",
             Self::TopK => "top-k",
             Self::Meta => "meta",
+            Self::Table => "table",
+            Self::Queue => "queue",
         }
     }
 }

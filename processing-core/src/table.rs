@@ -1,0 +1,303 @@
+//! The rows of a table: the present value of each key.
+//!
+//! Not here: where rows come from and at which event time they take effect ([`crate::table_join`]). Invariant: at
+//! every commit the staged rows and the rows in memory say the same; a key that is gone takes no room for ever.
+//!
+//! ```text
+//! value of a row   ┌──────┬────────────────────────┐
+//!                  │ 0x01 │ the row, state's codec │      0x00 alone: the key is gone
+//!                  └──────┴────────────────────────┘
+//! ```
+//!
+//! A row that is deleted is first written as gone. When as many rows are gone as live, the table begins a new
+//! generation: the rows that live are moved into it, a bounded number with each commit, and the older generation
+//! leaves as one range. So nothing hangs on a changelog's record that a row is no more, which a compacted topic
+//! forgets after a while: rows behind the cursor of a move are never looked at again, whoever still has them.
+
+use std::ops::ControlFlow;
+
+use rustc_hash::FxHashMap;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use state::keys::meta::MetaKey;
+use state::keys::table::TableKey;
+use state::{ColumnId, KeyRange, StateKey};
+
+use crate::changelog::{self, META};
+use crate::error::CoreError;
+use crate::limits::{REWRITE_BYTES_MAX, REWRITE_ROWS_MAX, TABLE_GONE_MIN};
+use crate::step::Step;
+
+/// What a store can keep: anything that serde writes and reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept in a store",
+    label = "a join keeps this until the other side has come as far",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it"
+)]
+pub trait Kept: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Kept for T {}
+
+const GONE: u8 = 0;
+const LIVE: u8 = 1;
+
+/// The rows of one table of one task, as far as they are in memory.
+pub(crate) struct TableRows<K, R> {
+    name: &'static str,
+    column: ColumnId,
+    /// Rows that were asked for since `older` was filled. Where they are too many, they become the older ones.
+    recent: FxHashMap<K, Slot<R>>,
+    recent_bytes: usize,
+    older: FxHashMap<K, Slot<R>>,
+    dirty: usize,
+    /// `None` until it has been read from the store.
+    progress: Option<Progress>,
+}
+
+struct Slot<R> {
+    /// `None`: the key has no row.
+    row: Option<R>,
+    dirty: bool,
+    /// About what it takes: its encoded length.
+    bytes: usize,
+}
+
+/// A row of the task's meta column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    /// In which rows are written.
+    generation: u32,
+    /// How many rows of it were written as gone.
+    gone: u64,
+    /// How many rows lived when the last move was over.
+    moved: u64,
+    /// Rows of the generation before, up to this key, have been moved or dropped; `None` where there is none.
+    cursor: Option<Vec<u8>>,
+}
+
+/// A clone has seen nothing: what it is cloned from is a prototype.
+impl<K, R> Clone for TableRows<K, R> {
+    fn clone(&self) -> Self {
+        Self::new(self.name, self.column)
+    }
+}
+
+impl<K, R> TableRows<K, R> {
+    pub(crate) fn new(name: &'static str, column: ColumnId) -> Self {
+        Self {
+            name,
+            column,
+            recent: FxHashMap::default(),
+            recent_bytes: 0,
+            older: FxHashMap::default(),
+            dirty: 0,
+            progress: None,
+        }
+    }
+}
+
+impl<K: StateKey, R: Kept> TableRows<K, R> {
+    /// The row of `key`, if it has one.
+    pub(crate) fn get(&mut self, step: &mut Step<'_>, key: &K) -> Option<&R> {
+        self.slot(step, key)?.row.as_ref()
+    }
+
+    /// Puts a row in the place of the one that `key` has, or takes it away.
+    pub(crate) fn set(&mut self, step: &mut Step<'_>, key: &K, row: Option<R>) {
+        let deletes = row.is_none();
+        let Some(slot) = self.slot(step, key) else { return };
+        // Nothing is written about a key that was never there.
+        if deletes && slot.row.is_none() {
+            return;
+        }
+        slot.row = row;
+        let becomes_dirty = !std::mem::replace(&mut slot.dirty, true);
+        let bytes = Self::ROW_BYTES + slot.bytes;
+        if becomes_dirty {
+            self.dirty += 1;
+            step.held_bytes += bytes;
+        }
+    }
+
+    /// What a row takes in memory beside its own heap.
+    const ROW_BYTES: usize = size_of::<(K, Slot<R>)>();
+
+    /// The slot of `key`, which is always there afterwards. Most keys are, so they are found without a clone of theirs.
+    fn slot(&mut self, step: &mut Step<'_>, key: &K) -> Option<&mut Slot<R>> {
+        if !self.recent.contains_key(key) {
+            let slot = match self.older.remove(key) {
+                Some(slot) => slot,
+                None => self.load(step, key),
+            };
+            self.recent_bytes += Self::ROW_BYTES + slot.bytes;
+            self.recent.insert(key.clone(), slot);
+        }
+        self.recent.get_mut(key)
+    }
+
+    fn load(&mut self, step: &mut Step<'_>, key: &K) -> Slot<R> {
+        let absent = Slot { row: None, dirty: false, bytes: 0 };
+        let Some(progress) = self.progress(step) else { return absent };
+        let (generation, cursor) = (progress.generation, progress.cursor.clone());
+        let mut bytes = Vec::new();
+        TableKey::begin(&mut bytes, generation);
+        let prefix = bytes.len();
+        key.encode(&mut bytes);
+        let mut stored = step.rows.get(self.column, &bytes);
+        if let (Ok(None), Some(cursor)) = (&stored, &cursor)
+            && bytes[prefix..] >= cursor[..]
+        {
+            let mut before = Vec::with_capacity(bytes.len());
+            TableKey::begin(&mut before, generation.wrapping_sub(1));
+            before.extend_from_slice(&bytes[prefix..]);
+            stored = step.rows.get(self.column, &before);
+        }
+        let Some(Some(value)) = step.ok(stored) else { return absent };
+        let row = step.ok(read(&value).map_err(|error| self.damaged(&error))).flatten();
+        Slot { row, dirty: false, bytes: value.len() }
+    }
+
+    /// Stages and logs every row that has changed, in key order, and goes on with a move.
+    pub(crate) fn drain(&mut self, step: &mut Step<'_>) {
+        if self.dirty > 0 {
+            self.stage(step);
+        }
+        self.move_on(step);
+        if self.recent_bytes > step.terms.bounds.cached_bytes / 2 {
+            self.older = std::mem::take(&mut self.recent);
+            self.recent_bytes = 0;
+        }
+    }
+
+    fn stage(&mut self, step: &mut Step<'_>) {
+        let Some(mut progress) = self.progress(step).cloned() else { return };
+        let before = progress.clone();
+        let mut dirty: Vec<_> = self.recent.iter_mut().filter(|(_, slot)| slot.dirty).collect();
+        dirty.sort_unstable_by_key(|(key, _)| *key);
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for (group, slot) in dirty {
+            key.clear();
+            TableKey::begin(&mut key, progress.generation);
+            group.encode(&mut key);
+            value.clear();
+            match &slot.row {
+                None => {
+                    value.push(GONE);
+                    progress.gone += 1;
+                }
+                Some(row) => {
+                    value.push(LIVE);
+                    let encoded = state::codec::encode_into(&mut value, row);
+                    step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
+                }
+            }
+            changelog::put(step, self.column, &key, &value);
+            self.recent_bytes = self.recent_bytes - slot.bytes + value.len();
+            (slot.dirty, slot.bytes) = (false, value.len());
+        }
+        self.dirty = 0;
+        self.save(step, &before, progress);
+    }
+
+    /// Begins a new generation where it is worth it, and moves the next rows into it.
+    fn move_on(&mut self, step: &mut Step<'_>) {
+        let Some(progress) = self.progress(step) else { return };
+        if progress.cursor.is_none() && progress.gone < TABLE_GONE_MIN.max(progress.moved) {
+            return;
+        }
+        let before = progress.clone();
+        let mut progress = before.clone();
+        if progress.cursor.is_none() {
+            progress = Progress { generation: before.generation + 1, cursor: Some(Vec::new()), ..Progress::default() };
+        }
+        let (left, cursor) = self.some_rows(step, &progress);
+        let mut to = Vec::new();
+        for (from, value) in left {
+            let Some(TableKey { key, .. }) = step.ok(TableKey::decode(&from).map_err(|e| self.damaged(&e.to_string())))
+            else {
+                return;
+            };
+            to.clear();
+            TableKey::begin(&mut to, progress.generation);
+            to.extend_from_slice(key);
+            let known = step.rows.get(self.column, &to);
+            if value.first() == Some(&LIVE) && step.ok(known).is_some_and(|known| known.is_none()) {
+                changelog::put(step, self.column, &to, &value);
+                progress.moved += 1;
+            }
+            changelog::forget(step, self.column, &from);
+        }
+        if cursor.is_none()
+            && let Some(end) = TableKey::before(progress.generation).end
+        {
+            changelog::expire(step, self.column, &end);
+        }
+        step.waiting |= cursor.is_some();
+        progress.cursor = cursor;
+        self.save(step, &before, progress);
+    }
+
+    /// The next rows of the older generation, and where the rest begins.
+    fn some_rows(&self, step: &mut Step<'_>, progress: &Progress) -> (Vec<state::Row>, Option<Vec<u8>>) {
+        let most = REWRITE_ROWS_MAX.min(step.terms.bounds.close_slice_records).max(1);
+        let range = TableKey::of_generation(progress.generation.wrapping_sub(1));
+        let mut start = range.start;
+        let prefix = start.len();
+        start.extend_from_slice(progress.cursor.as_deref().unwrap_or_default());
+        let (mut rows, mut bytes, mut left_at) = (Vec::<state::Row>::new(), 0, None);
+        let within = KeyRange { start: &start, end: range.end.as_deref() };
+        let scanned = step.rows.scan(self.column, within, &mut |key, value| {
+            if rows.len() >= most || bytes >= REWRITE_BYTES_MAX {
+                left_at = key.get(prefix..).map(<[u8]>::to_vec);
+                return ControlFlow::Break(());
+            }
+            bytes += key.len() + value.len();
+            rows.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        });
+        step.ok(scanned);
+        (rows, left_at)
+    }
+
+    fn progress(&mut self, step: &mut Step<'_>) -> Option<&Progress> {
+        if self.progress.is_none() {
+            let row = step.rows.get(META, &self.progress_key().to_bytes());
+            let progress = match step.ok(row)? {
+                None => Progress::default(),
+                Some(bytes) => {
+                    step.ok(state::codec::decode(&bytes).map_err(|error| self.damaged(&error.to_string())))?
+                }
+            };
+            self.progress = Some(progress);
+        }
+        self.progress.as_ref()
+    }
+
+    fn save(&mut self, step: &mut Step<'_>, before: &Progress, progress: Progress) {
+        if progress != *before {
+            changelog::put_own(step, self.progress_key(), &progress);
+        }
+        self.progress = Some(progress);
+    }
+
+    fn progress_key(&self) -> MetaKey {
+        MetaKey::OperatorProgress(u16::from(self.column.0))
+    }
+
+    fn damaged(&self, error: &str) -> CoreError {
+        CoreError::store_rebuild(format!("store {}: {error}", self.name))
+    }
+
+    /// Forgets everything in memory.
+    pub(crate) fn abandon(&mut self) {
+        *self = Self::new(self.name, self.column);
+    }
+}
+
+fn read<R: Kept>(value: &[u8]) -> Result<Option<R>, String> {
+    match value.split_first() {
+        Some((&GONE, [])) => Ok(None),
+        Some((&LIVE, row)) => state::codec::decode(row).map(Some).map_err(|error| error.to_string()),
+        _ => Err("a row of the table is in no known form".to_owned()),
+    }
+}
