@@ -33,7 +33,7 @@ impl Plan {
                 StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
                 StepKind::Window(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
-                StepKind::Join(store) => writeln!(text, "    Step: {name} (store: {store})")?,
+                StepKind::Join(store) | StepKind::Table(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
             }
             let next = part.steps.iter().filter(|next| next.follows.contains(&step.number));
@@ -71,6 +71,7 @@ impl Plan {
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
+            StepKind::Table(_) => format!("table-{}", step.number),
             StepKind::Join(_) => format!("join-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
         }
@@ -143,7 +144,7 @@ impl Plan {
                 for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
                     writeln!(chart, "    {} --> {}", node(before), node(step))?;
                 }
-                if let StepKind::Window(name) | StepKind::Join(name) = step.kind
+                if let StepKind::Window(name) | StepKind::Join(name) | StepKind::Table(name) = step.kind
                     && let Some(store) = part.stores.iter().find(|store| store.name == name)
                 {
                     writeln!(chart, "    {} --- d{}", node(step), store.column)?;

@@ -60,6 +60,8 @@ pub enum StepKind {
     Window(&'static str),
     /// Folds what one commit holds, on the way to the store of this name.
     PreAggregate(&'static str),
+    /// Folds into the rows of the store of this name.
+    Table(&'static str),
     /// Joins two inputs by the store of this name.
     Join(&'static str),
     /// Writes the output of this number.

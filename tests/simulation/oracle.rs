@@ -190,7 +190,7 @@ fn sum(records: &[&Read]) -> i64 {
 
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
-    pub(crate) use super::tables::{table_join, table_left_join};
+    pub(crate) use super::tables::{folded, table_join, table_left_join};
 
     use super::*;
 

@@ -21,7 +21,7 @@ mod window;
 
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Stream, Untimed};
-pub use table::KeyedTable;
+pub use table::{FoldedTable, KeyedTable, RowStream};
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
 pub use window::{LatestStream, ShuffledTable, Table, UpdateStream, Windowed};
