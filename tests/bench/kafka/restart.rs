@@ -61,6 +61,11 @@ fn run(bench: &Bench, system: System, rows: u64, round: u64) -> Taken {
     let broker = bench.broker_cpu_ms() - broker;
     let killed = Instant::now();
     running.kill();
+    if system == System::KafkaStreams {
+        // Under exactly-once it throws what a killed process has left away and restores all of it. 4.3.1 does not come so
+        // far: its start opens the segments of a window store twice and fails on its own lock.
+        std::fs::remove_dir_all(bench.folder().join(&app)).expect("its state is there");
+    }
     let mut second = bench.begin_again(system, &work);
     // A process that starts needs longer than this look.
     let end = bench.client.end(&out).expect("the results have ends");
