@@ -87,7 +87,7 @@ fn join(story: &Story, grace: i64, time: fn(&Happening, i64) -> i64) -> Join {
         let records = records.into_iter().filter(|record| is_settled(record.event.time.0)).map(|record| {
             let past = versions.iter().filter(|version| version.key == record.event.key);
             // The last one in the log of those that had taken effect.
-            let at = past.filter(|version| version.effective <= record.event.time.0).last();
+            let at = past.filter(|version| version.effective <= record.event.time.0).next_back();
             let row = at.and_then(|version| version.row.clone());
             (record, row)
         });
