@@ -33,9 +33,10 @@ impl Plan {
             match &step.kind {
                 StepKind::Source(_) => writeln!(text, "    Source: {name}{}", self.source_note(part, step))?,
                 StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
-                StepKind::Window(store) | StepKind::Join(store) | StepKind::TableJoin(store) => {
-                    writeln!(text, "    Step: {name} (store: {store})")?
-                }
+                StepKind::Window(store)
+                | StepKind::Join(store)
+                | StepKind::TableJoin(store)
+                | StepKind::TableFold(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
                 StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
             }
@@ -77,6 +78,7 @@ impl Plan {
             StepKind::Source(topic) => topic.to_string(),
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
+            StepKind::TableFold(_) => format!("table-{}", step.number),
             StepKind::Join(_) | StepKind::TableJoin(_) => format!("join-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
@@ -150,7 +152,10 @@ impl Plan {
                 for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
                     writeln!(chart, "    {} --> {}", node(before), node(step))?;
                 }
-                if let StepKind::Window(name) | StepKind::Join(name) | StepKind::TableJoin(name) = step.kind
+                if let StepKind::Window(name)
+                | StepKind::Join(name)
+                | StepKind::TableJoin(name)
+                | StepKind::TableFold(name) = step.kind
                     && let Some(store) = part.stores.iter().find(|store| store.name == name)
                 {
                     writeln!(chart, "    {} --- d{}", node(step), store.column)?;

@@ -69,6 +69,7 @@ pub mod control;
 pub mod counts;
 mod describe;
 pub mod error;
+pub mod folded;
 pub mod hindsight;
 pub mod home;
 mod idleness;

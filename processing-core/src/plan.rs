@@ -62,6 +62,8 @@ pub enum StepKind {
     Window(&'static str),
     /// Folds what one commit holds, on the way to the store of this name.
     PreAggregate(&'static str),
+    /// Folds into the rows of the store of this name.
+    TableFold(&'static str),
     /// Joins two streams by means of the store of this name, as their records come.
     Join(&'static str),
     /// Joins a stream with a table by means of the store of this name, in the order of event time.
@@ -290,7 +292,7 @@ impl Plan {
             match &step.kind {
                 StepKind::Join(_) | StepKind::Operator("merge") => return true,
                 StepKind::Source(topic) if !self.inputs().any(|input| input == topic) => return true,
-                StepKind::Window(_) | StepKind::TableJoin(_) | StepKind::Source(_) => {}
+                StepKind::Window(_) | StepKind::TableJoin(_) | StepKind::TableFold(_) | StepKind::Source(_) => {}
                 _ => before.extend(&step.follows),
             }
         }

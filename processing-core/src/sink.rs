@@ -236,6 +236,51 @@ where
     fn abandon(&mut self) {}
 }
 
+/// The end of a chain of rows: an output topic, keyed as the chain is, in which a tombstone says that a key has no row.
+pub struct ToTable<E> {
+    rows: ToTopic<E>,
+}
+
+impl<E> ToTable<E> {
+    pub(crate) fn new(output: usize, encoder: E) -> Self {
+        Self { rows: ToTopic::new(output, encoder) }
+    }
+}
+
+impl<E: Clone> Clone for ToTable<E> {
+    fn clone(&self) -> Self {
+        Self { rows: self.rows.clone() }
+    }
+}
+
+impl<K, V, E> Terminal<K, Option<V>> for ToTable<E>
+where
+    K: StateKey,
+    E: Encoder<V>,
+{
+    fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, Option<V>>) {
+        let ToTopic { lane, encoder } = &self.rows;
+        let time = LogTime(record.time.0);
+        let Some(value) = &record.value else {
+            let mut key = Vec::new();
+            record.key.encode(&mut key);
+            let partition = partition_for_key(&key, step.out.partitions(*lane));
+            step.out.push(*lane, partition, plain(time, Some(&key), None));
+            step.counts.results += 1;
+            return;
+        };
+        let encoded = |into: &mut Vec<u8>| encoder.encode(value, into);
+        match step.out.push_keyed(*lane, time, |into| record.key.encode(into), encoded, Headers::NONE) {
+            Ok(()) => step.counts.results += 1,
+            Err(poison) => step.dead_letter(poison),
+        }
+    }
+
+    fn advance(&mut self, _: &mut Step<'_>, _: EventTime) {}
+    fn drain(&mut self, _: &mut Step<'_>) {}
+    fn abandon(&mut self) {}
+}
+
 /// The end of a chain that leads nowhere: for streams whose store is all that is wanted.
 pub struct Discard<V>(PhantomData<fn(V)>);
 

@@ -104,13 +104,18 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
 
     /// Puts a row in the place of the one that `key` has, or takes it away.
     pub(crate) fn set(&mut self, step: &mut Step<'_>, key: &K, row: Option<R>) {
-        let deletes = row.is_none();
+        self.change(step, key, |slot| *slot = row);
+    }
+
+    /// Lets `change` look at the row of `key` and put another one in its place, or take it away.
+    pub(crate) fn change(&mut self, step: &mut Step<'_>, key: &K, change: impl FnOnce(&mut Option<R>)) {
         let Some(slot) = self.slot(step, key) else { return };
+        let was_there = slot.row.is_some();
+        change(&mut slot.row);
         // Nothing is written about a key that was never there.
-        if deletes && slot.row.is_none() {
+        if !was_there && slot.row.is_none() {
             return;
         }
-        slot.row = row;
         let becomes_dirty = !std::mem::replace(&mut slot.dirty, true);
         let bytes = Self::ROW_BYTES + slot.bytes;
         if becomes_dirty {

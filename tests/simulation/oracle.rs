@@ -203,7 +203,7 @@ mod operators;
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
     pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
-    pub(crate) use super::tables::{table_join, table_left_join};
+    pub(crate) use super::tables::{folded, table_join, table_left_join};
 
     use super::*;
 

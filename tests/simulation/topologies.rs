@@ -416,6 +416,26 @@ fn table_left_join() -> Plan {
     built(topology)
 }
 
+/// A table by key whose rows go when nothing comes any more, and one that keeps the last record, or none.
+fn folded() -> Plan {
+    let topology = Topology::named("folded");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .tee(|side| {
+            let last = side.reduce_table("last", |_, event| (event.amount % 5 > 0).then_some(event));
+            last.on_update(|rows| rows.to_table(Topic::with("latest", Plain).compacted()))
+        })
+        .fold_table("rows", (count(), sum(amount)))
+        .time_to_live(ms(900))
+        .on_update(|rows| {
+            let text = rows.map(|row| row.map(|(count, sum)| format!("{} {}", count.get(), sum.get())));
+            text.to_table(Topic::with("current", Text).compacted())
+        });
+    built(topology)
+}
+
 macro_rules! scenario {
     ($name:ident, $scale:expr, $inputs:expr) => {
         Scenario {
@@ -458,6 +478,7 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(distinct_by, 700, &["in"]),
     scenario!(split, 1_000, &["in"]),
     scenario!(local_days, 1_000, &["in"]),
+    scenario!(folded, 300, &["in"]),
     scenario!(table_join, 700, &["in", TABLE]),
     scenario!(table_left_join, 90, &["in", IN_TOO, TABLE]),
 ];

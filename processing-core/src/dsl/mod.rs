@@ -34,7 +34,7 @@ pub use roll_up::Closings;
 pub use session::{SessionTable, Sessioned, ShuffledSessions};
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Splitting, Stream, Untimed};
-pub use table::KeyedTable;
+pub use table::{FoldedTable, KeyedTable, RowStream};
 pub use topic::Topic;
 pub use topology::{Topology, TopologyError};
 pub use window::{LatestStream, ShuffledTable, Table, UpdateStream, Windowed};

@@ -17,7 +17,7 @@ use crate::process::{
     NoArm, Peek, Pipe, Sources, Split, Stateless, Tee, Terminal, TryMap,
 };
 use crate::record::{EventTime, TopicName};
-use crate::sink::{Discard, ToTopic};
+use crate::sink::{Discard, ToTable, ToTopic};
 use crate::word::Word;
 
 /// Records whose event time is not known yet.
@@ -203,11 +203,28 @@ impl<P: Pipe, O> Stream<P, O> {
         E: Encoder<P::Value>,
         P::Head: Conclude,
     {
+        let output = self.output(&topic);
+        self.conclude(ToTopic::new(output, topic.codec))
+    }
+
+    /// Sends rows to a topic, with the stream's key as the record's; where a key has no row, a tombstone. The topic
+    /// should be compacted.
+    pub fn to_table<V, E>(self, topic: Topic<E>) -> Ended<P, ToTable<E>, O>
+    where
+        P: Pipe<Value = Option<V>>,
+        P::Key: StateKey,
+        E: Encoder<V>,
+        P::Head: Conclude,
+    {
+        let output = self.output(&topic);
+        self.conclude(ToTable::new(output, topic.codec))
+    }
+
+    fn output<E>(&self, topic: &Topic<E>) -> usize {
         let kind = OutputKind::Topic(topic.settings());
         let finality = <<P::Head as Head>::Word as Word>::FINALITY;
-        let output = Output { topic: topic.name, kind, finality };
-        let output = self.draft.borrow_mut().output(self.sub, output, self.at);
-        self.conclude(ToTopic::new(output, topic.codec))
+        let output = Output { topic: topic.name.clone(), kind, finality };
+        self.draft.borrow_mut().output(self.sub, output, self.at)
     }
 
     /// Ends a stream whose stores are all that is wanted.

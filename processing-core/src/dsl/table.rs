@@ -12,15 +12,18 @@ use std::rc::Rc;
 use state::StateKey;
 
 use super::draft::Draft;
-use super::stream::Stream;
+use super::stream::{Conclude, Ended, Stream};
 use super::topic::Topic;
-use super::topology::Topology;
+use super::topology::{Topology, TopologyError};
+use crate::aggregate::Fold;
 use crate::decode::Decoder;
+use crate::folded::{ByRecipe, ByReducer, Folding, TableFold};
 use crate::plan::{Input, InputKind, Source, StepKind, StoreKind};
-use crate::process::{Pipe, Sources};
+use crate::process::{Head, Inlet, Pipe, Sources, Terminal};
 use crate::record::{DurationMs, EventTime};
 use crate::table::Kept;
 use crate::table_join::{ByLog, ByRow, Inner, Joiner, Left, TableJoin, TableSide, UpdateTime};
+use crate::word::{PresentWord, Settled};
 
 /// A table of keyed rows, as the records of a topic make it: each puts a row in the place of the one before it
 /// under its key, and a tombstone takes it away.
@@ -149,5 +152,95 @@ where
         let side = TableSide { is_of_several, decoder, time, grace, store, rows, waiting: (name, column) };
         let pipe = TableJoin::new(self.pipe, stream_sources, side, join);
         Stream { draft: self.draft, sub: self.sub, at, pipe, owed: () }
+    }
+}
+
+/// A table that is folded from a stream; say how its rows come out.
+#[must_use = "a table emits nothing until it is told when"]
+pub struct FoldedTable<P, O, S> {
+    stream: Stream<P, O>,
+    store: &'static str,
+    fold: S,
+    to_live: Option<DurationMs>,
+}
+
+/// A side chain of rows as they change, `None` for a key that has none any more: where it begins.
+pub type RowStream<K, R> = Stream<Inlet<K, Option<R>, PresentWord>, ()>;
+
+impl<P, O> Stream<P, O>
+where
+    P: Pipe<Key: StateKey, Value: Clone>,
+    <P::Head as Head>::Word: Settled,
+{
+    /// Folds all records of a key into one row by a recipe: `count()`, `(count(), sum(|e| e.fare))`. `store` names the
+    /// rows and their changelog.
+    pub fn fold_table<S: Fold<P::Value>>(self, store: &'static str, fold: S) -> FoldedTable<P, O, ByRecipe<S>> {
+        FoldedTable { stream: self, store, fold: ByRecipe(fold), to_live: None }
+    }
+
+    /// Makes one row of all records of a key, in the order of the log: `reduce` is handed the row and the next record,
+    /// and answers the row after it, or `None` where the key shall have none. The stream must be of one input topic,
+    /// in which the records of a key stand in one partition: others have no order that a replay would keep.
+    pub fn reduce_table<C>(self, store: &'static str, reduce: C) -> FoldedTable<P, O, ByReducer<C>>
+    where
+        P::Value: Kept,
+        C: Fn(Option<P::Value>, P::Value) -> Option<P::Value> + Clone + Send + 'static,
+    {
+        FoldedTable { stream: self, store, fold: ByReducer(reduce), to_live: None }
+    }
+}
+
+impl<P, O, S> FoldedTable<P, O, S>
+where
+    P: Pipe<Key: StateKey, Value: Clone>,
+    S: Folding<P::Value>,
+{
+    /// A row goes when its key's last record lies further back than this, by the stream time of its partition; a
+    /// record that would be gone when it comes is late. The stream must be of one input topic, as for
+    /// [`Stream::reduce_table`]. Deadlines wait in the store `<store>-deadlines`.
+    pub fn time_to_live(mut self, to_live: DurationMs) -> Self {
+        self.to_live = Some(DurationMs(to_live.0.max(0)));
+        self
+    }
+
+    /// Shows each row that has changed to a side chain, once in each commit; `None` for a key that has none any more.
+    pub fn on_update<T>(
+        self,
+        side: impl FnOnce(RowStream<P::Key, S::Row>) -> T,
+    ) -> Ended<P, TableFold<P::Key, P::Value, S, T>, O>
+    where
+        T: Terminal<P::Key, Option<S::Row>>,
+        P::Head: Conclude,
+    {
+        let Self { mut stream, store, fold, to_live } = self;
+        let (draft, sub) = (Rc::clone(&stream.draft), stream.sub);
+        let (column, deadlines) = {
+            let mut draft = draft.borrow_mut();
+            let is_of_one = matches!(draft.subs[sub].sources[..], [Source::Input(_)]);
+            if (S::IN_ORDER || to_live.is_some()) && !is_of_one {
+                draft.errors.push(TopologyError::Unordered(store.to_owned()));
+            }
+            let key = std::any::type_name::<P::Key>();
+            let column = draft.store(
+                sub,
+                store,
+                StoreKind::Rows,
+                DurationMs(0),
+                format!("{} by {key}", std::any::type_name::<S::Row>()),
+            );
+            let deadlines = to_live.map(|to_live| {
+                let name: &'static str = format!("{store}-deadlines").leak();
+                (
+                    to_live,
+                    name,
+                    draft.store(sub, name, StoreKind::Queue(to_live), DurationMs(0), format!("deadlines by {key}")),
+                )
+            });
+            stream.at = draft.step(sub, StepKind::TableFold(store), &[stream.at]);
+            (column, deadlines)
+        };
+        let at = draft.borrow_mut().step(sub, StepKind::Operator("on-update"), &[stream.at]);
+        let side = side(Stream { draft, sub, at, pipe: Inlet::new(), owed: () });
+        stream.conclude(TableFold::new(store, column, fold, deadlines, side))
     }
 }

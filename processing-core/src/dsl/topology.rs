@@ -43,6 +43,12 @@ pub enum TopologyError {
     /// A stream was drawn and then dropped.
     #[error("the stream of topic {0} is read and sent nowhere: end it with `to` or `end`")]
     Unused(TopicName),
+    /// A table whose rows hang on the order of records that have none.
+    #[error(
+        "store {0} folds records in their order, but they come of several topics or through a repartition, and have none \
+         that a replay would keep: fold by a recipe and without a time to live, or window the stream first"
+    )]
+    Unordered(String),
     /// More stores than a task can have.
     #[error("{0} stores in one topology: at most 250 are possible")]
     TooManyStores(usize),

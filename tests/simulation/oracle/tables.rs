@@ -3,6 +3,8 @@
 //! Not here: windows. Invariant: for each record of the stream, the whole history of its key is computed from the
 //! table's partition, and the row at the record's time is looked for in it.
 
+use processing_core::record::EventTime;
+
 use super::*;
 use crate::events::{IN_TOO, TABLE};
 
@@ -127,4 +129,31 @@ pub(crate) fn table_left_join(story: &Story) -> Expected {
         }
     }
     Expected { results: BTreeMap::from([("joined", joined), ("out", out)]), set_aside }
+}
+
+pub(crate) fn folded(story: &Story) -> Expected {
+    const TO_LIVE: i64 = 900;
+    let Reading { records, dead, reached } = Reading::of(story);
+    let mut set_aside = dead;
+    // By key: where it is, the time of its last record, how many, their sum. And the last record, if it stays.
+    let (mut rows, mut last) = (BTreeMap::<u16, (TopicPartition, i64, u64, i64)>::new(), BTreeMap::new());
+    for Read { place, event, value, stream_time, .. } in records {
+        let Happening { key, time: EventTime(time), amount } = event;
+        let text = if amount % 5 > 0 { String::from_utf8_lossy(&value).into_owned() } else { String::new() };
+        last.insert(key, vec![text]);
+        if time + TO_LIVE < stream_time {
+            set_aside.insert(("late", value));
+            continue;
+        }
+        let row = rows.entry(key).or_insert((place, time, 0, 0));
+        if row.1 + TO_LIVE < stream_time.max(time) {
+            (row.1, row.2, row.3) = (time, 0, 0);
+        }
+        (row.1, row.2, row.3) = (row.1.max(time), row.2 + 1, row.3 + amount);
+    }
+    let current = rows.into_iter().map(|(key, (place, last, count, sum))| {
+        let lives = last + TO_LIVE >= reached[&place];
+        (key, vec![if lives { format!("{count} {sum}") } else { String::new() }])
+    });
+    Expected { results: BTreeMap::from([("current", current.collect()), ("latest", last)]), set_aside }
 }
