@@ -97,7 +97,7 @@ fn join(story: &Story, grace: i64, time: fn(&Happening, i64) -> i64) -> Join {
 }
 
 pub(crate) fn table_join(story: &Story) -> Expected {
-    let Join { sides, set_aside } = join(story, 300, |row, _| row.time.0);
+    let Join { sides, set_aside } = join(story, 3, |row, _| row.time.0);
     let mut out = Results::new();
     for (record, row) in sides.into_values().flat_map(|side| side.records) {
         let Some(row) = row else { continue };
