@@ -12,17 +12,20 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::kafka::admin::Group;
 use tests::kafka::cluster::{Cluster, Setup, shared};
-use tests::kafka::feed::Feed;
+use tests::kafka::feed::{Fed, Feed};
 use tests::kafka::worker::WorkerProcess;
 
 use crate::events::Events;
 use crate::stage::Stage;
 
-const PARTITIONS: u32 = 8;
+pub(crate) const PARTITIONS: u32 = 8;
 
 /// The workers that are there at the beginning and at the end, and one that comes and goes.
 const ALWAYS: [&str; 3] = ["a", "b", "c"];
 const GUEST: &str = "guest";
+
+/// Whoever may have a folder at the end.
+pub(crate) const ALL: [&str; 4] = [ALWAYS[0], ALWAYS[1], ALWAYS[2], GUEST];
 
 #[test]
 fn workers_that_are_disturbed_twenty_times_say_what_one_says_that_never_was() {
@@ -53,42 +56,65 @@ fn disturbed(cluster: &Cluster, name: &str, seed: u64, disturbances: usize) {
         // Each task's state is kept by somebody else too, and taken over where that one gets the task.
         stage.setup = stage.setup.clone().setting("num.standby.replicas", "1");
     }
-    let mut fleet = Fleet::start(&stage, seed);
+    let mut fleet = Fleet::start(&stage, seed, Box::new(Events::new(seed, PARTITIONS)));
     for number in 1..=disturbances {
         fleet.feed();
         let what = fleet.disturb();
         println!("{name}: {number}: {what}");
     }
-    fleet.end();
+    fleet.end(|workers| stage.settle(workers));
     stage.assert_results();
-    stage.assert_stores(&[ALWAYS.as_slice(), &[GUEST]].concat());
+    stage.assert_stores(&ALL);
 }
 
-struct Fleet<'s> {
+/// Where a fleet's records come from.
+pub(crate) trait Source {
+    /// The next `count` records, each with its topic. What is fed to the stage's own input tells how far the group is.
+    fn take(&mut self, stage: &Stage, count: usize) -> Vec<(String, Fed)>;
+    /// Records that are later than all others, and close what is open.
+    fn last(&mut self, stage: &Stage) -> Vec<(String, Fed)>;
+}
+
+impl Source for Events {
+    fn take(&mut self, stage: &Stage, count: usize) -> Vec<(String, Fed)> {
+        Self::take(self, count).into_iter().map(|fed| (stage.input.clone(), fed)).collect()
+    }
+
+    fn last(&mut self, stage: &Stage) -> Vec<(String, Fed)> {
+        Self::last(self).into_iter().map(|fed| (stage.input.clone(), fed)).collect()
+    }
+}
+
+pub(crate) struct Fleet<'s> {
     stage: &'s Stage,
     rng: ChaCha8Rng,
-    events: Events,
+    events: Box<dyn Source>,
     feed: Feed,
     group: Group,
     running: BTreeMap<&'static str, WorkerProcess>,
 }
 
 impl<'s> Fleet<'s> {
-    fn start(stage: &'s Stage, seed: u64) -> Self {
+    pub(crate) fn start(stage: &'s Stage, seed: u64, events: Box<dyn Source>) -> Self {
         let running = ALWAYS.iter().map(|name| (*name, stage.setup.start(name))).collect();
         let feed = Feed::new(&stage.brokers);
-        let (rng, events) = (ChaCha8Rng::seed_from_u64(seed), Events::new(seed, PARTITIONS));
+        let rng = ChaCha8Rng::seed_from_u64(seed);
         Self { stage, rng, events, feed, group: stage.group(), running }
     }
 
     /// Some more records, some of which are still on their way when the next disturbance comes.
-    fn feed(&mut self) {
+    pub(crate) fn feed(&mut self) {
         let count = self.rng.random_range(40..200);
         let before = self.stage.taken(&self.group);
-        for fed in self.events.take(count) {
-            self.feed.send(&self.stage.input, &fed);
-        }
-        self.stage.await_taken(&self.group, before + self.rng.random_range(0..=count as i64));
+        let own = self.send(count);
+        self.stage.await_taken(&self.group, before + self.rng.random_range(0..=own));
+    }
+
+    /// Sends so many records; answers how many of them went to the stage's own input.
+    fn send(&mut self, count: usize) -> i64 {
+        let records = self.events.take(self.stage, count);
+        records.iter().for_each(|(topic, fed)| self.feed.send(topic, fed));
+        records.iter().filter(|(topic, _)| *topic == self.stage.input).count() as i64
     }
 
     fn someone(&mut self) -> &'static str {
@@ -96,7 +122,7 @@ impl<'s> Fleet<'s> {
         names.choose(&mut self.rng).copied().expect("one worker runs always")
     }
 
-    fn disturb(&mut self) -> String {
+    pub(crate) fn disturb(&mut self) -> String {
         let name = self.someone();
         let absent: Vec<&str> = ALWAYS.into_iter().filter(|name| !self.running.contains_key(name)).collect();
         match self.rng.random_range(0..20) {
@@ -160,23 +186,24 @@ impl<'s> Fleet<'s> {
         self.running[name].freeze();
         let count = self.rng.random_range(1..100);
         let before = self.stage.taken(&self.group);
-        self.feed.send_all(&self.stage.input, &self.events.take(count));
+        let sent = self.send(count);
+        self.feed.flush();
         self.group.await_members("without the frozen one", |members| !members.iter().any(own));
-        self.stage.await_taken(&self.group, before + 1);
+        self.stage.await_taken(&self.group, before + sent.min(1));
         self.running[name].thaw();
     }
 
     /// Everyone is there again, the last windows close, and all stop in good order.
-    fn end(mut self) {
+    pub(crate) fn end(mut self, settle: impl FnOnce(&mut [&mut WorkerProcess])) {
         for name in ALWAYS {
             if !self.running.contains_key(name) {
                 self.begin(name);
             }
         }
-        let last = self.events.last();
-        self.feed.send_all(&self.stage.input, &last);
+        self.events.last(self.stage).iter().for_each(|(topic, fed)| self.feed.send(topic, fed));
+        self.feed.flush();
         let mut workers: Vec<&mut WorkerProcess> = self.running.values_mut().collect();
-        self.stage.settle(&mut workers);
+        settle(&mut workers);
         workers.into_iter().for_each(WorkerProcess::terminate_somehow);
     }
 }

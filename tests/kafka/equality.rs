@@ -30,7 +30,7 @@ fn results_on_kafka_are_those_of_the_embedded_log_byte_for_byte() {
 pub(crate) fn assert_equal_to_the_twin(stage: &Stage) {
     let time = format!("{}-time", stage.app);
     let (input, log) = (committed(&stage.brokers, &stage.input), committed(&stage.brokers, &time));
-    let twin = Twin::run(stage.plan(), (&stage.input, &input), (&time, &log));
+    let twin = Twin::run(stage.plan(), &[(&stage.input, &input)], (&time, &log));
     let without_offsets = |topic: &str| {
         let mut partitions = committed(&stage.brokers, topic);
         partitions.iter_mut().flatten().for_each(|record| record.offset = 0);

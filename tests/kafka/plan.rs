@@ -20,7 +20,7 @@ pub(crate) struct Happening {
 
 /// `key time amount` as text.
 #[derive(Debug, Clone, Copy)]
-struct Plain;
+pub(crate) struct Plain;
 
 impl Decoder for Plain {
     type Event = Happening;
@@ -39,7 +39,7 @@ impl Decoder for Plain {
 
 /// Text as it is.
 #[derive(Debug, Clone, Copy)]
-struct Text;
+pub(crate) struct Text;
 
 impl Encoder<String> for Text {
     fn encode(&self, text: &String, into: &mut Vec<u8>) -> Result<(), Poison> {
@@ -48,7 +48,7 @@ impl Encoder<String> for Text {
     }
 }
 
-fn line(window: Window, rest: impl std::fmt::Display) -> String {
+pub(crate) fn line(window: Window, rest: impl std::fmt::Display) -> String {
     format!("{} {} {rest}", window.start.0, window.end.0)
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use processing_core::dsl::TopologyError;
 use processing_core::plan::Plan;
 use tests::kafka::admin::{Admin, Group};
 use tests::kafka::cluster::Cluster;
@@ -18,7 +19,7 @@ use crate::oracle::{self, Closed, Expected};
 use crate::plan::{Version, outputs, plan};
 
 /// How long results may take before the test fails with everything that the workers have said.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// An input and an application of their own.
 pub(crate) struct Stage {
@@ -27,6 +28,7 @@ pub(crate) struct Stage {
     pub(crate) app: String,
     pub(crate) input: String,
     pub(crate) setup: WorkerSetup,
+    plan: fn(&str, &str) -> Result<Plan, TopologyError>,
     _folder: tempfile::TempDir,
 }
 
@@ -51,12 +53,19 @@ impl Stage {
             .variable("KAFKA_HEARTBEAT_INTERVAL_MS", "500");
         let admin = cluster.admin();
         admin.create_topic(&input, partitions, &[]);
-        Self { brokers: cluster.brokers(), admin, app, input, setup, _folder: folder }
+        let plan = |app: &str, input: &str| plan(app, input, Version::First);
+        Self { brokers: cluster.brokers(), admin, app, input, setup, plan, _folder: folder }
+    }
+
+    /// With another plan, which the worker knows by this name.
+    pub(crate) fn running(mut self, name: &str, plan: fn(&str, &str) -> Result<Plan, TopologyError>) -> Self {
+        self.setup = self.setup.variable("WORKER_PLAN", name);
+        Self { plan, ..self }
     }
 
     /// The plan that its workers run.
     pub(crate) fn plan(&self) -> Plan {
-        plan(&self.app, &self.input, Version::First).unwrap()
+        (self.plan)(&self.app, &self.input).unwrap()
     }
 
     /// Records that stand in the input when this returns.
@@ -186,7 +195,7 @@ impl Stage {
 
     /// Writes every record of the application's topics, and all that the workers have said, into the folder that
     /// `STREAMFLEET_KEEP` names, for whoever looks for the reason of a failure.
-    fn keep(&self) {
+    pub(crate) fn keep(&self) {
         let Some(folder) = std::env::var_os("STREAMFLEET_KEEP") else { return };
         for log in self.setup.logs() {
             let name = log.file_name().expect("a log has a name");

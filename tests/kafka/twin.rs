@@ -21,16 +21,17 @@ pub(crate) struct Twin {
 }
 
 impl Twin {
-    /// Runs `plan` over an input and a time log as they were dumped.
-    pub(crate) fn run(plan: Plan, input: (&str, &[Vec<Dumped>]), time: (&str, &[Vec<Dumped>])) -> Self {
-        for (at, record) in input.1.iter().flat_map(|partition| (0..).zip(partition)) {
+    /// Runs `plan` over inputs and a time log as they were dumped.
+    pub(crate) fn run(plan: Plan, inputs: &[(&str, &[Vec<Dumped>])], time: (&str, &[Vec<Dumped>])) -> Self {
+        let records = inputs.iter().flat_map(|(_, partitions)| partitions.iter());
+        for (at, record) in records.flat_map(|partition| (0..).zip(partition)) {
             assert_eq!(record.offset, at, "the input has gaps, which the embedded log does not know");
         }
         let folder = tempfile::tempdir().unwrap();
         let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
         let options = EmbeddedOptions::new(Arc::new(move || LogTime(now() as i64)));
         let log = EmbeddedLog::open(folder.path(), options).unwrap();
-        for (topic, partitions) in [input, time] {
+        for (topic, partitions) in inputs.iter().copied().chain([time]) {
             let settings = TopicSettings {
                 partitions: partitions.len() as u32,
                 cleanup: Cleanup::Delete,

@@ -17,6 +17,7 @@ use processing_core::service::settings::Declarations;
 use state::keys::pane::PaneKey;
 use state::{OwnedRange, StateKey as _, codec};
 
+mod medley;
 mod plan;
 
 fn main() -> ExitCode {
@@ -31,7 +32,11 @@ fn main() -> ExitCode {
         let input = settings.inputs.get("in").ok_or_else(|| CoreError::config("the input `in` is not declared"))?;
         let second = std::env::var_os("WORKER_VERSION").is_some_and(|version| version == "2");
         let version = if second { plan::Version::Second } else { plan::Version::First };
-        let plan = plan::plan(&settings.application.id, input.topic.as_str(), version);
+        let (app, topic) = (&settings.application.id, input.topic.as_str());
+        let plan = match std::env::var_os("WORKER_PLAN") {
+            Some(name) if name == "medley" => medley::plan(app, topic),
+            _ => plan::plan(app, topic, version),
+        };
         Ok((plan.map_err(|error| CoreError::config(error.to_string()))?, |queries: Queries| {
             Router::new().route("/v1/counts", get(counts)).with_state(queries)
         }))
