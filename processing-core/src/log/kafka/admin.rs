@@ -84,6 +84,12 @@ impl KafkaAdmin {
         refused.cloned().unwrap_or_else(|| LogError::Retry(format!("{text}; {last}")))
     }
 
+    /// Its id and how many partitions it has, as the broker that is asked knows it.
+    fn identity(&mut self, name: &TopicName) -> Result<Option<(u128, u32)>, LogError> {
+        let found = ffi::describe_topic(self.client()?.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
+        found.map_err(|failure| self.explained(refusal::of_failure(Doing::Describe(name.as_str()), &failure)))
+    }
+
     fn settings_of(&self, name: &TopicName, partitions: u32) -> Result<TopicSettings, LogError> {
         let doing = Doing::DescribeConfigs(name.as_str());
         let failed = |error: KafkaError| refusal::of(doing, &error);
@@ -118,7 +124,7 @@ fn cleanup_of(policy: &str) -> Cleanup {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the brokers tell each other of a new topic; the worker's loop has not begun"
+    reason = "the brokers tell each other of a topic that has come or gone; the worker's loop has not begun"
 )]
 fn pause() {
     std::thread::sleep(TOPIC_KNOWN_WAIT.span());
@@ -159,10 +165,7 @@ impl Admin for KafkaAdmin {
     }
 
     fn topic(&mut self, name: &TopicName) -> Result<Option<TopicInfo>, LogError> {
-        let found = ffi::describe_topic(self.client()?.inner(), name.as_str(), KAFKA_ADMIN_WAIT);
-        let found =
-            found.map_err(|failure| self.explained(refusal::of_failure(Doing::Describe(name.as_str()), &failure)))?;
-        let Some((id, partitions)) = found else { return Ok(None) };
+        let Some((id, partitions)) = self.identity(name)? else { return Ok(None) };
         let settings = self.settings_of(name, partitions)?;
         Ok(Some(TopicInfo { name: name.clone(), id: TopicId(id), settings }))
     }
@@ -187,9 +190,19 @@ impl Admin for KafkaAdmin {
         let asked = self.client()?.delete_topics(&[name.as_str()], &Self::options());
         let done = self.runtime.block_on(asked).map_err(|error| refusal::of(doing, &error))?;
         match done.into_iter().next() {
-            Some(Err((_, code))) if code != Code::UnknownTopicOrPartition => Err(refusal::refusal(doing, code, "")),
-            _ => Ok(()),
+            Some(Err((_, code))) if code != Code::UnknownTopicOrPartition => {
+                return Err(refusal::refusal(doing, code, ""));
+            }
+            _ => {}
         }
+        // Not every broker knows it at once, and who makes the topic anew would be told that it stands.
+        for _ in 0..TOPIC_KNOWN_TRIES {
+            if self.identity(name)?.is_none() {
+                return Ok(());
+            }
+            pause();
+        }
+        Err(LogError::Retry(format!("topic {name} was deleted, and the brokers do not all know it yet")))
     }
 
     fn purge(&mut self, partition: &TopicPartition, before: Offset) -> Result<(), LogError> {
