@@ -70,8 +70,10 @@ fn run(bench: &Bench, system: System, interval: u32, round: u64) -> Taken {
     let app = format!("{}-updates-{interval}-{round}", system.name());
     let (topic, out) = (format!("{app}-in"), format!("{app}-out"));
     bench.client.create(&topic, PARTITIONS);
-    let mut running = bench
-        .begin(system, &Work { case: "updates", app: &app, input: &topic, commit_interval_ms: interval, threads: 1 });
+    let mut running = bench.begin(
+        system,
+        &Work { case: "updates", app: &app, input: &topic, beside: None, commit_interval_ms: interval, threads: 1 },
+    );
     client::wait_until("the topic of results", Duration::from_secs(60), || {
         running.must_live();
         bench.client.topics(&app).contains(&out)

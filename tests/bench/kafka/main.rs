@@ -5,7 +5,7 @@
 //! same broker in alternating rounds, and a figure counts only if both sides' results are those computed from the
 //! events.
 //!
-//! `bench_kafka` runs all cases; `bench_kafka CASE...` some of `floor tumbling per_user session hopping top20 latency restart`;
+//! `bench_kafka` runs all cases; `bench_kafka CASE...` some of those in `expected.rs` and of `floor latency restart`;
 //! `scale`, only when it is named: the worker alone with more threads, partitions and keys, into `scale.json`;
 //! `--events N`, `--rounds N`, `--system kafka-streams|streamfleet` (one side alone, for a profiler).
 //!
@@ -19,6 +19,7 @@
 mod broker;
 mod client;
 mod expected;
+mod feed;
 mod floor;
 #[path = "../input.rs"]
 #[allow(dead_code, reason = "the embedded log's way in is the other bench's")]

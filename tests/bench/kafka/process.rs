@@ -41,6 +41,8 @@ pub(crate) struct Work<'w> {
     /// Another one is another run: the group, the internal topics and the results are named by it.
     pub(crate) app: &'w str,
     pub(crate) input: &'w str,
+    /// What a case with two inputs reads beside it.
+    pub(crate) beside: Option<&'w str>,
     pub(crate) commit_interval_ms: u32,
     /// The worker's; Kafka Streams is run with one.
     pub(crate) threads: u32,
@@ -96,7 +98,7 @@ fn kafka_streams(ground: &Ground<'_>, work: &Work<'_>, state: &Path) -> Command 
     let mut command = Command::new("java");
     command.args(["-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", &classes, "StreamsBench"]);
     command.args([work.case, ground.brokers, work.app]).arg(state);
-    command.args([&work.commit_interval_ms.to_string(), work.input]);
+    command.args([&work.commit_interval_ms.to_string(), work.input]).args(work.beside);
     command
 }
 
@@ -111,6 +113,9 @@ fn streamfleet(ground: &Ground<'_>, work: &Work<'_>, state: &Path) -> Command {
     }
     command.env("KAFKA_BROKERS", ground.brokers).env("STREAMFLEET_BENCH_CASE", work.case);
     command.args(["--application.id", work.app, "--inputs.events.topic", work.input]);
+    if let Some(beside) = work.beside {
+        command.args(["--inputs.beside.enabled", "true", "--inputs.beside.topic", beside]);
+    }
     command.args(["--commit.interval.ms", &work.commit_interval_ms.to_string()]);
     command.args(["--num.stream.threads", &work.threads.to_string()]);
     command.args(["--http.listen", "off", "--idle.after.ms", "off"]);

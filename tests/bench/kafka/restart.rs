@@ -46,7 +46,8 @@ fn run(bench: &Bench, system: System, rows: u64, round: u64) -> Taken {
     let app = format!("{}-large-{round}", system.name());
     let out = format!("{app}-out");
     let broker = bench.broker_cpu_ms();
-    let work = Work { case: CASE, app: &app, input: TOPIC, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
+    let work =
+        Work { case: CASE, app: &app, input: TOPIC, beside: None, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
     let mut running = bench.begin(system, &work);
     let group = bench.client.group(&app, TOPIC);
     // Some minutes have closed when three hours and a little more have passed.

@@ -12,8 +12,9 @@ use std::time::Duration;
 use crate::broker::Broker;
 use crate::client::{self, Client};
 use crate::expected::{self, Case};
+use crate::feed::{Fed, Feed};
 use crate::floor::Floor;
-use crate::input::{self, PARTITIONS, USERS};
+use crate::input::PARTITIONS;
 pub(crate) use crate::process::Work;
 use crate::process::{Ground, Running, System, Usage};
 use crate::table::{Table, Taken};
@@ -45,7 +46,8 @@ pub(crate) struct Bench {
     pub(crate) terms: Terms,
     pub(crate) broker: Broker,
     pub(crate) client: Client,
-    loaded: RefCell<BTreeSet<u64>>,
+    /// The topics that are filled already.
+    pub(crate) loaded: RefCell<BTreeSet<String>>,
 }
 
 impl Bench {
@@ -63,32 +65,19 @@ impl Bench {
         Usage::of(self.broker.id()).cpu_ms
     }
 
-    /// The topic with so many events; loaded once.
-    fn searches(&self, events: u64) -> String {
-        let topic = format!("search.executed.{events}");
-        if self.loaded.borrow_mut().insert(events) {
-            eprintln!("loading {events} events…");
-            self.client.create(&topic, PARTITIONS);
-            self.client.load(&topic, 0..events, |number, key, value| input::write(number, events, USERS, key, value));
-            // The first reader of a cold broker pays for the broker's own compiling.
-            self.read_floor(&topic, events);
-        }
-        topic
-    }
-
     /// CPU and memory of one case, side by side.
     pub(crate) fn cost(&self, case: &Case, with_floor: bool, table: &mut Table) {
         let events = self.terms.events.unwrap_or(case.events);
-        let topic = self.searches(events);
+        let fed = self.feed(case.feed, events);
         let expected = (case.results)(events);
         for round in 1..=self.terms.rounds {
             for system in self.terms.systems.iter().copied() {
-                let taken = self.run(case, system, &topic, events, round, &expected);
+                let taken = self.run(case, system, &fed, round, &expected);
                 eprintln!("{} {} round {round}: {taken:?}", case.name, system.name());
-                table.add(case.name, system, events, taken);
+                table.add(case.name, system, fed.events, taken);
             }
             if with_floor && case.name == "tumbling" {
-                self.floor_once(&topic, events, table);
+                self.floor_once(&fed.topic, events, table);
             }
         }
     }
@@ -96,7 +85,7 @@ impl Bench {
     /// The floor alone.
     pub(crate) fn floor(&self, table: &mut Table) {
         let events = self.terms.events.unwrap_or(3_000_000);
-        let topic = self.searches(events);
+        let topic = self.feed(Feed::Searches, events).topic;
         for _ in 0..self.terms.rounds {
             self.floor_once(&topic, events, table);
         }
@@ -115,7 +104,7 @@ impl Bench {
         table.add("floor", System::Librdkafka, events, taken);
     }
 
-    fn read_floor(&self, topic: &str, events: u64) -> Floor {
+    pub(crate) fn read_floor(&self, topic: &str, events: u64) -> Floor {
         let output = Command::new(std::env::current_exe().expect("this program"))
             .args(["--floor", &self.broker.address(), topic, &events.to_string()])
             .output()
@@ -124,28 +113,37 @@ impl Bench {
         serde_json::from_slice(&output.stdout).expect("figures")
     }
 
-    fn run(&self, case: &Case, system: System, topic: &str, events: u64, round: u64, expected: &[String]) -> Taken {
+    fn run(&self, case: &Case, system: System, fed: &Fed, round: u64, expected: &[String]) -> Taken {
         let app = format!("{}-{}-{round}", system.name(), case.name);
         let broker = self.broker_cpu_ms();
-        let work =
-            Work { case: case.name, app: &app, input: topic, commit_interval_ms: COMMIT_INTERVAL_MS, threads: 1 };
+        let work = Work {
+            case: case.name,
+            app: &app,
+            input: &fed.topic,
+            beside: fed.beside.as_deref(),
+            commit_interval_ms: COMMIT_INTERVAL_MS,
+            threads: 1,
+        };
         let mut running = self.begin(system, &work);
-        let target = self.client.end(topic).expect("the input has ends");
-        let group = self.client.group(&app, topic);
-        client::wait_until(&app, PATIENCE, || {
-            running.must_live();
-            group.committed() == target
-        });
+        for topic in [&fed.topic].into_iter().chain(&fed.beside) {
+            let target = self.client.end(topic).expect("the input has ends");
+            let group = self.client.group(&app, topic);
+            client::wait_until(&app, PATIENCE, || {
+                running.must_live();
+                group.committed() == target
+            });
+        }
         let (used, broker) = self.settle(&app, &running, broker);
-        let out = format!("{app}-out");
         let mut found = Vec::with_capacity(expected.len());
-        self.client.reader(&out).values(Duration::from_secs(3), |line| found.push(line.to_owned()));
+        for out in expected::outputs(case.name, &app) {
+            self.client.reader(&out).values(Duration::from_secs(3), |line| found.push(line.to_owned()));
+        }
         let found = expected::compared(case.name, found);
         expected::compare(&app, &found, expected);
         running.stop();
         let changelogs = self.bytes_of(&app, "-changelog-");
         self.clear(&app);
-        let per_event = |total: f64| Some(total / events as f64);
+        let per_event = |total: f64| Some(total / fed.events as f64);
         Taken {
             cpu_us_per_event: per_event(used.cpu_ms * 1e3),
             broker_cpu_us_per_event: per_event(broker * 1e3),
@@ -165,7 +163,7 @@ impl Bench {
     /// Starts a side; its results' topic stands where the side does not make it by itself.
     pub(crate) fn begin(&self, system: System, work: &Work<'_>) -> Running {
         if system == System::KafkaStreams {
-            self.client.create(&format!("{}-out", work.app), PARTITIONS);
+            expected::outputs(work.case, work.app).iter().for_each(|out| self.client.create(out, PARTITIONS));
         }
         self.begin_again(system, work)
     }

@@ -75,7 +75,7 @@ fn run(bench: &Bench, number: usize, point: Point, events: u64) -> Found {
     }
     let app = format!("scale-{number}");
     let broker = bench.broker_cpu_ms();
-    let work = Work { case, app: &app, input: &topic, commit_interval_ms: COMMIT_INTERVAL_MS, threads };
+    let work = Work { case, app: &app, input: &topic, beside: None, commit_interval_ms: COMMIT_INTERVAL_MS, threads };
     let mut running = bench.begin(System::Streamfleet, &work);
     let group = bench.client.group(&app, &topic);
     let taken = || group.committed().iter().sum::<i64>() as u64;

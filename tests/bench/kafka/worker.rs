@@ -14,7 +14,19 @@ use processing_core::service::Program;
 use processing_core::service::settings::{Declarations, Settings, Spec, ValueKind};
 use serde::{Deserialize, Serialize};
 
-const CASES: &[&str] = &["tumbling", "per_user", "session", "hopping", "top20", "updates", "large_state"];
+const CASES: &[&str] = &[
+    "tumbling",
+    "per_user",
+    "session",
+    "hopping",
+    "top20",
+    "updates",
+    "join",
+    "table_join",
+    "quantiles",
+    "rollup",
+    "large_state",
+];
 const MINUTE: DurationMs = DurationMs::minutes(1);
 const GRACE: DurationMs = DurationMs::minutes(5);
 /// As the input has, so that both sides have as many tasks.
@@ -25,7 +37,10 @@ fn main() -> ExitCode {
     let program = Program {
         name: "bench_worker",
         version: env!("CARGO_PKG_VERSION"),
-        declared: Declarations::library("bench").with([case]).input("events", "search.executed", true),
+        declared: Declarations::library("bench")
+            .with([case])
+            .input("events", "search.executed", true)
+            .input("beside", "beside", false),
         metrics: &[],
         log_to_stderr: false,
     };
@@ -35,8 +50,8 @@ fn main() -> ExitCode {
 fn plan(settings: &Settings) -> Result<Plan, CoreError> {
     let id = &settings.application.id;
     let app = Topology::named(id);
-    let input = settings.inputs.values().next().ok_or_else(|| CoreError::config("no input"))?;
-    let (input, out) = (input.topic.to_string(), format!("{id}-out"));
+    let topic = |name: &str| settings.inputs.get(name).map(|input| input.topic.to_string()).unwrap_or_default();
+    let (input, beside, out) = (topic("events"), topic("beside"), format!("{id}-out"));
     match settings.get::<String>("bench.case")?.as_str() {
         "tumbling" => by_city(&app, input, Tumbling::new(MINUTE).grace(GRACE), out),
         "hopping" => {
@@ -46,6 +61,10 @@ fn plan(settings: &Settings) -> Result<Plan, CoreError> {
         "session" => session(&app, input, out),
         "updates" => updates(&app, input, out),
         "top20" => top20(&app, input, out),
+        "join" => join(&app, input, beside, out),
+        "table_join" => table_join(&app, input, beside, out),
+        "quantiles" => percentiles(&app, input, out),
+        "rollup" => rollup(&app, input, out, format!("{id}-hours-out")),
         _ => large_state(&app, input, out),
     }
     app.build().map_err(|error| CoreError::config(error.to_string()))
@@ -203,6 +222,130 @@ fn top20(app: &Topology, input: String, name: String) {
             start: closed.window.start.0,
             top: closed.value.entries().iter().map(|city| (city.item.clone(), city.score)).collect(),
         })
+        .to(out(name));
+}
+
+/// A search and a click that followed it.
+#[derive(Serialize)]
+struct Clicked {
+    key: CompactString,
+    start: i64,
+    end: i64,
+}
+
+fn join(app: &Topology, input: String, clicks: String, name: String) {
+    let times = |topic| {
+        let stream = app.stream(Topic::with(topic, ByUser)).event_time(|search| search.time);
+        stream.already_keyed_by(|search| search.key.clone()).map(|search| search.time.0)
+    };
+    let window = JoinWindow::within(DurationMs(0), DurationMs::minutes(5)).grace(GRACE);
+    times(input)
+        .join(times(clicks), window, "clicked", |key, search, click| Clicked {
+            key: key.clone(),
+            start: *search,
+            end: *click,
+        })
+        .to(out(name));
+}
+
+/// What a user counts for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Weight {
+    weight: i64,
+}
+
+fn table_join(app: &Topology, input: String, profiles: String, name: String) {
+    app.stream(Topic::with(input, ByUser))
+        .event_time(|search| search.time)
+        .already_keyed_by(|search| search.key.clone())
+        .map(|_| ())
+        .join_table(app.table(Topic::<Json<Weight>>::json(profiles)), "profiles", |_, (), profile| profile.weight)
+        .window(Tumbling::new(MINUTE).grace(GRACE))
+        .fold("weight", sum(|weight: &i64| *weight))
+        .on_close()
+        .map_keyed(|key, closed| Counted {
+            key: key.clone(),
+            start: closed.window.start.0,
+            count: u64::try_from(closed.value.get()).unwrap_or(0),
+        })
+        .to(out(name));
+}
+
+#[derive(Deserialize)]
+struct Found<'a> {
+    city: &'a str,
+    result_count: u32,
+}
+
+/// How many results searches in a city had.
+struct Results {
+    time: EventTime,
+    city: CompactString,
+    count: u32,
+}
+
+#[derive(Clone)]
+struct WithResults;
+
+impl Decoder for WithResults {
+    type Event = Results;
+
+    fn decode(&self, value: Option<&[u8]>) -> Result<Results, Poison> {
+        let Wire::<Found<'_>> { timestamp, payload } = parse(value)?;
+        Ok(Results { time: EventTime(timestamp), city: payload.city.into(), count: payload.result_count })
+    }
+}
+
+/// Whole numbers below 40, each within 1 % of the true one and rounded: those of any sketch with that error.
+#[derive(Serialize)]
+struct Percentiles {
+    key: CompactString,
+    start: i64,
+    p50: u64,
+    p95: u64,
+    p99: u64,
+}
+
+fn percentiles(app: &Topology, input: String, name: String) {
+    app.stream(Topic::with(input, WithResults))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::new(MINUTE).grace(GRACE))
+        .fold("results", quantiles(|search: &Results| f64::from(search.count)))
+        .on_close()
+        .map_keyed(|city, closed| {
+            let at = |q| closed.value.quantile(q).map_or(0, |number| number.round() as u64);
+            Percentiles { key: city.clone(), start: closed.window.start.0, p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+        })
+        .to(out(name));
+}
+
+#[derive(Serialize)]
+struct Rolled {
+    key: CompactString,
+    start: i64,
+    hours: u64,
+    count: u64,
+}
+
+fn rolled(hours: u64) -> impl Fn(&CompactString, Closed<Count>) -> Rolled + Clone {
+    move |key, closed| Rolled { key: key.clone(), start: closed.window.start.0, hours, count: closed.value.get() }
+}
+
+/// Minutes to hours to days, of which hours and days are told.
+fn rollup(app: &Topology, input: String, name: String, hours_name: String) {
+    app.stream(Topic::with(input, ByCity))
+        .event_time(|search| search.time)
+        .key_by(|search| search.key.clone())
+        .window(Tumbling::new(MINUTE).grace(DurationMs::hours(6)))
+        .fold("minutes", count())
+        .on_close()
+        .roll_up(Tumbling::hours(1), "hours")
+        .on_close()
+        .tee(|hours| hours.map_keyed(rolled(1)).to(out(hours_name)))
+        .roll_up(Tumbling::hours(24), "days")
+        .on_close()
+        .map_keyed(rolled(24))
         .to(out(name));
 }
 

@@ -1,3 +1,8 @@
+import com.datadoghq.sketch.ddsketch.DDSketch;
+import com.datadoghq.sketch.ddsketch.DDSketches;
+import com.datadoghq.sketch.ddsketch.encoding.ByteArrayInput;
+import com.datadoghq.sketch.ddsketch.encoding.GrowingByteArrayOutput;
+import com.datadoghq.sketch.ddsketch.store.UnboundedSizeDenseStore;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
@@ -22,11 +27,14 @@ import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.JoinWindows;
+import org.apache.kafka.streams.kstream.Joined;
 import org.apache.kafka.streams.kstream.KStream;
 import org.apache.kafka.streams.kstream.KTable;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.kstream.SessionWindows;
+import org.apache.kafka.streams.kstream.StreamJoined;
 import org.apache.kafka.streams.kstream.Suppressed;
 import org.apache.kafka.streams.kstream.Suppressed.BufferConfig;
 import org.apache.kafka.streams.kstream.TimeWindows;
@@ -40,7 +48,7 @@ import org.apache.kafka.streams.state.WindowStore;
  * <p>Not here: load, measuring, comparing (the driver). Invariant: every result is, byte for byte, what the
  * worker beside it writes for the same input.
  *
- * <p>Arguments: CASE BROKERS APPLICATION_ID STATE_FOLDER COMMIT_INTERVAL_MS INPUT_TOPIC. Prints
+ * <p>Arguments: CASE BROKERS APPLICATION_ID STATE_FOLDER COMMIT_INTERVAL_MS INPUT_TOPIC [SECOND_INPUT_TOPIC]. Prints
  * RUNNING, and ends on SIGTERM.
  */
 public final class StreamsBench {
@@ -52,6 +60,8 @@ public final class StreamsBench {
     private static final int FILLER_NUMBERS = 111;
 
     private static String input;
+    /** The second input of cases that have one. */
+    private static String beside;
 
     private StreamsBench() {}
 
@@ -70,6 +80,7 @@ public final class StreamsBench {
 
         StreamsBuilder builder = new StreamsBuilder();
         input = arguments[5];
+        beside = arguments.length > 6 ? arguments[6] : null;
         // Another application id is another run with results of its own.
         String out = arguments[2] + "-out";
         switch (name) {
@@ -80,6 +91,10 @@ public final class StreamsBench {
             case "session" -> sessions(builder, out);
             case "updates" -> send(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
             case "top20" -> top20(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, GRACE)), out);
+            case "join" -> join(builder, out);
+            case "table_join" -> tableJoin(builder, out);
+            case "quantiles" -> quantiles(byCityResults(builder), out);
+            case "rollup" -> rollup(builder, out, arguments[2] + "-hours-out");
             case "large_state" -> largeState(builder, out);
             default -> throw new IllegalArgumentException("no case is called " + name);
         }
@@ -107,8 +122,12 @@ public final class StreamsBench {
     }
 
     private static KStream<String, JsonNode> searches(StreamsBuilder builder) {
+        return events(builder, input);
+    }
+
+    private static KStream<String, JsonNode> events(StreamsBuilder builder, String topic) {
         TimestampExtractor time = (record, partitionTime) -> ((JsonNode) record.value()).get("timestamp").asLong();
-        return builder.stream(input, Consumed.with(Serdes.String(), json()).withTimestampExtractor(time));
+        return builder.stream(topic, Consumed.with(Serdes.String(), json()).withTimestampExtractor(time));
     }
 
     /** Only what is counted goes through the repartition topic, not the whole event. */
@@ -186,6 +205,113 @@ public final class StreamsBench {
                 }
                 return KeyValue.pair(window.key(), text.append("]}").toString());
             })
+            .to(out, Produced.with(Serdes.String(), Serdes.String()));
+    }
+
+    /** Only the times are kept on both sides. */
+    private static void join(StreamsBuilder builder, String out) {
+        KStream<String, Long> searches = searches(builder).mapValues(search -> search.get("timestamp").asLong());
+        KStream<String, Long> clicks = events(builder, beside).mapValues(click -> click.get("timestamp").asLong());
+        searches.join(
+                clicks,
+                (user, search, click) -> "{\"key\":\"" + user + "\",\"start\":" + search + ",\"end\":" + click + "}",
+                JoinWindows.ofTimeDifferenceAndGrace(Duration.ofMinutes(5), GRACE).before(Duration.ZERO),
+                StreamJoined.with(Serdes.String(), Serdes.Long(), Serdes.Long()).withStoreName("clicked"))
+            .to(out, Produced.with(Serdes.String(), Serdes.String()));
+    }
+
+    private static void tableJoin(StreamsBuilder builder, String out) {
+        KTable<String, JsonNode> profiles = builder.table(beside, Consumed.with(Serdes.String(), json()));
+        KTable<Windowed<String>, Long> weights = searches(builder)
+            .join(profiles, (search, profile) -> profile.get("weight").asLong(),
+                Joined.with(Serdes.String(), json(), json()))
+            .groupByKey(Grouped.with(Serdes.String(), Serdes.Long()))
+            .windowedBy(TimeWindows.ofSizeAndGrace(MINUTE, GRACE))
+            .reduce(Long::sum, Materialized.<String, Long, WindowStore<Bytes, byte[]>>as("weight")
+                .withValueSerde(Serdes.Long()));
+        finals(weights, out);
+    }
+
+    private static KTable<Windowed<String>, DDSketch> byCityResults(StreamsBuilder builder) {
+        return searches(builder)
+            .map((user, search) -> KeyValue.pair(
+                search.get("payload").get("city").asText(), search.get("payload").get("result_count").asInt()))
+            .groupByKey(Grouped.with("city", Serdes.String(), Serdes.Integer()))
+            .windowedBy(TimeWindows.ofSizeAndGrace(MINUTE, GRACE))
+            .aggregate(
+                () -> DDSketches.unboundedDense(0.01),
+                (city, results, sketch) -> {
+                    sketch.accept(results);
+                    return sketch;
+                },
+                Materialized.<String, DDSketch, WindowStore<Bytes, byte[]>>as("results").withValueSerde(sketch()));
+    }
+
+    private static void quantiles(KTable<Windowed<String>, DDSketch> sketches, String out) {
+        closed(sketches, "closed")
+            .toStream()
+            .map((window, sketch) -> {
+                double[] at = sketch.getValuesAtQuantiles(new double[] {0.5, 0.95, 0.99});
+                return KeyValue.pair(
+                    window.key(),
+                    "{\"key\":\"" + window.key() + "\",\"start\":" + window.window().start() + ",\"p50\":"
+                        + Math.round(at[0]) + ",\"p95\":" + Math.round(at[1]) + ",\"p99\":" + Math.round(at[2]) + "}");
+            })
+            .to(out, Produced.with(Serdes.String(), Serdes.String()));
+    }
+
+    private static Serde<DDSketch> sketch() {
+        Serializer<DDSketch> write = (topic, sketch) -> {
+            if (sketch == null) {
+                return null;
+            }
+            try {
+                GrowingByteArrayOutput bytes = GrowingByteArrayOutput.withDefaultInitialCapacity();
+                sketch.encode(bytes, false);
+                return bytes.trimmedCopy();
+            } catch (IOException error) {
+                throw new SerializationException(error);
+            }
+        };
+        Deserializer<DDSketch> read = (topic, bytes) -> {
+            try {
+                return bytes == null ? null : DDSketch.decode(ByteArrayInput.wrap(bytes), UnboundedSizeDenseStore::new);
+            } catch (IOException error) {
+                throw new SerializationException(error);
+            }
+        };
+        return Serdes.serdeFrom(write, read);
+    }
+
+    /** Each stage is keyed anew, since the key of a window's result holds the window. */
+    private static void rollup(StreamsBuilder builder, String out, String hoursOut) {
+        Duration grace = HOUR.multipliedBy(6);
+        KTable<Windowed<String>, Long> minutes =
+            closed(byCity(builder, TimeWindows.ofSizeAndGrace(MINUTE, grace)), "minutes-closed");
+        KTable<Windowed<String>, Long> hours = coarser(minutes, HOUR, grace, "hours");
+        told(hours, 1, hoursOut);
+        told(coarser(hours, HOUR.multipliedBy(24), grace, "days"), 24, out);
+    }
+
+    private static KTable<Windowed<String>, Long> coarser(
+            KTable<Windowed<String>, Long> finer, Duration size, Duration grace, String name) {
+        KTable<Windowed<String>, Long> sums = finer
+            .toStream()
+            .map((window, count) -> KeyValue.pair(window.key(), count))
+            .groupByKey(Grouped.with(name, Serdes.String(), Serdes.Long()))
+            .windowedBy(TimeWindows.ofSizeAndGrace(size, grace))
+            .reduce(Long::sum, Materialized.<String, Long, WindowStore<Bytes, byte[]>>as(name)
+                .withValueSerde(Serdes.Long()));
+        return closed(sums, name + "-closed");
+    }
+
+    private static void told(KTable<Windowed<String>, Long> counts, int hours, String out) {
+        counts
+            .toStream()
+            .map((window, count) -> KeyValue.pair(
+                window.key(),
+                "{\"key\":\"" + window.key() + "\",\"start\":" + window.window().start() + ",\"hours\":" + hours
+                    + ",\"count\":" + count + "}"))
             .to(out, Produced.with(Serdes.String(), Serdes.String()));
     }
 
