@@ -207,6 +207,24 @@ fn a_demo_shows_its_stores_and_goes_on_after_a_kill() {
         assert!(row["key"].as_str().unwrap().contains("world"), "{row}");
         assert!(row["pane_start_ms"].is_i64(), "{row}");
     }
+
+    let file = |name: &str| fleet.folder().join(name).to_str().unwrap().to_owned();
+    let (first, second) = (file("first"), file("second"));
+    let told = fleet.run(&["state", "export", "trending-cities", "0_0", &first], "").words();
+    assert!(told.contains("task 0_0, at commit ") && told.contains("of state epoch 0"), "{told}");
+    let import = ["state", "import", "trending-cities", "0_0", &first];
+    let told = fleet.run(&import, "").failed();
+    assert!(told.contains("has a store already"), "{told}");
+    fs::remove_dir_all(fleet.folder().join("data/state")).unwrap();
+    let told = fleet.run(&[&import[..], &["--epoch", "5"]].concat(), "").failed();
+    assert!(told.contains("state epoch 0, and the application works in epoch 5"), "{told}");
+    let told = fleet.run(&["state", "import", "trending-cities", "0_1", &first], "").failed();
+    assert!(told.contains("a snapshot of task 0_0, not of 0_1"), "{told}");
+    fleet.run(&import, "").words();
+    fleet.run(&["state", "export", "trending-cities", "0_0", &second], "").words();
+    assert!(fs::read(&first).unwrap() == fs::read(&second).unwrap());
+    let told = fleet.run(&["state", "export", "trending-cities", "zero", &first], "").failed();
+    assert!(told.contains("`zero` is no task"), "{told}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "source",
     "decode",
     "process",
+    "processor",
     "window_store",
     "changelog",
     "sink",

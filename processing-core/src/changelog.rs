@@ -15,6 +15,7 @@
 //! Big-endian. A compacted changelog keeps the last expiry, which is the farthest.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use state::keys::meta::MetaKey;
 use state::{ColumnId, KeyRange};
 
@@ -68,6 +69,18 @@ pub(crate) fn put_own(step: &mut Step<'_>, key: MetaKey, row: &impl Serialize) {
     if step.ok(encoded.map_err(|error| CoreError::store_refused(error.to_string()))).is_some() {
         put(step, META, &key.to_bytes(), &value);
     }
+}
+
+/// One of the task's rows about itself, if it has been put. `what` says in an error what cannot be read.
+pub(crate) fn own<T: DeserializeOwned>(
+    step: &mut Step<'_>,
+    key: MetaKey,
+    what: impl FnOnce() -> String,
+) -> Option<Option<T>> {
+    let row = step.rows.get(META, &key.to_bytes());
+    let Some(bytes) = step.ok(row)? else { return Some(None) };
+    let read = state::codec::decode(&bytes);
+    step.ok(read.map_err(|error| CoreError::store_rebuild(format!("{}: {error}", what())))).map(Some)
 }
 
 /// Stages the removal of every row before `before` and logs it as one marker.

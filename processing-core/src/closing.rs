@@ -16,7 +16,7 @@ use state::StateKey;
 use state::keys::meta::MetaKey;
 
 use crate::aggregate::Mergeable;
-use crate::changelog::{self, META};
+use crate::changelog;
 use crate::error::CoreError;
 use crate::hindsight::Hindsight;
 use crate::record::{DurationMs, EventTime};
@@ -50,13 +50,9 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// The cursor of a store, as the task's rows have it.
     pub(crate) fn load<K, A, G>(step: &mut Step<'_>, store: &WindowStore<K, A, G>) -> Option<Self> {
-        let row = step.rows.get(META, &MetaKey::ClosingCursor(store.column).to_bytes());
-        match step.ok(row)? {
-            None => Some(Self { next: i64::MIN, after: None, expired: i64::MIN }),
-            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
-                CoreError::store_rebuild(format!("store {}: its cursor cannot be read: {error}", store.name))
-            })),
-        }
+        let what = || format!("store {}: its cursor cannot be read", store.name);
+        let begun = Self { next: i64::MIN, after: None, expired: i64::MIN };
+        Some(changelog::own(step, MetaKey::ClosingCursor(store.column), what)?.unwrap_or(begun))
     }
 
     pub(crate) fn save<K, A, G>(&self, step: &mut Step<'_>, store: &WindowStore<K, A, G>) {

@@ -18,7 +18,9 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CoreError;
-use crate::log::{Admin, Cleanup, GroupMetadata, Log, LogError, Publish, TopicSettings, TransactionalId};
+use crate::log::{
+    Admin, Cleanup, FreeReader, GroupMetadata, Log, LogError, Publish, Read, TopicSettings, TransactionalId,
+};
 use crate::record::{LogTime, Offset, TopicName, TopicPartition};
 
 const VERSION: u32 = 1;
@@ -95,6 +97,29 @@ impl Word {
             Publish::Aborted(why) | Publish::Ambiguous(why) => Err(LogError::Retry(why).into()),
             Publish::Fenced(why) => Err(LogError::Fenced(why).into()),
         }
+    }
+}
+
+/// The state epoch that was said last in the log; `None` where none was.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn epoch_in(admin: &mut dyn Admin, reader: &mut dyn FreeReader, app: &str) -> Result<Option<u32>, CoreError> {
+    let control = Control::default();
+    let topic = topic(app);
+    if admin.topic(&topic)?.is_none() {
+        return Ok(None);
+    }
+    let place = TopicPartition::new(topic, 0);
+    let mut batch = crate::batch::RecordBatch::new();
+    let mut next = reader.watermarks(&place)?.start;
+    loop {
+        next = match reader.read(&place, next, &mut batch)? {
+            Read::Records(after) => after,
+            Read::End(_) => return Ok(control.epoch()),
+            Read::OutOfRange(marks) => marks.start.max(next.next()),
+        };
+        batch.iter().for_each(|record| control.hear(record.key.unwrap_or_default(), record.value));
     }
 }
 

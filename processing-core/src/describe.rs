@@ -32,13 +32,13 @@ impl Plan {
             let name = self.step_name(step);
             match &step.kind {
                 StepKind::Source(_) => writeln!(text, "    Source: {name}{}", self.source_note(part, step))?,
-                StepKind::Operator(_) => writeln!(text, "    Step: {name}")?,
-                StepKind::Window(store)
-                | StepKind::Join(store)
-                | StepKind::TableJoin(store)
-                | StepKind::TableFold(store) => writeln!(text, "    Step: {name} (store: {store})")?,
                 StepKind::PreAggregate(store) => writeln!(text, "    Step: {name} (for store: {store})")?,
                 StepKind::Sink(output) => writeln!(text, "    Sink: {name}{}", self.sink_note(*output))?,
+                kind => match kind.stores() {
+                    [] => writeln!(text, "    Step: {name}")?,
+                    [store] => writeln!(text, "    Step: {name} (store: {store})")?,
+                    stores => writeln!(text, "    Step: {name} (stores: {})", stores.join(", "))?,
+                },
             }
             let next = part.steps.iter().filter(|next| next.follows.contains(&step.number));
             let next: Vec<String> = next.map(|next| self.step_name(next)).collect();
@@ -66,7 +66,9 @@ impl Plan {
                     writeln!(text, "      join: {}", kind(store))?;
                     writeln!(text, "      history: {}", Span(store.history()))?;
                 }
-                StoreKind::Rows | StoreKind::Queue(_) => writeln!(text, "      holds: {}", kind(store))?,
+                StoreKind::Rows | StoreKind::Composed | StoreKind::Queue(_) | StoreKind::Windowed(_) => {
+                    writeln!(text, "      holds: {}", kind(store))?;
+                }
             }
             writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
         }
@@ -79,7 +81,8 @@ impl Plan {
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
             StepKind::TableFold(_) => format!("table-{}", step.number),
-            StepKind::Join(_) | StepKind::TableJoin(_) => format!("join-{}", step.number),
+            StepKind::Join(_) | StepKind::TableJoin(_) | StepKind::BroadcastJoin(_) => format!("join-{}", step.number),
+            StepKind::Process { name, .. } => format!("process-{name}-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),
         }
@@ -88,6 +91,7 @@ impl Plan {
     fn source_note(&self, part: &SubTopology, step: &PlanStep) -> &'static str {
         let StepKind::Source(topic) = &step.kind else { return "" };
         match part.sources.iter().find(|source| source.topic() == topic) {
+            Some(Source::Repartition { kind: InputKind::Rows, .. }) => " (repartition topic, table)",
             Some(Source::Repartition { .. }) => " (repartition topic)",
             Some(Source::Input(Input { kind: InputKind::Rows, .. })) => " (table)",
             _ => "",
@@ -152,12 +156,7 @@ impl Plan {
                 for before in part.steps.iter().filter(|before| step.follows.contains(&before.number)) {
                     writeln!(chart, "    {} --> {}", node(before), node(step))?;
                 }
-                if let StepKind::Window(name)
-                | StepKind::Join(name)
-                | StepKind::TableJoin(name)
-                | StepKind::TableFold(name) = step.kind
-                    && let Some(store) = part.stores.iter().find(|store| store.name == name)
-                {
+                for store in part.stores.iter().filter(|store| step.kind.stores().contains(&store.name)) {
                     writeln!(chart, "    {} --- d{}", node(step), store.column)?;
                 }
             }
@@ -201,7 +200,8 @@ fn kind(store: &StorePlan) -> String {
             with_grace(text, window.grace_ms())
         }
         StoreKind::Passed(panes) => format!("ids within {}", Span(panes.size())),
-        StoreKind::Rows => "the row of each key".to_owned(),
+        StoreKind::Rows | StoreKind::Composed => "the row of each key".to_owned(),
+        StoreKind::Windowed(retention) => format!("rows by window, for {}", Span(retention)),
         StoreKind::Queue(DurationMs(0)) => "what waits for its time".to_owned(),
         StoreKind::Queue(grace) => format!("what waits for its time, grace {}", Span(grace)),
     }

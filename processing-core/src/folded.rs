@@ -7,6 +7,8 @@
 //! A row is gone when its last record lies further back than its time to live, by the stream time of its partition. Each
 //! row has one deadline that waits; when it is due and the row has been touched meanwhile, it is set anew.
 
+mod rows;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ use crate::record::{DurationMs, EventTime};
 use crate::step::Step;
 use crate::table::{Kept, TableRows};
 use crate::waiting::{Waiter, Waiting};
+
+pub use rows::FoldedRows;
 
 /// What a table makes of its records.
 pub trait Folding<V>: Clone + Send + 'static {
@@ -111,12 +115,18 @@ impl<K, V, S: Folding<V>, T> TableFold<K, V, S, T> {
         store: &'static str,
         column: ColumnId,
         fold: S,
-        deadlines: Option<(DurationMs, &'static str, ColumnId)>,
+        deadlines: Option<(DurationMs, (&'static str, ColumnId))>,
         side: T,
     ) -> Self {
         let deadlines = deadlines
-            .map(|(to_live, name, column)| Deadlines { to_live: to_live.0, waiting: Waiting::new(name, column) });
+            .map(|(to_live, (name, column))| Deadlines { to_live: to_live.0, waiting: Waiting::new(name, column) });
         Self { store, fold, rows: TableRows::new(store, column), deadlines, changed: BTreeMap::new(), side }
+    }
+
+    /// The same, shown to `side`.
+    pub(crate) fn shown_to<U>(self, side: U) -> TableFold<K, V, S, U> {
+        let Self { store, fold, rows, deadlines, changed, .. } = self;
+        TableFold { store, fold, rows, deadlines, changed, side }
     }
 }
 
@@ -219,5 +229,7 @@ where
     }
 }
 
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod tests;

@@ -21,8 +21,7 @@ use state::keys::meta::MetaKey;
 use state::{ColumnId, StateKey};
 
 use crate::aggregate::Mergeable;
-use crate::changelog::{self, META};
-use crate::error::CoreError;
+use crate::changelog;
 use crate::record::{DurationMs, EventTime};
 use crate::step::Step;
 use crate::window::{Window, Windows};
@@ -158,13 +157,9 @@ impl<K: StateKey, H: Mergeable, P> Frames<K, H, P> {
         if let Some(progress) = &self.progress {
             return Some(progress.clone());
         }
-        let row = step.rows.get(META, &self.key().to_bytes());
-        match step.ok(row)? {
-            None => Some(Progress { taken: i64::MIN, since: None, expired: i64::MIN }),
-            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| {
-                CoreError::store_rebuild(format!("store {}: its progress cannot be read: {error}", self.history.name))
-            })),
-        }
+        let what = || format!("store {}: its progress cannot be read", self.history.name);
+        let begun = Progress { taken: i64::MIN, since: None, expired: i64::MIN };
+        Some(changelog::own(step, self.key(), what)?.unwrap_or(begun))
     }
 
     fn key(&self) -> MetaKey {

@@ -5,9 +5,17 @@
 //!   <state.dir>/<application>/0_3/store/    the rows
 //! ```
 //!
+//! ```text
+//! origin    changelogs by store           the topic's id, in base 16
+//!           meta 0190a1...                one line for each store; earlier ones named the column's number
+//!           trending 0190a2...
+//! ```
+//! A store whose topology has changed is opened as it is: columns are found by name, and what their rows mean is told by a
+//! row of the store ([`crate::contents`]), which is written here for a store that was begun before there was one.
+//!
 //! Not here: what a restore reads ([`crate::restore`]). Invariant: a store is opened only if it follows
-//! the very changelogs that the log holds now and was in use lately; any other is thrown away, with a
-//! message, and comes back from its changelog.
+//! the very changelogs that the log holds now, as far as there are changelogs of the same names; any other is thrown
+//! away, with a message, and comes back from its changelog.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -15,21 +23,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use state::keys::meta::MetaKey;
 use state::{
     Base, Batch, ColumnContents, ColumnId, Contents, KeyRange, MemoryBase, MemoryBudget, Position, RocksBase,
     RocksOptions, Row, StateDirectory, StoreError, TaskDirectory, TaskName, Visit,
 };
 
+use crate::changelog::META;
 use crate::clock::Clock;
+use crate::contents::{self, Held};
 use crate::error::CoreError;
-use crate::layout::Layout;
+use crate::layout::{Layout, PartLayout};
 use crate::limits::{FLUSH_BYTES_MIN, STATE_UNUSED_MAX, STORE_HANDOVER_MAX, STORE_WANTED};
 use crate::log::LogError;
+use crate::plan::SubTopology;
 use crate::task::TaskId;
 use crate::worker::StateHome;
 
-const ORIGIN: &str = "origin";
-const STORE: &str = "store";
+pub(crate) const ORIGIN: &str = "origin";
+pub(crate) const STORE: &str = "store";
 
 /// The state folder of one application on this machine, shared by the threads of a process.
 #[derive(Clone)]
@@ -42,7 +54,7 @@ struct Shared {
     budget: MemoryBudget,
     clock: Arc<dyn Clock>,
     /// By sub-topology: its changelogs, as the file `origin` names them.
-    origins: Vec<String>,
+    origins: Vec<Origin>,
     flush_after_bytes: usize,
     present: Mutex<Present>,
 }
@@ -81,7 +93,7 @@ impl RocksHome {
                 directory: StateDirectory::new(state_dir, layout.plan.name())?,
                 budget,
                 clock,
-                origins: layout.parts.iter().map(|part| origin(&part.changelog_ids)).collect(),
+                origins: layout.plan.sub_topologies().iter().zip(&layout.parts).map(Origin::of).collect(),
                 // The bound on what is replayed is one of the process, however many tasks share it.
                 flush_after_bytes: (RocksOptions::FLUSH_AFTER_BYTES / tasks.max(1) as usize).max(FLUSH_BYTES_MIN),
                 present: Mutex::default(),
@@ -134,27 +146,37 @@ impl RocksHome {
         contents: &[ColumnContents],
     ) -> Result<HousedBase, CoreError> {
         let shared = &self.shared;
-        let wanted = shared.origins.get(usize::from(task.sub_topology)).map_or("", String::as_str);
+        let nothing = Origin::default();
+        let wanted = shared.origins.get(usize::from(task.sub_topology)).unwrap_or(&nothing);
         let was_damaged = shared.present().damaged.remove(&task);
         if let Some(why) = unfit(directory.path(), wanted, was_damaged) {
             tracing::warn!(%task, "{why}; the store is made anew from its changelog");
             directory.clear()?;
         }
-        note_origin(directory.path(), wanted)?;
+        let is_there = directory.path().join(STORE).exists();
+        if !is_there {
+            note_origin(directory.path(), &wanted.by_name)?;
+        }
         let contents = Contents::new(contents.iter().cloned())
             .ok_or_else(|| CoreError::config(format!("two stores of task {task} have one name or one column")))?;
         let mut options = RocksOptions::new(contents, shared.budget.clone());
         options.flush_after_bytes = shared.flush_after_bytes;
+        options.adapt = true;
         let path = directory.path().join(STORE);
-        let base = match RocksBase::open(&path, &options) {
+        let mut base = match RocksBase::open(&path, &options) {
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::warn!(%task, "{error}");
                 directory.clear()?;
-                note_origin(directory.path(), wanted)?;
+                note_origin(directory.path(), &wanted.by_name)?;
                 RocksBase::open(&path, &options)?
             }
             opened => opened?,
         };
+        if is_there {
+            // ORDER: when columns that are no more have been dropped. Until then it tells of their changelogs.
+            note_origin(directory.path(), &wanted.by_name)?;
+        }
+        note_contents(&mut base, &options.contents)?;
         Ok(HousedBase { base, task, shared: Arc::clone(shared), directory })
     }
 
@@ -285,20 +307,46 @@ fn name(task: TaskId) -> TaskName {
     TaskName { subtopology: u32::from(task.sub_topology), partition: task.partition }
 }
 
-/// The changelogs of a sub-topology by column. Topic ids are made at random, so that they also tell
-/// apart two logs that stood in one place.
-fn origin(changelogs: &[Option<crate::record::TopicId>]) -> String {
-    let mut text = String::from("changelogs by column\n");
-    for (column, id) in changelogs.iter().enumerate() {
-        if let Some(id) = id {
-            text.push_str(&format!("{column} {:032x}\n", id.0));
+/// The changelogs of a sub-topology. Topic ids are made at random, so that they also tell apart two logs that stood in
+/// one place.
+#[derive(Default)]
+struct Origin {
+    /// As the file says it.
+    by_name: String,
+    /// As it was said once, when columns were known by their numbers.
+    by_column: String,
+}
+
+const BY_NAME: &str = "changelogs by store\n";
+const BY_COLUMN: &str = "changelogs by column\n";
+
+impl Origin {
+    fn of((sub, part): (&SubTopology, &PartLayout)) -> Self {
+        let (mut by_name, mut by_column) = (String::from(BY_NAME), String::from(BY_COLUMN));
+        for column in sub.contents() {
+            let Some(Some(id)) = part.changelog_ids.get(usize::from(column.id.0)) else { continue };
+            by_name.push_str(&format!("{} {:032x}\n", column.name, id.0));
+            by_column.push_str(&format!("{} {:032x}\n", column.id.0, id.0));
         }
+        Self { by_name, by_column }
     }
-    text
+
+    /// Whether a store with this file follows these changelogs, as far as it has stores of the same names.
+    fn fits(&self, found: &str) -> bool {
+        if found == self.by_column {
+            return true;
+        }
+        let lines = |text: &str| -> Option<BTreeMap<String, String>> {
+            let lines = text.strip_prefix(BY_NAME)?.lines();
+            lines.map(|line| line.split_once(' ').map(|(name, id)| (name.to_owned(), id.to_owned()))).collect()
+        };
+        let (Some(found), Some(wanted)) = (lines(found), lines(&self.by_name)) else { return false };
+        found.iter().all(|(name, id)| wanted.get(name).is_none_or(|wanted| wanted == id))
+    }
 }
 
 /// Why a folder's store must not be used; `None` also if there is no store yet.
-fn unfit(folder: &Path, wanted: &str, was_damaged: bool) -> Option<String> {
+fn unfit(folder: &Path, wanted: &Origin, was_damaged: bool) -> Option<String> {
     if was_damaged {
         return Some("damage was found while the store was open".to_owned());
     }
@@ -306,13 +354,38 @@ fn unfit(folder: &Path, wanted: &str, was_damaged: bool) -> Option<String> {
         return None;
     }
     match std::fs::read_to_string(folder.join(ORIGIN)) {
-        Ok(found) if found == wanted => None,
+        Ok(found) if wanted.fits(&found) => None,
         Ok(_) => Some("its changelogs were deleted and made anew, or belong to another log".to_owned()),
         Err(error) => Some(format!("nothing says which changelogs it follows ({error})")),
     }
 }
 
-fn note_origin(folder: &Path, wanted: &str) -> Result<(), CoreError> {
+/// Writes down what a store's rows are, where the store alone says so; and takes the word of its rows where they are
+/// all what the topology says.
+pub(crate) fn note_contents(base: &mut RocksBase, wanted: &Contents) -> Result<(), CoreError> {
+    let key = MetaKey::Contents.to_bytes();
+    match base.get(META, &key)? {
+        Some(bytes) if contents::held_of(&bytes)? == Held::of(wanted.columns()) => base.note_fingerprints(wanted)?,
+        Some(_) => {}
+        // Half of a restore, and a store that was made for another topology's rows, say nothing.
+        None if base.found().say_all()
+            && base.get(META, &MetaKey::CommitRecord.to_bytes())?.is_some()
+            && base.get(META, &MetaKey::StateEpoch.to_bytes())?.is_none() =>
+        {
+            let mut value = Vec::new();
+            let encoded = state::codec::encode_into(&mut value, &Held::of_record(base.found()));
+            encoded.map_err(|error| CoreError::store_refused(error.to_string()))?;
+            let mut batch = Batch::new();
+            batch.put(META, &key, &value);
+            base.write(&batch)?;
+            base.flush()?;
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+pub(crate) fn note_origin(folder: &Path, wanted: &str) -> Result<(), CoreError> {
     let path: PathBuf = folder.join(ORIGIN);
     if std::fs::read_to_string(&path).is_ok_and(|found| found == wanted) {
         return Ok(());

@@ -2,7 +2,7 @@
 //!
 //! Not here: the time log's records ([`crate::time_log`]). Invariant: a raise is decided only past the
 //! end of what the log has decided before, never above the slowest input that is not idle (a table's: just behind the
-//! streams of its task that wait for it), and is written into the time log by the transaction that applies it.
+//! streams that wait for it), and is written into the time log by the transaction that applies it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::error::CoreError;
 use crate::layout::Layout;
 use crate::limits::PROGRESS_EVERY;
 use crate::log::GroupSource;
-use crate::record::{DurationMs, EventTime, Partition, TopicPartition, WallTime};
+use crate::record::{DurationMs, EventTime, Partition, TopicName, TopicPartition, WallTime};
 use crate::source::{Raise, SourcePartition, SourceTime};
 use crate::task::{Task, TaskId};
 use crate::time_log::{self, Entry, TimeLog};
@@ -90,11 +90,16 @@ impl Idleness {
         let own: Vec<_> =
             idle.iter().filter_map(|(id, index)| Some(&tasks.get(id)?.sources.get(*index)?.place)).cloned().collect();
         let slowest = slowest_active(layout, log, &active, &own);
+        let here: BTreeMap<_, _> = tasks.values().flat_map(|task| &task.sources).map(standing).collect();
         for (id, index) in idle {
             let Some(task) = tasks.get_mut(&id) else { continue };
             let streams = head_of_streams(&task.sources);
             let Some(input) = task.sources.get_mut(index) else { continue };
-            let raised = if input.is_table { streams.or(slowest) } else { slowest };
+            let raised = match layout.followed.get(&input.place.topic) {
+                Some(streams) => furthest(streams, layout, log, &here).or(slowest),
+                None if input.is_table => streams.or(slowest),
+                None => slowest,
+            };
             let time = raised.map_or(input.reached(), |raised| raised.max(input.reached()));
             let raise = Raise { offset: input.next, time };
             if self.told.get(&input.place).is_none_or(|(told, _)| *told != Entry::Raise(raise)) {
@@ -153,6 +158,30 @@ impl Idleness {
 fn head_of_streams(sources: &[SourcePartition]) -> Option<EventTime> {
     let streams = sources.iter().filter(|source| !source.is_table);
     let head = streams.map(SourcePartition::reached).min().filter(|head| *head > EventTime::MIN)?;
+    Some(EventTime(head.0.saturating_add(1)))
+}
+
+fn standing(source: &SourcePartition) -> (TopicPartition, EventTime) {
+    (source.place.clone(), source.reached())
+}
+
+/// The time to which a silent table that every task holds follows the streams that wait for it, of all processes: just
+/// behind the head of the furthest, so that no record waits longer. `None` where nothing has come of any.
+fn furthest(
+    streams: &[TopicName],
+    layout: &Layout,
+    log: &TimeLog,
+    here: &BTreeMap<TopicPartition, EventTime>,
+) -> Option<EventTime> {
+    let topics = layout.inputs.iter().filter(|(topic, _)| streams.contains(topic));
+    let places = topics.flat_map(|(topic, partitions)| {
+        (0..*partitions).map(|partition| TopicPartition { topic: topic.clone(), partition: Partition(partition) })
+    });
+    let told = |place: &TopicPartition| match log.last(place)? {
+        Entry::Raise(last) | Entry::Progress(last) => Some(last.time),
+    };
+    let heads = places.filter_map(|place| here.get(&place).copied().max(told(&place)));
+    let head = heads.max().filter(|head| *head > EventTime::MIN)?;
     Some(EventTime(head.0.saturating_add(1)))
 }
 

@@ -63,14 +63,7 @@
 //! alone. The order in which the pairs of one key come is that of the second records' arrival, which for two topics
 //! hangs on who was read first. Records without a partner come in the order of (due, side, key, arrival).
 //!
-//! | case | Kafka Streams | here, and why |
-//! |---|---|---|
-//! | a tombstone, or a record without a key | dropped, counted in a sensor | a tombstone goes to the dead letters unless its codec reads it as a value; a key is what `key_by` finds in the value |
-//! | lateness | by the task's own stream time | by that of the record's source partition, so it hangs on the log alone |
-//! | a late record | dropped and counted | counted, and set aside whole |
-//! | a row without a partner | told when the task's greatest time is past it, with the next record, at most once a second | told when the time of all inputs is past it, with the next commit; an idle input is raised |
-//! | many records of one time | replace one another where duplicates are not retained | all kept |
-//! | negative bounds | allowed if their sum is not | refused: a record could be told as alone before it came |
+//! Where this is not what Kafka Streams does, [`crate::compared`] says why.
 //!
 //! Costs: see [`store`]. A record that matches many emits them all within one transaction.
 //!

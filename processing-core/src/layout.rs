@@ -3,9 +3,11 @@
 //! Not here: the plan itself, which knows no partition counts. Invariant: a layout exists only when
 //! every topic of the plan exists with settings that the plan can work with.
 
+mod followed;
 mod sources;
 mod standing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use state::{ColumnContents, ColumnId};
@@ -14,6 +16,7 @@ use crate::error::CoreError;
 use crate::log::{Admin, Cleanup, TopicInfo, TopicSettings};
 use crate::plan::{OutputKind, Plan, Source};
 use crate::record::{DurationMs, Partition, TopicId, TopicName, TopicPartition};
+use crate::repartition::in_flight;
 use crate::sink::OutboxTopics;
 use crate::task::TaskId;
 use crate::{bulletin, control};
@@ -33,6 +36,8 @@ pub struct Layout {
     pub(crate) time_topic: TopicName,
     /// Every partition of every input, for the minimum over inputs that are not idle.
     pub(crate) inputs: Vec<(TopicName, u32)>,
+    /// Of each table that every task holds, the inputs of the streams that wait for it.
+    pub(crate) followed: BTreeMap<TopicName, Vec<TopicName>>,
 }
 
 /// One sub-topology's topics.
@@ -148,11 +153,16 @@ impl Layout {
                     *slot = (info.name, info.settings.partitions);
                 }
             }
-            let outbox =
-                OutboxTopics { changelogs, outputs, late: late.clone(), dead: dead.clone(), time: time_topic.clone() };
+            let shape = |output: &crate::plan::Output| {
+                plan.fed_by(&output.topic).map_or(0, |(_, store)| in_flight::shape(&store.fingerprint()))
+            };
+            let shapes = plan.outputs().iter().map(shape).collect();
+            let (late, dead, time) = (late.clone(), dead.clone(), time_topic.clone());
+            let outbox = OutboxTopics { changelogs, outputs, shapes, late, dead, time };
             parts.push(PartLayout { anchor, tasks, sources, outbox, changelog_ids, retentions });
         }
-        Ok(Self { plan, parts, time_topic, inputs })
+        let followed = followed::by_broadcast_tables(&plan);
+        Ok(Self { plan, parts, time_topic, inputs, followed })
     }
 
     /// Every task of the application.
@@ -177,6 +187,12 @@ impl Layout {
         let topics = self.parts.get(usize::from(id.sub_topology)).map(|part| part.sources.iter().enumerate());
         let own = topics.into_iter().flatten().filter(move |(_, topic)| id.partition < topic.partitions);
         own.map(move |(index, topic)| (index, topic, TopicPartition::new(topic.topic.clone(), id.partition)))
+    }
+
+    /// The stores of a task, by column.
+    pub(crate) fn stores(&self, id: TaskId) -> Vec<(ColumnId, &'static str)> {
+        let sub = self.plan.sub_topologies().get(usize::from(id.sub_topology));
+        sub.into_iter().flat_map(|sub| &sub.stores).map(|store| (store.column, store.name)).collect()
     }
 
     /// What a task's columns hold.

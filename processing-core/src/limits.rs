@@ -14,6 +14,8 @@ const MIB: usize = 1024 * KIB;
 
 /// Staged state of one task before its thread commits early.
 pub const STAGED_BYTES_MAX: usize = 16 * MIB;
+/// Memory of a store that is written to a snapshot or made of one.
+pub const SNAPSHOT_MEMORY: usize = 64 * MIB;
 /// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
 pub const HELD_BYTES_MAX: usize = 16 * MIB;
 /// Decoded rows that one store of one task keeps between transactions, about.
@@ -90,6 +92,10 @@ pub const REWRITE_BYTES_MAX: usize = MIB / 4;
 /// Deleted rows of a table that are left in their places at least; from there on, when they are as many as the rows
 /// that live, the table is written anew without them.
 pub const TABLE_GONE_MIN: u64 = 8;
+/// Rows that a look at a range of a processor's store takes from it at once.
+pub const SCAN_ROWS: usize = 256;
+/// Versions of one key in a processor's versioned store; the oldest give way.
+pub const VERSIONS_MAX: usize = 1_000;
 /// How long a thread waits for a store that somebody else is closing.
 pub const STORE_HANDOVER_MAX: DurationMs = DurationMs::seconds(30);
 

@@ -9,8 +9,10 @@ use std::sync::Mutex;
 use state::{ColumnContents, ColumnId, KeyFamily};
 
 use crate::changelog::META;
+use crate::dsl::internal;
 use crate::join::{JoinWindow, Side};
 use crate::log::TopicSettings;
+use crate::migration::{Migration, Path};
 use crate::process::Chain;
 use crate::record::{DurationMs, TopicName};
 use crate::session::SessionWindows;
@@ -22,6 +24,7 @@ pub struct Plan {
     name: String,
     parts: Vec<SubTopology>,
     outputs: Vec<Output>,
+    migrations: Vec<Migration>,
 }
 
 /// A connected part of a topology: everything between inputs or repartition topics and outputs or
@@ -66,10 +69,34 @@ pub enum StepKind {
     TableFold(&'static str),
     /// Joins two streams by means of the store of this name, as their records come.
     Join(&'static str),
-    /// Joins a stream with a table by means of the store of this name, in the order of event time.
+    /// Joins a table with a table, or with a stream in the order of event time, by means of the store of this name.
     TableJoin(&'static str),
+    /// Joins a stream with a table that every task holds, by means of the store of this name, in the order of event time.
+    BroadcastJoin(&'static str),
+    /// Hands records to a processor of the application's own.
+    Process {
+        /// Its name.
+        name: &'static str,
+        /// The stores that it has declared.
+        stores: Vec<&'static str>,
+    },
     /// Writes the output of this number.
     Sink(usize),
+}
+
+impl StepKind {
+    /// The stores that it keeps its rows in.
+    pub fn stores(&self) -> &[&'static str] {
+        match self {
+            Self::Window(store)
+            | Self::Join(store)
+            | Self::TableJoin(store)
+            | Self::BroadcastJoin(store)
+            | Self::TableFold(store) => std::slice::from_ref(store),
+            Self::Process { stores, .. } => stores,
+            Self::Source(_) | Self::Operator(_) | Self::PreAggregate(_) | Self::Sink(_) => &[],
+        }
+    }
 }
 
 /// A topic that a sub-topology reads.
@@ -81,19 +108,22 @@ pub enum Source {
     Repartition {
         /// Its name.
         topic: TopicName,
+        /// What it is read as.
+        kind: InputKind,
     },
 }
 
 impl Source {
     /// Whether it is read as a table.
     pub fn is_table(&self) -> bool {
-        matches!(self, Self::Input(Input { kind: InputKind::Rows, .. }))
+        let (Self::Input(Input { kind, .. }) | Self::Repartition { kind, .. }) = self;
+        *kind == InputKind::Rows
     }
 
     /// The topic's name.
     pub fn topic(&self) -> &TopicName {
         match self {
-            Self::Input(Input { topic, .. }) | Self::Repartition { topic } => topic,
+            Self::Input(Input { topic, .. }) | Self::Repartition { topic, .. } => topic,
         }
     }
 }
@@ -107,7 +137,7 @@ pub struct Input {
     pub kind: InputKind,
 }
 
-/// What an input topic is read as.
+/// What a topic is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputKind {
     /// Records, each of which stands for itself.
@@ -162,8 +192,12 @@ pub enum StoreKind {
     Join(JoinWindow, JoinKind),
     /// Ids that have passed, in panes as wide as the horizon in which they count.
     Passed(Windows),
-    /// The present row of each key.
+    /// The present row of each key, which is one value of the application's.
     Rows,
+    /// The present row of each key, which holds several: both sides of a pair, versions, timers.
+    Composed,
+    /// Rows of a processor by window and key, until the window began so long ago.
+    Windowed(DurationMs),
     /// What waits for its turn in event time; a record may be so late.
     Queue(DurationMs),
 }
@@ -206,8 +240,10 @@ impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_) | Self::Sessions(_) | Self::Join(..) | Self::Passed(_) => KeyFamily::Pane,
-            Self::Rows => KeyFamily::Table,
+            Self::Panes(_) | Self::Sessions(_) | Self::Join(..) | Self::Passed(_) | Self::Windowed(_) => {
+                KeyFamily::Pane
+            }
+            Self::Rows | Self::Composed => KeyFamily::Table,
             Self::Queue(_) => KeyFamily::Queue,
         }
     }
@@ -220,14 +256,14 @@ impl StoreKind {
             Self::Sessions(windows) => windows.row_lives(),
             Self::Join(window, _) => window.history(),
             Self::Passed(panes) => DurationMs(3 * panes.size().0),
-            Self::Rows => DurationMs(0),
-            Self::Queue(grace) => grace,
+            Self::Rows | Self::Composed => DurationMs(0),
+            Self::Queue(span) | Self::Windowed(span) => span,
         }
     }
 
     /// Whether event time drops its rows, so that its changelog need not keep the last of each key for ever.
     pub(crate) fn expires(self) -> bool {
-        !matches!(self, Self::Rows)
+        !matches!(self, Self::Rows | Self::Composed)
     }
 }
 
@@ -239,15 +275,17 @@ impl fmt::Display for StoreKind {
             Self::Sessions(windows) => windows.fmt(f),
             Self::Join(window, kind) => write!(f, "{} {window}", kind.name()),
             Self::Passed(panes) => write!(f, "ids within {} ms", panes.size().0),
-            Self::Rows => f.write_str("table"),
+            Self::Rows | Self::Composed => f.write_str("table"),
             Self::Queue(grace) => write!(f, "queue with grace {} ms", grace.0),
+            Self::Windowed(retention) => write!(f, "rows by window for {} ms", retention.0),
         }
     }
 }
 
 impl StorePlan {
-    /// What the store holds, in words that change with its windows and the names of its types. Fields that change
-    /// places within a type of the same name are not seen: give such a store, or its type, a new name.
+    /// What the store holds, in words that change with its windows and the names of its types, which
+    /// [`crate::dsl::Topology::stable_name`] makes independent of where the types stand. Fields that change places
+    /// within a type of the same name are not seen: give a changed type a new name.
     pub fn fingerprint(&self) -> String {
         format!("{}: {} of {}", self.name, self.kind, self.holds)
     }
@@ -259,8 +297,30 @@ impl StorePlan {
 }
 
 impl Plan {
-    pub(crate) fn new(name: String, parts: Vec<SubTopology>, outputs: Vec<Output>) -> Self {
-        Self { name, parts, outputs }
+    pub(crate) fn new(name: String, parts: Vec<SubTopology>, outputs: Vec<Output>, migrations: Vec<Migration>) -> Self {
+        Self { name, parts, outputs, migrations }
+    }
+
+    /// All migrations.
+    pub(crate) fn migrations(&self) -> &[Migration] {
+        &self.migrations
+    }
+
+    /// The migrations of a store's rows.
+    pub(crate) fn migrations_of<'a>(&'a self, store: &'a str) -> impl Iterator<Item = &'a Migration> {
+        self.migrations.iter().filter(move |migration| migration.store == store)
+    }
+
+    /// How rows of `store` with one fingerprint become rows with another, if anybody has said it.
+    pub(crate) fn path(&self, store: &str, from: &str, to: &str) -> Option<Path> {
+        Path::find(&self.migrations, store, from, to)
+    }
+
+    /// The store whose partial aggregates travel through this topic, with its sub-topology.
+    pub(crate) fn fed_by(&self, topic: &TopicName) -> Option<(&SubTopology, &StorePlan)> {
+        let part = self.parts.iter().find(|part| part.sources.iter().any(|source| source.topic() == topic))?;
+        let store = part.stores.iter().find(|store| internal(&self.name, store.name, "repartition") == *topic)?;
+        Some((part, store))
     }
 
     /// The application's name.
@@ -280,7 +340,7 @@ impl Plan {
 
     /// Whether the records of a key come in an output in the order in which several partitions were read, which a
     /// replay may do in another one: what was joined with a stream, or merged, or sent through a repartition whole,
-    /// and has been in no window and beside no table since.
+    /// and has been in no window, beside no table and in no processor since.
     pub fn follows_arrival(&self, output: usize) -> bool {
         let steps = || self.parts.iter().flat_map(|part| &part.steps);
         let mut before: Vec<usize> = steps()
@@ -292,7 +352,12 @@ impl Plan {
             match &step.kind {
                 StepKind::Join(_) | StepKind::Operator("merge") => return true,
                 StepKind::Source(topic) if !self.inputs().any(|input| input == topic) => return true,
-                StepKind::Window(_) | StepKind::TableJoin(_) | StepKind::TableFold(_) | StepKind::Source(_) => {}
+                StepKind::Window(_)
+                | StepKind::TableJoin(_)
+                | StepKind::BroadcastJoin(_)
+                | StepKind::TableFold(_)
+                | StepKind::Process { .. }
+                | StepKind::Source(_) => {}
                 _ => before.extend(&step.follows),
             }
         }
@@ -309,6 +374,11 @@ impl Plan {
 }
 
 impl SubTopology {
+    /// Whether the rows of this table are folded from a stream.
+    pub(crate) fn folds(&self, store: &str) -> bool {
+        self.steps.iter().any(|step| matches!(step.kind, StepKind::TableFold(name) if name == store))
+    }
+
     /// A chain of its own for a task.
     pub(crate) fn chain(&self) -> Box<dyn Chain> {
         let prototype = self.prototype.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -16,6 +16,7 @@ pub use crate::hindsight::{Earlier, Frame};
 pub use crate::join::{Exchange, JoinWindow};
 pub use crate::plan::Plan;
 pub use crate::previous::Successive;
+pub use crate::processor::{Context, KeyValueStore, Output, Processor, Timer, VersionedStore, WindowedStore};
 pub use crate::record::{DurationMs, EventTime};
 pub use crate::session::Sessions;
 pub use crate::updates::Updated;

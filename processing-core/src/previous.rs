@@ -14,7 +14,7 @@ use state::keys::pane::PaneKey;
 use state::{ColumnId, KeyRange, StateKey};
 
 use crate::aggregate::Mergeable;
-use crate::changelog::{self, META};
+use crate::changelog;
 use crate::error::CoreError;
 use crate::latest::{Listener, Nobody};
 use crate::process::{Head, Pipe, Timed};
@@ -101,11 +101,8 @@ impl<K: StateKey, A: Mergeable, L: Listener<K, A>> Memory<'_, K, A, L> {
 
     fn load(&mut self, step: &mut Step<'_>) -> Option<Held<K, A>> {
         let damaged = |error: String| CoreError::store_rebuild(format!("store {}: {error}", self.name));
-        let row = step.rows.get(META, &MetaKey::ClosingCursor(self.column).to_bytes());
-        let progress = match step.ok(row)? {
-            None => Progress { through: i64::MIN, expired: i64::MIN },
-            Some(bytes) => step.ok(state::codec::decode(&bytes).map_err(|error| damaged(error.to_string())))?,
-        };
+        let progress = changelog::own(step, MetaKey::ClosingCursor(self.column), || format!("store {}", self.name))?;
+        let progress = progress.unwrap_or(Progress { through: i64::MIN, expired: i64::MIN });
         let mut last = BTreeMap::new();
         // The window before the last, while the listener has to be told again.
         let mut before_last = BTreeMap::new();

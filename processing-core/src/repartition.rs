@@ -14,10 +14,13 @@
 //!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┴───────────┘
 //! ```
 //! Big-endian; the length is that of pane, first accepting window and aggregate, which is in the state's value
-//! codec. 0x01 was a partial aggregate alone. 0x04 is a bundle of whole records ([`records`]).
+//! codec. 0x01 was a partial aggregate alone. 0x04 is a bundle of whole records ([`records`]). 0x05 is 0x03 with the
+//! aggregates' shape (u32, [`in_flight`]) behind the epoch, and what is sent since there is one.
 //!
 //! A record costs a broker and both clients more than what is in it, so partial aggregates travel in bundles.
 
+pub mod broadcast;
+pub(crate) mod in_flight;
 pub(crate) mod records;
 
 use std::collections::BTreeMap;
@@ -36,7 +39,7 @@ use crate::error::CoreError;
 use crate::limits::BUNDLE_BYTES;
 use crate::log::partition_for_key;
 use crate::process::{Terminal, Timed};
-use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition};
+use crate::record::{DurationMs, EventTime, LogTime, Offset, Partition, TopicPartition};
 use crate::sink::Lane;
 use crate::step::Step;
 use crate::window::Windows;
@@ -45,6 +48,7 @@ use crate::windowed::Grid;
 const TIME: u8 = 2;
 const BUNDLE: u8 = 3;
 const RECORDS: u8 = 4;
+const SHAPED: u8 = 5;
 
 /// A record of a repartition topic, its epoch checked and taken off.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,14 +108,29 @@ impl Bundles {
         key: &[u8],
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), CoreError>,
     ) -> isize {
-        let partitions = step.out.partitions(lane);
-        let partition = partition_for_key(key, partitions);
-        self.open.resize_with(partitions as usize, Vec::new);
+        let partition = partition_for_key(key, step.out.partitions(lane));
+        self.add_to(step, lane, partition, key, write)
+    }
+
+    /// The same for a partition that is not the key's.
+    fn add_to(
+        &mut self,
+        step: &mut Step<'_>,
+        lane: Lane,
+        partition: Partition,
+        key: &[u8],
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), CoreError>,
+    ) -> isize {
+        self.open.resize_with(step.out.partitions(lane) as usize, Vec::new);
         let Some(bundle) = self.open.get_mut(partition.0 as usize) else { return 0 };
         let before = bundle.len();
         if bundle.is_empty() {
-            bundle.push(self.kind);
+            let shape = if self.kind == BUNDLE { step.out.shape(lane) } else { 0 };
+            bundle.push(if shape == 0 { self.kind } else { SHAPED });
             bundle.extend_from_slice(&step.terms.epoch.to_be_bytes());
+            if shape != 0 {
+                bundle.extend_from_slice(&shape.to_be_bytes());
+            }
         }
         bundle.extend_from_slice(&(key.len() as u32).to_be_bytes());
         bundle.extend_from_slice(key);
@@ -172,6 +191,8 @@ impl<'a> Frame<'a> {
         }
         match kind {
             BUNDLE => Ok(Some(Self::Bundle(Bundle(rest)))),
+            // Whoever hands it over has looked at the shape.
+            SHAPED => Ok(Some(Self::Bundle(Bundle(rest.get(4..).ok_or_else(broken)?)))),
             RECORDS => Ok(Some(Self::Records(Bundle(rest)))),
             TIME => {
                 let (bytes, since) = rest.split_first_chunk::<18>().ok_or_else(broken)?;
@@ -352,6 +373,8 @@ pub struct PreAggregate<K, S: Fold<E>, E, G = Windows> {
     since: EventTime,
     since_sent: EventTime,
     reached: EventTime,
+    /// By how much the store's windows close later than `windows`; negative where they close earlier.
+    store_closes_later: DurationMs,
 }
 
 /// By hand: a derived one would ask events to be `Clone`, and none is held.
@@ -374,7 +397,14 @@ impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
             since: EventTime::MAX,
             since_sent: EventTime::MAX,
             reached: EventTime::MIN,
+            store_closes_later: DurationMs(0),
         }
+    }
+
+    /// The store's windows are the same but for their grace, and close so much later than these here.
+    pub(crate) fn into_windows_that_close_later(mut self, by: DurationMs) -> Self {
+        self.store_closes_later = by;
+        self
     }
 
     /// Sends what was folded, in an order that depends on nothing but the content.
@@ -428,7 +458,10 @@ where
         // A time record is worth sending only if a window downstream could close by it.
         // It tells when that window closes and no more: how far time had come by some commit would make
         // what closes behind the next window depend on where commits fall.
-        let closes = self.windows.last_close(self.reached);
+        let closes = match self.windows.last_close(self.reached) {
+            EventTime::MIN => EventTime::MIN,
+            closes => closes.plus(self.store_closes_later),
+        };
         if closes > self.sent || self.since < self.since_sent {
             send_time(step, self.lane, self.sub_topology, closes, self.since);
             (self.sent, self.since_sent) = (closes, self.since);

@@ -17,6 +17,7 @@ use state::{Base, Change, ColumnId, KeyRange, Position, TaskStore};
 
 use crate::batch::RecordBatch;
 use crate::changelog::{self, Logged, META};
+use crate::contents::{self, Held};
 use crate::error::{CoreError, Remedy};
 use crate::log::{FreeReader, Read, Watermarks};
 use crate::record::{Offset, TopicPartition};
@@ -39,6 +40,10 @@ pub struct RestoreJob<B> {
     time_next: Option<Offset>,
     time_end: Option<Offset>,
     raises: Vec<(TopicPartition, Raise)>,
+    /// The names of the columns.
+    names: Vec<(ColumnId, &'static str)>,
+    /// What the store held by its own word when this began.
+    held: Option<Held>,
     /// Columns that were read from where their changelog begins, and where that was.
     from_start: Vec<(ColumnId, Offset)>,
     /// Whether the store was asked what it is, and whether nothing or half a restore was in it.
@@ -144,6 +149,8 @@ impl<B: Base> RestoreJob<B> {
             time_next: None,
             time_end: None,
             raises: Vec::new(),
+            names: Vec::new(),
+            held: None,
             from_start: Vec::new(),
             marked: false,
             from_nothing: false,
@@ -151,6 +158,11 @@ impl<B: Base> RestoreJob<B> {
             batch: RecordBatch::new(),
             restored: 0,
         }
+    }
+
+    /// Tells the columns' names, by which they are found where their numbers have changed.
+    pub(crate) fn of_stores(self, names: Vec<(ColumnId, &'static str)>) -> Self {
+        Self { names, ..self }
     }
 
     /// Offsets of all changelogs that are yet to be read; compaction and aborted transactions have left at most as
@@ -193,6 +205,7 @@ impl<B: Base> RestoreJob<B> {
             return Ok(());
         }
         self.marked = true;
+        self.held = contents::read(&self.store)?;
         self.from_nothing = begun_in(&self.store)?.is_some() || read_record(&self.store)?.is_none();
         let meta = self.columns.iter().find(|column| column.column == META);
         if self.from_nothing
@@ -314,8 +327,11 @@ impl<B: Base> RestoreJob<B> {
 
     /// Whether the changelogs still began at or below the floors of their live rows.
     fn have_all(&self) -> Result<(), CoreError> {
+        let held = contents::read(&self.store)?;
         for (column, from) in &self.from_start {
-            let floor = rewrite::read(&self.store, *column)?.map_or(Offset::ZERO, |rounds| Offset(rounds.floor));
+            // What nobody has said anything about yet is a new store, which lacks nothing.
+            let Some(number) = contents::number_in(held.as_ref(), &self.names, *column) else { continue };
+            let floor = rewrite::read(&self.store, number)?.map_or(Offset::ZERO, |rounds| Offset(rounds.floor));
             if *from > floor {
                 return Err(CoreError::contradiction(format!(
                     "task {}: the store is gone and must be restored, but its changelog has lost live rows: it begins at \
@@ -364,6 +380,12 @@ impl<B: Base> RestoreJob<B> {
 
     fn finish(mut self) -> Result<Restoring<B>, CoreError> {
         self.have_all()?;
+        if let (Some(before), Some(now)) = (&self.held, contents::read(&self.store)?)
+            && before.is_another_than(&now)
+        {
+            // It may have rows, and rows about itself, of which a compacted changelog no longer says that they are gone.
+            return Ok(Restoring::Rebuild(self.id, "its stores were upgraded while it was away".to_owned()));
+        }
         end(&mut self.store)?;
         let Self { id, store, mut raises, restored, .. } = self;
         if let Some(record) = read_record(&store)? {

@@ -17,15 +17,7 @@
 //! Not here: runs ([`run`]) and how they come out ([`closing`]). Invariant: a cut is always the end of a pane, and
 //! nothing overflows ([`TIME_MAX`]).
 //!
-//! # Sessions of Kafka Streams
-//!
-//! | case | Kafka Streams | here | why |
-//! |---|---|---|---|
-//! | a record extends or joins sessions | a tombstone for each old window, then the new one | nothing until the session is over | `on_close` is the last word |
-//! | the window's end | the last event's time, included | one millisecond later, excluded | as all other windows |
-//! | late | merged window's end + gap + grace < the task's time | the record's time + grace < its source partition's time | the verdict hangs on the log alone, not on what else has come |
-//! | over | when a record takes the task's time to the window's end + gap + grace | when the slowest input that is not idle has come to the end of its last event's pane + gap + grace | closes without input of its own; nothing hangs on the order of arrival |
-//! | a maximal length | none | `cut` | two long sessions that a late record bridges cannot be cut afterwards |
+//! Where this is not what Kafka Streams does, [`crate::compared`] says why.
 
 pub(crate) mod closing;
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Outbox {
     late: Track,
     dead: Track,
     time: Track,
+    /// By output.
+    shapes: Vec<u32>,
     key: Vec<u8>,
 }
 
@@ -71,6 +73,8 @@ pub(crate) struct OutboxTopics {
     pub(crate) changelogs: Vec<TopicName>,
     /// By number in the plan.
     pub(crate) outputs: Vec<(TopicName, u32)>,
+    /// What partial aggregates are that leave by the output of this number; 0 for all others.
+    pub(crate) shapes: Vec<u32>,
     pub(crate) late: (TopicName, u32),
     pub(crate) dead: (TopicName, u32),
     pub(crate) time: TopicName,
@@ -84,6 +88,7 @@ impl Outbox {
             late: Track::whole(topics.late.0.clone(), topics.late.1),
             dead: Track::whole(topics.dead.0.clone(), topics.dead.1),
             time: Track::one(topics.time.clone(), 0),
+            shapes: topics.shapes.clone(),
             key: Vec::new(),
         }
     }
@@ -101,6 +106,14 @@ impl Outbox {
     /// How many partitions a lane's topic has, as far as this task writes them.
     pub(crate) fn partitions(&mut self, lane: Lane) -> u32 {
         self.track(lane).batches.len() as u32
+    }
+
+    /// What partial aggregates are that leave by this lane; 0 where nothing says so.
+    pub(crate) fn shape(&self, lane: Lane) -> u32 {
+        match lane {
+            Lane::Output(output) => self.shapes.get(output).copied().unwrap_or_default(),
+            Lane::Changelog(_) | Lane::Late | Lane::Dead | Lane::Time => 0,
+        }
     }
 
     /// Appends a record to a partition of a lane.

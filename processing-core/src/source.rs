@@ -104,8 +104,10 @@ impl SourcePartition {
         step.log_time = record.timestamp;
         step.headers.set(record.headers);
         step.seen = EventTime::MIN;
+        step.offset = None;
         match &mut self.time {
             SourceTime::Input { stream_time, raises } => {
+                step.offset = Some(record.offset);
                 step.counts.events += 1;
                 *stream_time = raises.lift(*stream_time, record.offset);
                 step.stream_time = *stream_time;

@@ -34,6 +34,7 @@ use crate::instances::Instances;
 use crate::layout::Layout;
 use crate::limits::{RESTORE_WAIT, STANDBY_LOOK, STANDBY_PASS, STANDBY_RETRY, STANDBY_STEPS_MAX};
 use crate::log::{FreeReader, Log};
+use crate::metrics::StandbyGauges;
 use crate::run::Surroundings;
 use crate::service::signals::Shutdown;
 use crate::service::status::StandbyStatus;
@@ -54,6 +55,8 @@ pub(crate) struct Standby {
 struct Place {
     /// `None` while its folder is somebody else's, or the log does not answer.
     replica: Option<Replica<HousedBase>>,
+    /// While there is a copy.
+    gauges: Option<StandbyGauges>,
     /// When there is something to do for it.
     due: Duration,
     /// Whether it was said that it has caught up.
@@ -83,7 +86,7 @@ impl Standby {
             for id in shelf.keys().copied().collect::<Vec<_>>() {
                 busy |= self.attend(id, &mut shelf, &mut reader);
             }
-            self.show(&shelf);
+            self.show(&mut shelf);
             pause = if busy { Duration::ZERO } else { STANDBY_LOOK.span() };
         }
         for (id, place) in shelf {
@@ -124,7 +127,7 @@ impl Standby {
                 }
             };
             if wanted && !shelf.contains_key(&id) {
-                shelf.insert(id, Place { replica: None, due: Duration::ZERO, told: false });
+                shelf.insert(id, Place { replica: None, gauges: None, due: Duration::ZERO, told: false });
             } else if !wanted && let Some(place) = shelf.remove(&id) {
                 self.close(id, place.replica, false);
             }
@@ -205,7 +208,7 @@ impl Standby {
             let columns: Vec<_> = changelogs.iter().map(|(column, _)| *column).collect();
             let store = TaskStore::new(base, columns, TaskStoreLimits::default());
             match Replica::new(id, store, self.epoch, changelogs)? {
-                Ok(replica) => return Ok(Some(replica)),
+                Ok(replica) => return Ok(Some(replica.of_stores(self.layout.stores(id)))),
                 Err(base) => {
                     tracing::info!(task = %id, "the store is another state epoch's or was begun and left, and is made anew");
                     base.clear()?;
@@ -235,7 +238,16 @@ impl Standby {
         }
     }
 
-    fn show(&self, shelf: &Shelf) {
+    fn show(&self, shelf: &mut Shelf) {
+        for (id, place) in &mut *shelf {
+            // A folder that a worker thread has is no copy: a lag that stood still would say that there is one.
+            place.gauges = place.replica.as_ref().map(|replica| {
+                let gauges = place.gauges.take();
+                let gauges = gauges.unwrap_or_else(|| StandbyGauges::new(&self.around.telemetry, &id.to_string()));
+                gauges.show(replica.lag());
+                gauges
+            });
+        }
         let status = |place: &Place| {
             let replica = place.replica.as_ref();
             let followed = replica.and_then(|replica| replica.followed().ok()).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::counts::Counts;
 use crate::decode::Poison;
 use crate::error::CoreError;
 use crate::limits::Bounds;
-use crate::record::{DurationMs, EventTime, LogTime, WallTime};
+use crate::record::{DurationMs, EventTime, LogTime, Offset, WallTime};
 use crate::sink::Outbox;
 use crate::state_view::Rows;
 
@@ -41,6 +41,8 @@ pub struct Step<'a> {
     pub(crate) seen: EventTime,
     /// The log's timestamp of the record.
     pub(crate) log_time: LogTime,
+    /// The record's place in an input topic; `None` for every other record.
+    pub(crate) offset: Option<Offset>,
     /// The headers of the record, for what is made of it and of nothing else; empty where a window closes.
     pub(crate) headers: HeaderBuffer,
     /// What was said against the record on its way.

@@ -14,6 +14,8 @@
 //! leaves as one range. So nothing hangs on a changelog's record that a row is no more, which a compacted topic
 //! forgets after a while: rows behind the cursor of a move are never looked at again, whoever still has them.
 
+mod range;
+
 use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
@@ -23,9 +25,10 @@ use state::keys::meta::MetaKey;
 use state::keys::table::TableKey;
 use state::{ColumnId, KeyRange, StateKey};
 
-use crate::changelog::{self, META};
+use crate::changelog;
 use crate::error::CoreError;
 use crate::limits::{REWRITE_BYTES_MAX, REWRITE_ROWS_MAX, TABLE_GONE_MIN};
+use crate::state_view::Rows;
 use crate::step::Step;
 
 /// What a store can keep: anything that serde writes and reads.
@@ -93,6 +96,10 @@ impl<K, R> TableRows<K, R> {
             dirty: 0,
             progress: None,
         }
+    }
+
+    pub(crate) fn column(&self) -> ColumnId {
+        self.column
     }
 }
 
@@ -266,14 +273,8 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
 
     fn progress(&mut self, step: &mut Step<'_>) -> Option<&Progress> {
         if self.progress.is_none() {
-            let row = step.rows.get(META, &self.progress_key().to_bytes());
-            let progress = match step.ok(row)? {
-                None => Progress::default(),
-                Some(bytes) => {
-                    step.ok(state::codec::decode(&bytes).map_err(|error| self.damaged(&error.to_string())))?
-                }
-            };
-            self.progress = Some(progress);
+            let progress = changelog::own(step, self.progress_key(), || format!("store {}", self.name))?;
+            self.progress = Some(progress.unwrap_or_default());
         }
         self.progress.as_ref()
     }
@@ -296,6 +297,42 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
     /// Forgets everything in memory.
     pub(crate) fn abandon(&mut self) {
         *self = Self::new(self.name, self.column);
+    }
+}
+
+/// Which rows of a table count, for who goes through them from outside.
+pub(crate) struct Standing(Progress);
+
+impl Standing {
+    /// As the task's rows say.
+    pub(crate) fn read(rows: &dyn Rows, column: ColumnId) -> Result<Self, CoreError> {
+        let Some(bytes) = rows.get(changelog::META, &MetaKey::OperatorProgress(u16::from(column.0)).to_bytes())? else {
+            return Ok(Self(Progress::default()));
+        };
+        let progress = state::codec::decode(&bytes);
+        progress.map(Self).map_err(|error| CoreError::store_rebuild(format!("column {}: {error}", column.0)))
+    }
+
+    /// Whether the row under this key is still looked at: those that a move has passed may come back from anywhere.
+    pub(crate) fn is_read(&self, key: &[u8]) -> bool {
+        let Self(Progress { generation, cursor, .. }) = self;
+        TableKey::decode(key).is_ok_and(|row| {
+            row.generation == *generation
+                || (row.generation.checked_add(1) == Some(*generation)
+                    && cursor.as_ref().is_some_and(|cursor| row.key >= cursor.as_slice()))
+        })
+    }
+}
+
+/// The value of a row with another row in it, as bytes; `None` where the key is gone.
+pub(crate) fn migrated(
+    value: &[u8],
+    migrate: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<Option<Vec<u8>>, String> {
+    match value.split_first() {
+        Some((&GONE, [])) => Ok(None),
+        Some((&LIVE, row)) => Ok(Some([&[LIVE], migrate(row)?.as_slice()].concat())),
+        _ => Err("it is in no known form".to_owned()),
     }
 }
 

@@ -16,60 +16,72 @@
 //! both have passed, updates before records of the same time. So one row for each key is enough, and as much
 //! history is kept as one side is ahead of the other.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use state::{ColumnId, StateKey};
 
 use crate::batch::Headers;
-use crate::decode::{Decoder, Poison};
 use crate::process::{Pipe, Raw, Sources, Timed};
-use crate::record::{DurationMs, EventTime, LogTime};
+use crate::record::{DurationMs, EventTime};
 use crate::step::Step;
 use crate::table::{Kept, TableRows};
-use crate::waiting::{Waiter, Waiting, headers_of};
+use crate::table_source::ReadUpdates;
+use crate::waiting::{QueuedKey, Waiter, Waiting, headers_of};
 
-/// Joins the records of `P` with the table that `D` reads.
-pub struct TableJoin<P: Pipe, D: Decoder, T, J> {
+/// Joins the records of `P` with the table whose updates `Q` reads, each with the row that `X` finds for it.
+pub struct TableJoin<P: Pipe, Q: ReadUpdates, X, J> {
     stream: P,
     /// How many sources the stream has: the table's is counted on from there.
     stream_sources: usize,
     /// Whether the stream is of several topics, whose records of one time have no order of arrival.
     is_of_several: bool,
-    decoder: D,
-    time: T,
+    table: Q,
+    find: X,
     grace: DurationMs,
     store: &'static str,
-    waiting: Waiting<P::Key, P::Value, D::Event>,
-    rows: TableRows<P::Key, D::Event>,
+    waiting: Waiting<P::Key, P::Value, Q::Row, Q::Key>,
+    rows: TableRows<Q::Key, Q::Row>,
     join: J,
 }
 
-/// When an update of a table takes effect, if its partition's time has not passed that already.
-pub trait UpdateTime<R>: Clone + Send + 'static {
-    /// The time of an update: its row, `None` for a deletion, and the log's timestamp.
-    fn of(&self, row: Option<&R>, logged: LogTime) -> EventTime;
+/// Under which key of the table a record's row stands.
+pub trait Find<K, V>: Clone + Send + 'static {
+    /// The table's key.
+    type Key: StateKey;
+    /// The key of the row of this record; `None` where it names none.
+    fn find<'r>(&self, key: &'r K, value: &'r V) -> Option<Cow<'r, Self::Key>>;
 }
 
-/// By the log's timestamp.
+/// Under the record's own key.
 #[derive(Debug, Clone, Copy)]
-pub struct ByLog;
+pub struct ByOwnKey;
 
-impl<R> UpdateTime<R> for ByLog {
-    fn of(&self, _: Option<&R>, logged: LogTime) -> EventTime {
-        EventTime(logged.0)
+impl<K: StateKey, V> Find<K, V> for ByOwnKey {
+    type Key = K;
+    fn find<'r>(&self, key: &'r K, _: &'r V) -> Option<Cow<'r, K>> {
+        Some(Cow::Borrowed(key))
     }
 }
 
-/// By the row itself; a deletion has none, and goes by the log's timestamp.
-#[derive(Debug, Clone, Copy)]
-pub struct ByRow<C>(pub(crate) C);
+/// Under a key that the closure finds in the record's value.
+pub struct BySelected<C, T>(pub(crate) C, pub(crate) PhantomData<fn() -> T>);
 
-impl<R, C> UpdateTime<R> for ByRow<C>
+impl<C: Clone, T> Clone for BySelected<C, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<K, V, T, I, C> Find<K, V> for BySelected<C, T>
 where
-    C: Fn(&R) -> EventTime + Clone + Send + 'static,
+    T: StateKey,
+    I: Into<Option<T>>,
+    C: Fn(&V) -> I + Clone + Send + 'static,
 {
-    fn of(&self, row: Option<&R>, logged: LogTime) -> EventTime {
-        row.map_or(EventTime(logged.0), &self.0)
+    type Key = T;
+    fn find<'r>(&self, _: &'r K, value: &'r V) -> Option<Cow<'r, T>> {
+        (self.0)(value).into().map(Cow::Owned)
     }
 }
 
@@ -129,10 +141,10 @@ where
 }
 
 /// What a join is made of, beside the stream and what it makes.
-pub(crate) struct TableSide<D, T> {
+pub(crate) struct TableSide<Q, X> {
     pub(crate) is_of_several: bool,
-    pub(crate) decoder: D,
-    pub(crate) time: T,
+    pub(crate) table: Q,
+    pub(crate) find: X,
     pub(crate) grace: DurationMs,
     pub(crate) store: &'static str,
     pub(crate) rows: ColumnId,
@@ -140,12 +152,12 @@ pub(crate) struct TableSide<D, T> {
 }
 
 /// By hand: a derived one would ask what waits to be `Clone`.
-impl<P: Pipe, D: Decoder, T: Clone, J: Clone> Clone for TableJoin<P, D, T, J> {
+impl<P: Pipe, Q: ReadUpdates, X: Clone, J: Clone> Clone for TableJoin<P, Q, X, J> {
     fn clone(&self) -> Self {
         Self {
             stream: self.stream.clone(),
-            decoder: self.decoder.clone(),
-            time: self.time.clone(),
+            table: self.table.clone(),
+            find: self.find.clone(),
             waiting: self.waiting.clone(),
             rows: self.rows.clone(),
             join: self.join.clone(),
@@ -154,37 +166,11 @@ impl<P: Pipe, D: Decoder, T: Clone, J: Clone> Clone for TableJoin<P, D, T, J> {
     }
 }
 
-impl<P: Pipe, D: Decoder, T, J> TableJoin<P, D, T, J> {
-    pub(crate) fn new(stream: P, stream_sources: usize, table: TableSide<D, T>, join: J) -> Self {
-        let TableSide { is_of_several, decoder, time, grace, store, rows, waiting: (name, column) } = table;
+impl<P: Pipe, Q: ReadUpdates, X, J> TableJoin<P, Q, X, J> {
+    pub(crate) fn new(stream: P, stream_sources: usize, side: TableSide<Q, X>, join: J) -> Self {
+        let TableSide { is_of_several, table, find, grace, store, rows, waiting: (name, column) } = side;
         let (waiting, rows) = (Waiting::new(name, column), TableRows::new(store, rows));
-        Self { stream, stream_sources, is_of_several, decoder, time, grace, store, waiting, rows, join }
-    }
-}
-
-impl<P, D, T, J> TableJoin<P, D, T, J>
-where
-    P: Pipe<Head = Sources, Key: StateKey, Value: Kept>,
-    D: Decoder<Event: Kept>,
-    T: UpdateTime<D::Event>,
-{
-    /// An update of the table has come.
-    fn take_update(&mut self, step: &mut Step<'_>, input: Raw<'_>) {
-        let key = input.key.ok_or_else(|| "a record of a table needs a key".to_owned());
-        let key = match key.and_then(|key| P::Key::decode(key).map_err(|error| error.to_string())) {
-            Ok(key) => key,
-            Err(error) => return step.dead_letter(Poison::new("table_key", error)),
-        };
-        let row = match input.value.map(|value| self.decoder.decode(Some(value))).transpose() {
-            Ok(row) => row,
-            Err(poison) => return step.dead_letter(poison),
-        };
-        let time = self.time.of(row.as_ref(), step.log_time);
-        if step.accept_event_time(time) {
-            let effective = time.max(step.stream_time);
-            let bytes = bytes_of(input);
-            self.waiting.push(step, effective.0, 0, Waiter::Update { key, row }, bytes);
-        }
+        Self { stream, stream_sources, is_of_several, table, find, grace, store, waiting, rows, join }
     }
 }
 
@@ -193,12 +179,12 @@ fn bytes_of(input: Raw<'_>) -> usize {
     input.key.map_or(0, <[u8]>::len) + input.value.map_or(0, <[u8]>::len)
 }
 
-impl<P, D, T, J> Pipe for TableJoin<P, D, T, J>
+impl<P, Q, X, J> Pipe for TableJoin<P, Q, X, J>
 where
-    P: Pipe<Head = Sources, Key: StateKey, Value: Kept>,
-    D: Decoder<Event: Kept>,
-    T: UpdateTime<D::Event>,
-    J: Joiner<P::Key, P::Value, D::Event>,
+    P: Pipe<Head = Sources, Key: QueuedKey, Value: Kept>,
+    Q: ReadUpdates,
+    X: Find<P::Key, P::Value, Key = Q::Key>,
+    J: Joiner<P::Key, P::Value, Q::Row>,
 {
     type Head = Sources;
     type Key = P::Key;
@@ -208,10 +194,13 @@ where
     where
         F: FnMut(&mut Step<'_>, Timed<P::Key, J::Out>),
     {
-        if input.source >= self.stream_sources {
-            return self.take_update(step, input);
+        let Self { stream, table, waiting, grace, store, .. } = self;
+        if let Some(source) = input.source.checked_sub(self.stream_sources) {
+            let bytes = bytes_of(input);
+            return table.feed(step, Raw { source, ..input }, &mut |step, Timed { key, value: row, time }| {
+                waiting.push(step, time.0, 0, Waiter::Update { key, row }, bytes);
+            });
         }
-        let Self { stream, waiting, grace, store, .. } = self;
         let (source, bytes) = (u16::try_from(input.source).unwrap_or(u16::MAX), bytes_of(input));
         stream.feed(step, input, &mut |step, record| {
             if record.time.0.saturating_add(grace.0) < step.stream_time.0 {
@@ -228,7 +217,7 @@ where
     where
         F: FnMut(&mut Step<'_>, Timed<P::Key, J::Out>),
     {
-        let Self { stream, stream_sources, is_of_several, waiting, rows, join, grace, .. } = self;
+        let Self { stream, stream_sources, is_of_several, table, find, waiting, rows, join, grace, .. } = self;
         let (of_stream, of_table) = times.split_at((*stream_sources).min(times.len()));
         let mut came = |step: &mut Step<'_>, record: Timed<P::Key, P::Value>| {
             let Timed { key, value, time } = record;
@@ -237,7 +226,7 @@ where
         // What a chain makes of time (closed windows before this one) was judged already.
         step.stream_time = EventTime::MIN;
         let stream_time = stream.advance(step, of_stream, &mut came);
-        let table_time = of_table.iter().copied().min().unwrap_or(EventTime::MIN);
+        let table_time = table.advance(step, of_table, &mut |_, _| {});
         // Nothing that comes later is of an earlier time than this.
         let settled = stream_time.0.saturating_sub(grace.0);
         // Of one topic, what comes later at the same time is behind; of several, it may belong before.
@@ -246,7 +235,11 @@ where
         let left = waiting.release(step, through, |step, time, waiter| match waiter {
             Waiter::Update { key, row } => rows.set(step, &key, row),
             Waiter::Record { key, value, headers } => {
-                let out = join.join(&key, value, rows.get(step, &key));
+                let row = match find.find(&key, &value) {
+                    Some(found) => rows.get(step, &found),
+                    None => None,
+                };
+                let out = join.join(&key, value, row);
                 if let Some(value) = out {
                     step.headers.set(Headers(&headers));
                     emit(step, Timed { key, value, time: EventTime(time) });
@@ -276,5 +269,9 @@ where
     }
 }
 
+#[cfg(test)]
+mod broadcast_tests;
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod tests;

@@ -16,10 +16,12 @@ use crate::error::{CoreError, Remedy};
 use crate::log::Published;
 use crate::process::Chain;
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicPartition, WallTime};
+use crate::repartition::in_flight::InFlight;
 use crate::rewrite::Rewrite;
 use crate::sink::{Outbox, set_aside_derived};
 use crate::source::{SourcePartition, SourceTime};
 use crate::step::{Step, Terms};
+use crate::upgrade::Upgrade;
 use state::keys::meta::MetaKey;
 
 /// Which task: sub-topology and partition, written `0_3` as Kafka Streams does.
@@ -83,6 +85,10 @@ pub(crate) struct Task<B> {
     held_bytes: usize,
     /// One for each changelog that forgets.
     rewrites: Vec<Rewrite>,
+    /// What is left to do before its rows are what the plan says.
+    upgrade: Option<Upgrade>,
+    /// By source: what partial aggregates may come.
+    in_flight: Vec<Option<InFlight>>,
     /// Its store holds what cannot be read.
     pub(crate) broken: bool,
 }
@@ -99,11 +105,26 @@ pub(crate) struct TaskParts<B> {
     pub(crate) terms: Terms,
     pub(crate) record: CommitRecord,
     pub(crate) rewrites: Vec<Rewrite>,
+    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) in_flight: Vec<Option<InFlight>>,
 }
 
 impl<B: Base> Task<B> {
     pub(crate) fn new(parts: TaskParts<B>) -> Self {
-        let TaskParts { id, sources, source_count, changelogs, chain, store, out, terms, record, rewrites } = parts;
+        let TaskParts {
+            id,
+            sources,
+            source_count,
+            changelogs,
+            chain,
+            store,
+            out,
+            terms,
+            record,
+            rewrites,
+            upgrade,
+            in_flight,
+        } = parts;
         Self {
             id,
             sources,
@@ -116,13 +137,16 @@ impl<B: Base> Task<B> {
             record,
             next_record: None,
             counts: Counts::default(),
-            unfinished: false,
+            // Nothing is taken in before rows are what the plan says.
+            unfinished: upgrade.as_ref().is_some_and(Upgrade::blocks),
             waiting: false,
             // The first commit closes what was due when the last owner stopped.
             moved: true,
             full: false,
             held_bytes: 0,
             rewrites,
+            upgrade,
+            in_flight,
             broken: false,
         }
     }
@@ -138,6 +162,11 @@ impl<B: Base> Task<B> {
     ) -> Result<usize, CoreError> {
         let Some(mut place) = self.sources.get(source).cloned() else { return Ok(batch.len()) };
         self.moved = true;
+        let translated = match self.in_flight.get(source).and_then(Option::as_ref) {
+            Some(in_flight) => in_flight.translated(self.terms.epoch, &place.place, batch)?,
+            None => None,
+        };
+        let batch = translated.as_ref().unwrap_or(batch);
         let stopped = self.step(now, |step, chain, _| chain.run(step, &mut place, batch, from));
         if let Some(slot) = self.sources.get_mut(source) {
             *slot = place;
@@ -155,6 +184,10 @@ impl<B: Base> Task<B> {
         // Until it is applied or taken back: a commit that is tried again must not leave this task out, whose
         // records may be in the transaction already.
         self.moved = true;
+        if !self.upgrade(now)? {
+            self.unfinished = true;
+            return self.note_commit(now).map(|()| true);
+        }
         let source_count = self.source_count;
         (self.unfinished, self.waiting) = self.step(now, |step, chain, sources| {
             // By the number of the source in the chain. A topic without this partition has no say in the task's time.
@@ -172,10 +205,27 @@ impl<B: Base> Task<B> {
             (step.unfinished, step.waiting)
         })?;
         self.write_again(now)?;
+        self.note_commit(now)?;
+        Ok(true)
+    }
+
+    fn note_commit(&mut self, now: WallTime) -> Result<(), CoreError> {
         let record = self.next_record();
         self.next_record = Some(record.clone());
-        self.step(now, |step, _, _| changelog::put_own(step, MetaKey::CommitRecord, &record))?;
-        Ok(true)
+        self.step(now, |step, _, _| changelog::put_own(step, MetaKey::CommitRecord, &record))
+    }
+
+    /// Stages the next part of an upgrade. Answers whether the chain may run.
+    fn upgrade(&mut self, now: WallTime) -> Result<bool, CoreError> {
+        let Some(mut upgrade) = self.upgrade.take() else { return Ok(true) };
+        let done = self.step(now, |step, _, _| upgrade.advance(step));
+        self.upgrade = Some(upgrade);
+        done
+    }
+
+    /// Whether its rows are not yet what the plan says, so that nobody may read them.
+    pub(crate) fn is_upgrading(&self) -> bool {
+        self.upgrade.as_ref().is_some_and(Upgrade::blocks)
     }
 
     /// Whether some row would outlive its changelog, be there input or not.
@@ -242,6 +292,9 @@ impl<B: Base> Task<B> {
         }
         self.sources.iter_mut().for_each(SourcePartition::settle);
         self.rewrites.iter_mut().for_each(Rewrite::settle);
+        if self.upgrade.as_mut().is_some_and(Upgrade::settle) {
+            self.upgrade = None;
+        }
         self.moved = false;
         self.held_bytes = 0;
         self.full = false;
@@ -253,10 +306,12 @@ impl<B: Base> Task<B> {
         self.store.discard();
         self.chain.abandon();
         self.rewrites.iter_mut().for_each(Rewrite::rewind);
+        self.upgrade.iter_mut().for_each(Upgrade::rewind);
         self.out.clear();
         self.counts = Counts::default();
         self.next_record = None;
         (self.unfinished, self.waiting, self.moved, self.full, self.held_bytes) = (false, false, true, false, 0);
+        self.unfinished = self.is_upgrading();
         for source in &mut self.sources {
             // By name: until its first commit, the record is that of a run with perhaps other inputs.
             let mark = self.record.sources.iter().find(|mark| mark.topic == source.place.topic.as_str());
@@ -306,6 +361,7 @@ impl<B: Base> Task<B> {
             seen: EventTime::MIN,
             since: self.sources.iter().map(SourcePartition::since).min().unwrap_or(EventTime::MAX),
             log_time: LogTime(now.0),
+            offset: None,
             headers: HeaderBuffer::default(),
             verdicts: Vec::new(),
             held_bytes: self.held_bytes,

@@ -17,33 +17,60 @@ use std::ops::ControlFlow;
 
 use state::keys::meta::MetaKey;
 use state::keys::queue::QueueKey;
-use state::{ColumnId, StateKey};
+use state::{ColumnId, KeyError, StateKey};
 
 use crate::batch::Headers;
-use crate::changelog::{self, META};
+use crate::changelog;
 use crate::error::CoreError;
+use crate::process::Unkeyed;
 use crate::step::Step;
 use crate::table::Kept;
 
 const UPDATES: u8 = 0;
 const RECORDS: u8 = 1;
 
-/// Something that waits.
-pub(crate) enum Waiter<K, V, R> {
+/// What a record that waits is kept under: the key of its stream, also where that has none yet.
+pub trait QueuedKey: Sized + Send + 'static {
+    #[doc(hidden)]
+    fn write(&self, into: &mut Vec<u8>);
+    #[doc(hidden)]
+    fn read(bytes: &[u8]) -> Result<Self, KeyError>;
+}
+
+impl<K: StateKey> QueuedKey for K {
+    fn write(&self, into: &mut Vec<u8>) {
+        self.encode(into);
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, KeyError> {
+        K::decode(bytes)
+    }
+}
+
+impl QueuedKey for Unkeyed {
+    fn write(&self, _: &mut Vec<u8>) {}
+
+    fn read(_: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self)
+    }
+}
+
+/// Something that waits. The table's key `U` is the stream's, or another one.
+pub(crate) enum Waiter<K, V, R, U = K> {
     /// From its time on, the key has this row, or none.
-    Update { key: K, row: Option<R> },
+    Update { key: U, row: Option<R> },
     /// A record of the stream.
     Record { key: K, value: V, headers: Vec<u8> },
 }
 
-type Entry<K, V, R> = (QueueKey, Waiter<K, V, R>);
+type Entry<K, V, R, U> = (QueueKey, Waiter<K, V, R, U>);
 
 /// All that waits in one task.
-pub(crate) struct Waiting<K, V, R> {
+pub(crate) struct Waiting<K, V, R, U = K> {
     name: &'static str,
     column: ColumnId,
     /// Came within the open transaction and is not in the store.
-    fresh: Vec<Entry<K, V, R>>,
+    fresh: Vec<Entry<K, V, R, U>>,
     /// The store holds nothing of this time or an earlier one.
     clear_through: i64,
     /// The number of the next to come; `None` until it has been read from the store.
@@ -51,19 +78,19 @@ pub(crate) struct Waiting<K, V, R> {
 }
 
 /// A clone has seen nothing: what it is cloned from is a prototype.
-impl<K, V, R> Clone for Waiting<K, V, R> {
+impl<K, V, R, U> Clone for Waiting<K, V, R, U> {
     fn clone(&self) -> Self {
         Self::new(self.name, self.column)
     }
 }
 
-impl<K, V, R> Waiting<K, V, R> {
+impl<K, V, R, U> Waiting<K, V, R, U> {
     pub(crate) fn new(name: &'static str, column: ColumnId) -> Self {
         Self { name, column, fresh: Vec::new(), clear_through: i64::MIN, next: None }
     }
 }
 
-impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
+impl<K: QueuedKey, V: Kept, R: Kept, U: StateKey> Waiting<K, V, R, U> {
     /// Takes something in. `source` tells those apart whose order among each other does not hang on their arrival;
     /// `heap_bytes` is about what it holds outside of itself.
     pub(crate) fn push(
@@ -71,7 +98,7 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
         step: &mut Step<'_>,
         time: i64,
         source: u16,
-        waiter: Waiter<K, V, R>,
+        waiter: Waiter<K, V, R, U>,
         heap_bytes: usize,
     ) {
         let Some(number) = self.number(step) else { return };
@@ -79,22 +106,14 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
             Waiter::Update { .. } => UPDATES,
             Waiter::Record { .. } => RECORDS,
         };
-        step.held_bytes += size_of::<Entry<K, V, R>>() + heap_bytes;
+        step.held_bytes += size_of::<Entry<K, V, R, U>>() + heap_bytes;
         self.fresh.push((QueueKey { time, side, source, number }, waiter));
     }
 
     fn number(&mut self, step: &mut Step<'_>) -> Option<u64> {
         let next = match self.next {
             Some(next) => next,
-            None => {
-                let row = step.rows.get(META, &self.progress_key().to_bytes());
-                match step.ok(row)? {
-                    None => 0,
-                    Some(bytes) => {
-                        step.ok(state::codec::decode(&bytes).map_err(|error| self.damaged(&error.to_string())))?
-                    }
-                }
-            }
+            None => changelog::own(step, self.progress_key(), || format!("store {}", self.name))?.unwrap_or(0),
         };
         self.next = Some(next + 1);
         Some(next)
@@ -106,7 +125,7 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
         &mut self,
         step: &mut Step<'_>,
         through: i64,
-        mut each: impl FnMut(&mut Step<'_>, i64, Waiter<K, V, R>),
+        mut each: impl FnMut(&mut Step<'_>, i64, Waiter<K, V, R, U>),
     ) -> Option<i64> {
         self.fresh.sort_unstable_by_key(|(key, _)| *key);
         let later = self.fresh.split_off(self.fresh.partition_point(|(key, _)| key.time <= through));
@@ -142,7 +161,7 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
     }
 
     /// What the store holds up to `through`, as much as the step allows, and whether that is all.
-    fn stored(&self, step: &mut Step<'_>, through: i64) -> (Vec<Entry<K, V, R>>, bool) {
+    fn stored(&self, step: &mut Step<'_>, through: i64) -> (Vec<Entry<K, V, R, U>>, bool) {
         let (mut entries, mut cut, mut broken) = (Vec::new(), false, None);
         if through <= self.clear_through {
             return (entries, cut);
@@ -203,10 +222,15 @@ impl<K: StateKey, V: Kept, R: Kept> Waiting<K, V, R> {
     }
 }
 
-fn write<K: StateKey, V: Kept, R: Kept>(into: &mut Vec<u8>, waiter: &Waiter<K, V, R>) -> Result<(), state::CodecError> {
-    let (Waiter::Update { key, .. } | Waiter::Record { key, .. }) = waiter;
+fn write<K: QueuedKey, V: Kept, R: Kept, U: StateKey>(
+    into: &mut Vec<u8>,
+    waiter: &Waiter<K, V, R, U>,
+) -> Result<(), state::CodecError> {
     into.extend_from_slice(&[0; 4]);
-    key.encode(into);
+    match waiter {
+        Waiter::Update { key, .. } => key.encode(into),
+        Waiter::Record { key, .. } => key.write(into),
+    }
     let length = (into.len() - 4) as u32;
     into[..4].copy_from_slice(&length.to_be_bytes());
     match waiter {
@@ -226,17 +250,21 @@ fn write<K: StateKey, V: Kept, R: Kept>(into: &mut Vec<u8>, waiter: &Waiter<K, V
     }
 }
 
-fn read<K: StateKey, V: Kept, R: Kept>(key: &[u8], value: &[u8]) -> Result<Entry<K, V, R>, String> {
+fn read<K: QueuedKey, V: Kept, R: Kept, U: StateKey>(key: &[u8], value: &[u8]) -> Result<Entry<K, V, R, U>, String> {
     let place = QueueKey::decode(key).map_err(|error| error.to_string())?;
     let (key, rest) = part(value).ok_or("an entry that waits is cut off")?;
-    let key = K::decode(key).map_err(|error| error.to_string())?;
     let decoded = |error: state::CodecError| error.to_string();
+    let no_key = |error: KeyError| error.to_string();
     let waiter = match (place.side, rest.split_first()) {
-        (UPDATES, Some((0, []))) => Waiter::Update { key, row: None },
-        (UPDATES, Some((1, row))) => Waiter::Update { key, row: Some(state::codec::decode(row).map_err(decoded)?) },
+        (UPDATES, Some((0, []))) => Waiter::Update { key: U::decode(key).map_err(no_key)?, row: None },
+        (UPDATES, Some((1, row))) => {
+            let row = Some(state::codec::decode(row).map_err(decoded)?);
+            Waiter::Update { key: U::decode(key).map_err(no_key)?, row }
+        }
         (RECORDS, _) => {
             let (headers, value) = part(rest).ok_or("a record that waits is cut off")?;
-            Waiter::Record { key, headers: headers.to_vec(), value: state::codec::decode(value).map_err(decoded)? }
+            let (key, value) = (K::read(key).map_err(no_key)?, state::codec::decode(value).map_err(decoded)?);
+            Waiter::Record { key, headers: headers.to_vec(), value }
         }
         _ => return Err("an entry that waits is in no known form".to_owned()),
     };

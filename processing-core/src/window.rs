@@ -413,4 +413,6 @@ pub(crate) fn clamped(time: EventTime) -> i64 {
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;

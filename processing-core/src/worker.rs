@@ -11,6 +11,8 @@ mod answers;
 mod assignment;
 mod committing;
 #[cfg(test)]
+mod earlier;
+#[cfg(test)]
 mod forgetting;
 #[cfg(test)]
 mod inputs;
@@ -23,7 +25,11 @@ mod pausing;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod snapshots;
+#[cfg(test)]
 mod standing_by;
+#[cfg(test)]
+mod upgrading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

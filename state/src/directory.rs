@@ -16,6 +16,7 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use crate::error::StoreError;
@@ -35,6 +36,14 @@ impl TaskName {
         let task = Self { subtopology: subtopology.parse().ok()?, partition: partition.parse().ok()? };
         // "00_1" and "+0_1" are read as numbers too, but are no folders of ours.
         (task.to_string() == name).then_some(task)
+    }
+}
+
+impl FromStr for TaskName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| format!("`{text}` is no task: sub-topology and partition, such as 0_3"))
     }
 }
 

@@ -10,9 +10,12 @@
 //! The fingerprint is the caller's word for what a column's rows mean: the type of the values, the
 //! window, the aggregate. This module only compares it.
 //!
-//! Not here: migrations; there is one version so far.
-//! Invariant: a store is opened only if its version and all of its columns are what the program
-//! expects. A version's number is never used for another layout.
+//! A column is known by its name. Its number is that under which the store has it, and may be another than the
+//! program's ([`Contents::adapted`]).
+//!
+//! Not here: rows that mean something else than the program expects, which are the caller's to migrate.
+//! Invariant: a store is opened only if its version is the program's, and all of its columns are what the program
+//! expects or the caller has said that it deals with others. A version's number is never used for another layout.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +61,20 @@ pub enum FormatError {
     UnknownVersion {
         /// The version on disk.
         found: u16,
+    },
+    /// The keys of a column have another layout, which no caller can deal with.
+    #[error(
+        "store `{name}` has keys of family {found} on disk, and this program's topology gives it keys of family \
+         {wanted}: it became another kind of store. Give it another name, which begins empty, or run `streamfleet \
+         reprocess` to compute the state anew"
+    )]
+    OtherKeys {
+        /// The column's name.
+        name: String,
+        /// The family on disk.
+        found: &'static str,
+        /// The program's.
+        wanted: &'static str,
     },
     /// The same layout with other contents: the topology has changed.
     #[error(
@@ -114,17 +131,60 @@ impl Contents {
         Some(stored)
     }
 
+    /// What a store with the record `stored` holds.
+    pub fn from_bytes(stored: &[u8]) -> Result<Self, FormatError> {
+        let columns = read(stored)?.into_iter().map(|StoredColumn { id, keys, name, fingerprint }| {
+            let keys = KeyFamily::of_tag(keys)
+                .ok_or_else(|| FormatError::Unreadable(format!("key family {keys} is not known to this program")))?;
+            Ok(ColumnContents { id: ColumnId(id), name, keys, fingerprint })
+        });
+        let columns = columns.collect::<Result<Vec<_>, FormatError>>()?;
+        Self::new(columns).ok_or_else(|| FormatError::Unreadable("two columns have one number or one name".to_owned()))
+    }
+
+    /// The column of this name.
+    pub fn named(&self, name: &str) -> Option<&ColumnContents> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The same columns, of which nothing says what their rows mean.
+    pub(crate) fn without_words(&self) -> Self {
+        let columns = self.columns.iter().map(|column| ColumnContents { fingerprint: String::new(), ..column.clone() });
+        Self { columns: columns.collect() }
+    }
+
+    /// Whether all columns say what their rows mean.
+    pub fn say_all(&self) -> bool {
+        self.columns.iter().all(|column| !column.fingerprint.is_empty())
+    }
+
+    /// These contents with the numbers and fingerprints that a store with the contents `stored` has for columns of the
+    /// same names; new columns take numbers that it does not have, and no fingerprint.
+    pub(crate) fn adapted(&self, stored: &Self) -> Result<Self, FormatError> {
+        let mut taken: Vec<ColumnId> = stored.columns.iter().map(|column| column.id).collect();
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for wanted in &self.columns {
+            match stored.named(&wanted.name) {
+                Some(found) if found.keys != wanted.keys => {
+                    let (found, wanted_keys) = (found.keys.name(), wanted.keys.name());
+                    return Err(FormatError::OtherKeys { name: wanted.name.clone(), found, wanted: wanted_keys });
+                }
+                Some(found) => columns.push(found.clone()),
+                None => {
+                    let free = || (0..=u8::MAX).map(ColumnId).find(|id| !taken.contains(id));
+                    let id = if taken.contains(&wanted.id) { free() } else { Some(wanted.id) };
+                    let id = id.ok_or_else(|| FormatError::Unreadable("it has no number left for a column".into()))?;
+                    taken.push(id);
+                    columns.push(ColumnContents { id, fingerprint: String::new(), ..wanted.clone() });
+                }
+            }
+        }
+        Self::new(columns).ok_or_else(|| FormatError::Unreadable("two columns have one number or one name".to_owned()))
+    }
+
     /// Whether a store with the record `stored` holds these contents.
     pub fn check(&self, stored: &[u8]) -> Result<(), FormatError> {
-        let body = stored.strip_prefix(MAGIC).ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;
-        let (version, body) =
-            body.split_first_chunk().ok_or_else(|| FormatError::Unreadable("no format version".into()))?;
-        let found = u16::from_be_bytes(*version);
-        if found != FORMAT_VERSION {
-            return Err(FormatError::UnknownVersion { found });
-        }
-        let stored: Vec<StoredColumn> =
-            codec::decode(body).map_err(|error| FormatError::Unreadable(error.to_string()))?;
+        let stored = read(stored)?;
         let expected: Vec<StoredColumn> = self.columns.iter().map(StoredColumn::from).collect();
         let pairs = (0..stored.len().max(expected.len())).map(|index| (stored.get(index), expected.get(index)));
         for (on_disk, wanted) in pairs {
@@ -136,6 +196,17 @@ impl Contents {
         }
         Ok(())
     }
+}
+
+fn read(stored: &[u8]) -> Result<Vec<StoredColumn>, FormatError> {
+    let body = stored.strip_prefix(MAGIC).ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;
+    let (version, body) =
+        body.split_first_chunk().ok_or_else(|| FormatError::Unreadable("no format version".into()))?;
+    let found = u16::from_be_bytes(*version);
+    if found != FORMAT_VERSION {
+        return Err(FormatError::UnknownVersion { found });
+    }
+    codec::decode(body).map_err(|error| FormatError::Unreadable(error.to_string()))
 }
 
 impl From<&ColumnContents> for StoredColumn {
@@ -201,6 +272,19 @@ mod tests {
         }
         let text = contents(&[column(1, "a", "mean"), column(2, "b", "sum")]).check(&stored).unwrap_err().to_string();
         assert!(text.contains("`count`") && text.contains("`mean`"), "{text}");
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_new_ones_take_free_numbers() {
+        let stored = contents(&[column(0, "meta", "m"), column(1, "a", "count"), column(2, "b", "sum")]);
+        assert_eq!(Contents::from_bytes(&stored.to_bytes()), Ok(stored.clone()));
+        let wanted = contents(&[column(0, "meta", "m"), column(1, "new", "max"), column(2, "a", "mean")]);
+        let adapted = wanted.adapted(&stored).unwrap();
+        let expected = contents(&[column(0, "meta", "m"), column(1, "a", "count"), column(3, "new", "")]);
+        assert_eq!(adapted, expected, "what is on disk stays what it is");
+        let table = ColumnContents { keys: KeyFamily::Table, ..column(1, "a", "count") };
+        let told = contents(&[table]).adapted(&stored).unwrap_err().to_string();
+        assert!(told.contains("`a` has keys of family pane") && told.contains("reprocess"), "{told}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod format;
 pub mod keys;
 pub mod memory;
 pub mod position;
+pub mod snapshot;
 pub mod staged;
 pub mod store;
 

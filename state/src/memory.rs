@@ -57,6 +57,15 @@ impl MemoryBase {
         self.unflushed_bytes = 0;
     }
 
+    /// Flushes, and gives each column another number; the rows of those that get none go. No two may get one number.
+    pub fn renumber(&mut self, number: impl Fn(ColumnId) -> Option<ColumnId>) {
+        self.remember_flushed();
+        let columns = std::mem::take(&mut self.columns).into_iter();
+        self.columns = columns.filter_map(|(column, rows)| Some((number(column)?, rows))).collect();
+        let positions = std::mem::take(&mut self.positions).into_iter();
+        self.positions = positions.filter_map(|(column, position)| Some((number(column)?, position))).collect();
+    }
+
     /// The number of rows in `column`.
     pub fn len(&self, column: ColumnId) -> usize {
         self.columns.get(&column).map_or(0, BTreeMap::len)

@@ -5,8 +5,8 @@
 mod support;
 
 use state::{
-    Base, Batch, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, OrderedStore, RocksBase, RocksOptions,
-    StoreError, StoreRemedy,
+    Base, Batch, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, OrderedStore, Position, RocksBase,
+    RocksOptions, StoreError, StoreRemedy,
 };
 use support::{COLUMNS, open, options, rows};
 
@@ -36,6 +36,71 @@ fn a_changed_topology_is_refused_and_the_rows_stay() {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
     assert_eq!(rows(&open(folder.path()), COLUMNS[1], KeyRange::ALL, 2), [(b"key".to_vec(), b"value".to_vec())]);
+}
+
+fn named(columns: &[(u8, &str)]) -> RocksOptions {
+    let column = |(id, name): &(u8, &str)| ColumnContents {
+        id: ColumnId(*id),
+        name: (*name).into(),
+        keys: KeyFamily::Pane,
+        fingerprint: "count".into(),
+    };
+    RocksOptions { contents: Contents::new(columns.iter().map(column)).unwrap(), adapt: true, ..options() }
+}
+
+#[test]
+fn columns_are_found_by_their_names_and_those_that_are_no_more_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |base: &mut RocksBase, column: u8, value: &[u8]| {
+        let mut batch = Batch::new();
+        batch.put(ColumnId(column), b"key", value);
+        batch.set_position(ColumnId(column), Position(u64::from(value[0])));
+        base.write(&batch).unwrap();
+    };
+    let held = |base: &RocksBase, column: u8| {
+        let column = ColumnId(column);
+        (base.get(column, b"key").unwrap(), base.position(column).unwrap().map(|position| position.0))
+    };
+    let is = |value: &[u8]| (Some(value.to_vec()), Some(u64::from(value[0])));
+    let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "a"), (2, "b")])).unwrap();
+    assert!(base.found().say_all());
+    [(0, b"m"), (1, b"a"), (2, b"b")].iter().for_each(|(column, value)| write(&mut base, *column, *value));
+    base.flush().unwrap();
+    drop(base);
+    // Another one in front, and one gone.
+    let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "new"), (2, "b")])).unwrap();
+    assert!(!base.found().say_all(), "nobody has said what the rows mean");
+    assert_eq!([held(&base, 0), held(&base, 1), held(&base, 2)], [is(b"m"), (None, None), is(b"b")]);
+    write(&mut base, 1, b"n");
+    let said = named(&[(0, "meta"), (1, "new"), (2, "b")]).contents;
+    base.note_fingerprints(&said).unwrap();
+    base.flush().unwrap();
+    drop(base);
+    // What was dropped comes back empty, under whatever number; what stays is where it is now said to be.
+    let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "b"), (2, "a"), (3, "new")])).unwrap();
+    assert!(base.found().say_all());
+    assert_eq!([held(&base, 1), held(&base, 2), held(&base, 3)], [is(b"b"), (None, None), is(b"n")]);
+    write(&mut base, 2, b"x");
+    base.flush().unwrap();
+    base.verify().unwrap();
+    drop(base);
+    let as_it_is = RocksBase::open_as_it_is(folder.path(), options().budget).unwrap().unwrap();
+    let rows = as_it_is.found().columns().iter().map(|column| (column.name.as_str(), held(&as_it_is, column.id.0)));
+    let rows: std::collections::BTreeMap<_, _> = rows.collect();
+    let expected = [("meta", is(b"m")), ("a", is(b"x")), ("b", is(b"b")), ("new", is(b"n"))];
+    assert_eq!(rows, expected.into_iter().collect());
+    assert!(RocksBase::open_as_it_is(&folder.path().join("none"), options().budget).unwrap().is_none());
+}
+
+#[test]
+fn a_column_whose_keys_have_another_layout_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(RocksBase::open(folder.path(), &named(&[(1, "a")])).unwrap());
+    let mut other = named(&[(1, "a")]);
+    let table = ColumnContents { keys: KeyFamily::Table, ..other.contents.columns()[0].clone() };
+    other.contents = Contents::new([table]).unwrap();
+    let error = RocksBase::open(folder.path(), &other).unwrap_err();
+    assert!(matches!(error, StoreError::Incompatible { .. }) && error.to_string().contains("`a` has keys"), "{error}");
 }
 
 #[test]

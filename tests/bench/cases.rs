@@ -15,6 +15,7 @@ use processing_core::log::Log;
 use processing_core::prelude::*;
 use processing_core::task::TaskId;
 use processing_core::worker::{InlineNursery, StateHome, Worker, WorkerTerms};
+use serde::{Deserialize, Serialize};
 use state::{ColumnContents, Contents, MemoryBase, MemoryBudget, RocksBase, RocksOptions};
 
 use crate::input;
@@ -26,7 +27,17 @@ struct Search {
     time: EventTime,
     user: CompactString,
     city: CompactString,
+    results: u32,
 }
+
+/// What a user counts for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Weight {
+    weight: i64,
+}
+
+/// Two days and what is needed to be done with them.
+const ROLLUP_HOURS: u64 = 50;
 
 #[derive(Clone)]
 struct Searches;
@@ -37,12 +48,23 @@ impl Decoder for Searches {
     fn decode(&self, value: Option<&[u8]>) -> Result<Search, Poison> {
         let bytes = value.ok_or_else(|| Poison::new("tombstone", "the record has no value"))?;
         let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|error| json_poison(&error))?;
-        std::hint::black_box((wire.event_id, wire.payload.result_count));
+        std::hint::black_box(wire.event_id);
         Ok(Search {
             time: EventTime(wire.timestamp),
             user: wire.payload.user_id.into(),
             city: wire.payload.city.into(),
+            results: wire.payload.result_count,
         })
+    }
+}
+
+/// Writes what a case reads beside the searches.
+pub(crate) fn feed(case: &str, folder: &Path, events: u64) {
+    match case {
+        "join" => input::feed_clicks(folder, events),
+        "table_join" => input::feed_profiles(folder),
+        "rollup" => input::feed_hours(folder, events, ROLLUP_HOURS),
+        _ => {}
     }
 }
 
@@ -60,9 +82,14 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "session" => drive_on(session(case)),
         "top20" => drive_on(top20(case)),
         "worker" => drive_on(worker(case)),
+        "quantiles" => drive_on(percentiles(case)),
+        "rollup" => drive_on(rollup(case)),
         // An event is a record of either side.
         "join" => {
             drive(case, input::open(folder, &budget), events + events / input::CLICK_EVERY, join(case), on_disk())
+        }
+        "table_join" => {
+            drive(case, input::open(folder, &budget), events + input::PROFILES, table_join(case), on_disk())
         }
         other => panic!("no case is called {other}"),
     }
@@ -177,6 +204,53 @@ fn join(app: &str) -> Plan {
             |_, city, _| city.clone(),
         )
         .to(Topic::json("join-out"));
+    app.build().expect("a topology")
+}
+
+/// As `per_user`, and each search meets the profile of its user.
+fn table_join(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .already_keyed_by(|search| search.user.clone())
+        .map(|_| ())
+        .join_table(app.table(Topic::<Json<Weight>>::json(input::PROFILED)), "profiles", |_, (), row| row.weight)
+        .window(Tumbling::seconds(60))
+        .fold("weight", sum(|weight: &i64| *weight))
+        .on_close()
+        .map(|closed| closed.value.get() as i64)
+        .to(Topic::json("table-join-out"));
+    app.build().expect("a topology")
+}
+
+fn percentiles(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::TOPIC, Searches))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::seconds(60))
+        .fold("results", quantiles(|search: &Search| f64::from(search.results)))
+        .on_close()
+        .map(|closed| [0.5, 0.95, 0.99].map(|q| closed.value.quantile(q)))
+        .to(Topic::json("quantiles-out"));
+    app.build().expect("a topology")
+}
+
+fn rollup(app: &str) -> Plan {
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::LONG, Searches))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::seconds(60))
+        .fold("minutes", count())
+        .on_close()
+        .roll_up(Tumbling::hours(1), "hours")
+        .on_close()
+        .tee(|hours| hours.map(|closed| closed.value.get()).to(Topic::json("hours-out")))
+        .roll_up(Tumbling::hours(24), "days")
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("days-out"));
     app.build().expect("a topology")
 }
 

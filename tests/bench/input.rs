@@ -16,6 +16,10 @@ pub(crate) const TOPIC: &str = "search.executed";
 /// What every fourth search is followed by, half a minute later: for joins.
 pub(crate) const CLICKS: &str = "search.clicked";
 pub(crate) const CLICK_EVERY: u64 = 4;
+/// A row for each user.
+pub(crate) const PROFILED: &str = "user.profiled";
+/// Searches that take days.
+pub(crate) const LONG: &str = "search.executed.long";
 const CLICK_AFTER_MS: i64 = 30_000;
 pub(crate) const PARTITIONS: u32 = 4;
 /// 2026-01-01 00:00 UTC.
@@ -43,8 +47,22 @@ pub(crate) fn feed_clicks(folder: &Path, events: u64) {
     let clicks = events / CLICK_EVERY;
     fill(folder, CLICKS, 0..clicks, |number, key, value| {
         let search = number * CLICK_EVERY;
-        let time = time(search, events) + CLICK_AFTER_MS;
+        let time = click_time(search, events);
         write_at(search, time, USERS, key, value);
+        time
+    });
+}
+
+/// Writes the profiles of those who search into their topic.
+pub(crate) fn feed_profiles(folder: &Path) {
+    fill(folder, PROFILED, 0..PROFILES, write_profile);
+}
+
+/// Writes as many searches into a topic of their own, in so many hours.
+pub(crate) fn feed_hours(folder: &Path, events: u64, hours: u64) {
+    fill(folder, LONG, 0..events, |number, key, value| {
+        let time = time_within(number, events, hours);
+        write_at(number, time, USERS, key, value);
         time
     });
 }
@@ -107,14 +125,52 @@ pub(crate) fn write_at(number: u64, time: i64, users: u64, key: &mut String, val
          \"city\":\"City {city:04}\",\"source\":\"{}\",\"result_count\":{},\"locale\":\"en\"}}}}",
         hash >> 24,
         if hash & 1 == 0 { "chat" } else { "manual" },
-        (hash >> 9) % 40,
+        result_count(number),
     )
     .expect("a String takes all");
 }
 
 /// When event number `number` of `events` happened.
 pub(crate) fn time(number: u64, events: u64) -> i64 {
-    START_MS + (number * HOUR_MS / events) as i64
+    time_within(number, events, 1)
+}
+
+/// When it would have happened if all of them had taken so many hours.
+pub(crate) fn time_within(number: u64, events: u64, hours: u64) -> i64 {
+    START_MS + (number * hours * HOUR_MS / events) as i64
+}
+
+/// How many results it had.
+pub(crate) fn result_count(number: u64) -> u64 {
+    (hash(number) >> 9) % 40
+}
+
+/// When the click came that answered search number `search` of `events`.
+pub(crate) fn click_time(search: u64, events: u64) -> i64 {
+    time(search, events) + CLICK_AFTER_MS
+}
+
+/// What a user's profile says, an hour before the first event. Numbers beyond the users are nobody's, at the last event's
+/// time: they tell each partition of the table that nothing has changed meanwhile.
+pub(crate) fn write_profile(number: u64, key: &mut String, value: &mut String) -> i64 {
+    key.clear();
+    value.clear();
+    write!(value, "{{\"weight\":{}}}", weight(number)).expect("a String takes all");
+    if number < USERS {
+        write!(key, "u{number:06}").expect("a String takes all");
+        START_MS - HOUR_MS as i64
+    } else {
+        write!(key, "nobody {number}").expect("a String takes all");
+        START_MS + HOUR_MS as i64
+    }
+}
+
+/// Profiles and what ends them.
+pub(crate) const PROFILES: u64 = USERS + 100;
+
+/// What a user counts for.
+pub(crate) fn weight(user: u64) -> u64 {
+    user % 7 + 1
 }
 
 /// Who searched.

@@ -22,8 +22,20 @@ use std::process::Command;
 use measure::Figure;
 
 /// The cases of every run, in the order of the table.
-const CASES: [&str; 9] =
-    ["floor", "tumbling_memory", "tumbling", "hopping", "per_user", "session", "top20", "worker", "join"];
+const CASES: [&str; 12] = [
+    "floor",
+    "tumbling_memory",
+    "tumbling",
+    "hopping",
+    "per_user",
+    "session",
+    "top20",
+    "worker",
+    "join",
+    "table_join",
+    "quantiles",
+    "rollup",
+];
 /// How costs grow; the first with ten times the events, the second with ten times the keys.
 const LARGE: [&str; 2] = ["tumbling_10x_events", "per_user_10x_keys"];
 const EVENTS: u64 = 3_000_000;
@@ -41,7 +53,7 @@ fn main() {
             "--feed" => {
                 let folder = words.next().expect("a folder");
                 input::feed(Path::new(&folder), events, false);
-                input::feed_clicks(Path::new(&folder), events);
+                CASES.iter().for_each(|case| cases::feed(case, Path::new(&folder), events));
                 return;
             }
             "--restart" => {
@@ -87,8 +99,8 @@ fn run_all<'c>(cases: impl Iterator<Item = &'c str>, events: u64) -> Vec<Figure>
     let folder = tempfile::tempdir().expect("a folder");
     eprintln!("feeding {events} events…");
     input::feed(folder.path(), events, cases.contains(&"per_user_10x_keys"));
-    if cases.contains(&"join") {
-        input::feed_clicks(folder.path(), events);
+    for case in &cases {
+        cases::feed(case, folder.path(), events);
     }
     let bench = std::env::current_exe().expect("this program");
     let mut figures = Vec::new();

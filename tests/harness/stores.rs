@@ -9,9 +9,13 @@ use std::path::Path;
 use processing_core::changelog::{self, Logged};
 use processing_core::log::embedded::EmbeddedReaderProcess;
 use processing_core::plan::Plan;
-use state::{Base as _, Contents, KeyRange, MemoryBudget, RocksBase, RocksOptions, StateDirectory, TaskName};
+use state::keys::meta::MetaKey;
+use state::{Base as _, ColumnId, Contents, KeyRange, MemoryBudget, RocksBase, RocksOptions, StateDirectory, TaskName};
 
 use crate::demo_process::committed;
+
+/// The column of a task's rows about itself.
+const META: ColumnId = ColumnId(0);
 
 /// Rows by key.
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -21,28 +25,49 @@ pub type Stores = BTreeMap<(String, u32), Rows>;
 /// The rows of every store of `plan`, by the name of its changelog and by task, as the stores' folders
 /// in `folder` hold them.
 pub fn stored(plan: &Plan, folder: &Path) -> Stores {
-    stored_with_positions(plan, folder).into_iter().map(|(store, (rows, _))| (store, rows)).collect()
+    let whole = |(store, found): (_, Stored)| {
+        assert!(found.is_whole, "{store:?} is half a restore");
+        (store, found.rows)
+    };
+    stored_with_positions(plan, folder).into_iter().map(whole).collect()
 }
 
-/// The same, each with the changelog offset that it has followed up to.
-pub fn stored_with_positions(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), (Rows, u64)> {
+/// A column as it lies in a store's folder.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its rows, without the mark of a restore, which is of the folder alone.
+    pub rows: Rows,
+    /// The changelog offset that it has followed up to.
+    pub position: u64,
+    /// Whether no restore was cut off in it: a process that is killed leaves half a restore behind, and whoever opens
+    /// that folder next goes on with it.
+    pub is_whole: bool,
+}
+
+/// The same, each with the changelog offset that it has followed up to; half restores too.
+pub fn stored_with_positions(plan: &Plan, folder: &Path) -> BTreeMap<(String, u32), Stored> {
     let directory = StateDirectory::new(&folder.join("state"), plan.name()).expect("the folder has a name");
     let mut stores = BTreeMap::new();
     for task in directory.tasks().expect("the state folder can be read") {
         let sub = &plan.sub_topologies()[task.subtopology as usize];
         let lock = directory.lock(task).expect("nobody has the store");
         let contents = Contents::new(sub.contents()).expect("columns differ");
-        let options = RocksOptions::new(contents, MemoryBudget::new(16 << 20));
+        let options = RocksOptions { adapt: true, ..RocksOptions::new(contents, MemoryBudget::new(16 << 20)) };
         let base = RocksBase::open(&lock.path().join("store"), &options).expect("the store can be opened");
+        let mark = MetaKey::StateEpoch.to_bytes();
+        let is_whole = base.get(META, &mark).expect("the store can be read").is_none();
         for column in sub.contents() {
             let mut rows = Rows::new();
             base.scan(column.id, KeyRange::ALL, &mut |key, value| {
-                rows.insert(key.to_vec(), value.to_vec());
+                if column.id != META || key != mark.as_slice() {
+                    rows.insert(key.to_vec(), value.to_vec());
+                }
                 ControlFlow::Continue(())
             })
             .expect("the store can be read");
             let position = base.position(column.id).expect("the store can be read").map_or(0, |position| position.0);
-            stores.insert((changelog_of(plan, task, &column.name), task.partition), (rows, position));
+            let found = Stored { rows, position, is_whole };
+            stores.insert((changelog_of(plan, task, &column.name), task.partition), found);
         }
     }
     stores

@@ -72,7 +72,10 @@ fn state_of_another_version_is_refused_and_comes_back_from_its_changelogs() {
     };
     for task in StateDirectory::new(state.parent().unwrap(), "versions").unwrap().tasks().unwrap() {
         let contents = stage.plan().sub_topologies()[task.subtopology as usize].contents();
-        let options = RocksOptions::new(Contents::new(contents).unwrap(), MemoryBudget::new(16 << 20));
+        let options = RocksOptions {
+            adapt: true,
+            ..RocksOptions::new(Contents::new(contents).unwrap(), MemoryBudget::new(16 << 20))
+        };
         let mut store = RocksBase::open(&state.join(task.to_string()).join("store"), &options).unwrap();
         store.write_format_version(2).unwrap();
     }

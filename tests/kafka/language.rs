@@ -4,7 +4,6 @@
 //! worker says on the embedded log that gets the same records at the same offsets and is never disturbed.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use processing_core::log::partition_for_key;
 use rand::{Rng, SeedableRng};
@@ -17,7 +16,7 @@ use tests::kafka::worker::WorkerProcess;
 use crate::chaos::{ALL, Fleet, PARTITIONS, Source};
 use crate::events::Events;
 use crate::medley::{self, keyed_inputs, outputs};
-use crate::stage::{PATIENCE, Stage};
+use crate::stage::Stage;
 use crate::twin::Twin;
 
 #[test]
@@ -118,20 +117,16 @@ fn said_by_the_twin(stage: &Stage) -> Said {
 
 /// Waits until as much has come out as has to.
 fn settle(stage: &Stage, expected: &Said, workers: &mut [&mut WorkerProcess]) {
-    let deadline = Instant::now() + PATIENCE;
     let counts = |said: &Said| said.values().map(Vec::len).collect::<Vec<_>>();
-    loop {
+    let expected = counts(expected);
+    stage.settle_until(workers, || {
         let found = counts(&said(stage, |topic| committed(&stage.brokers, topic)));
-        if found.iter().zip(counts(expected)).all(|(found, expected)| *found >= expected) {
-            return;
-        }
-        let all_run = workers.iter_mut().all(|worker| worker.runs());
-        if !all_run || Instant::now() > deadline {
-            stage.keep();
-            let expected = counts(expected);
-            panic!("of {expected:?} results {found:?} have come; all run: {all_run}\n{}", stage.setup.last_words());
-        }
-    }
+        let lacks = found.iter().zip(&expected).any(|(found, expected)| found < expected);
+        lacks.then(|| {
+            let expected = &expected;
+            move || format!("of {expected:?} results {found:?} have come")
+        })
+    });
 }
 
 /// What stands in `these` more often than in `those`; the first three.

@@ -13,13 +13,13 @@ use tests::kafka::cluster::Cluster;
 use tests::kafka::dump::{Dumped, committed, uncommitted};
 use tests::kafka::feed::{Fed, Feed};
 use tests::kafka::worker::{WorkerProcess, WorkerSetup};
-use tests::stores::{replay, stored_with_positions};
+use tests::stores::{Stored, replay, stored_with_positions};
 
 use crate::oracle::{self, Closed, Expected};
 use crate::plan::{Version, outputs, plan};
 
 /// How long results may take before the test fails with everything that the workers have said.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// An input and an application of their own.
 pub(crate) struct Stage {
@@ -107,23 +107,34 @@ impl Stage {
 
     /// Waits until as much has come out as has to.
     pub(crate) fn settle(&self, workers: &mut [&mut WorkerProcess]) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let expected = self.expected();
-            let found = self.found();
+        self.settle_until(workers, || {
+            let (expected, found) = (self.expected(), self.found());
             // More than there has to be is no reason to wait either.
             if found.as_ref().is_some_and(|found| found.len() >= expected.len()) {
-                return;
+                return None;
             }
+            Some(move || {
+                let found = found.unwrap_or_default();
+                let difference = found.difference(&expected).unwrap_or_else(|| "the counts differ".to_owned());
+                format!("{} of {}: {difference}", found.len(), expected.len())
+            })
+        });
+    }
+
+    /// Waits until nothing is lacking any more; what `lacking` hands back says what, if it is waited for in vain.
+    pub(crate) fn settle_until<W: FnOnce() -> String>(
+        &self,
+        workers: &mut [&mut WorkerProcess],
+        lacking: impl Fn() -> Option<W>,
+    ) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(what) = lacking() {
             let all_run = workers.iter_mut().all(|worker| worker.runs());
             if !all_run || Instant::now() > deadline {
                 self.keep();
-                let found = found.unwrap_or_default();
-                let difference = found.difference(&expected).unwrap_or_else(|| "the counts differ".to_owned());
                 let ends: Vec<_> = workers.iter_mut().map(|worker| worker.ended()).collect();
                 let why = if all_run { "results do not come" } else { "a worker has ended" };
-                let why = format!("{why} ({ends:?})");
-                panic!("{why}: {} of {}: {difference}\n{}", found.len(), expected.len(), self.setup.last_words());
+                panic!("{why} ({ends:?}): {}\n{}", what(), self.setup.last_words());
             }
         }
     }
@@ -157,7 +168,7 @@ impl Stage {
     }
 
     /// Each store in the folders of these instances, which have ended, holds what its changelog says up to the offset
-    /// that the store has followed it to, and for each task one of them has followed it to the end.
+    /// that the store has followed it to, and for each task one of them that is whole has followed it to the end.
     pub(crate) fn assert_stores(&self, instances: &[&str]) {
         let plan = self.plan();
         let mut changelogs = BTreeMap::<String, Vec<Vec<Dumped>>>::new();
@@ -165,7 +176,8 @@ impl Stage {
         let mut compared = 0;
         for instance in instances {
             let folder = self.setup.folder(instance);
-            for ((changelog, partition), (rows, position)) in stored_with_positions(&plan, &folder) {
+            for ((changelog, partition), stored) in stored_with_positions(&plan, &folder) {
+                let Stored { rows, position, is_whole } = stored;
                 let records =
                     changelogs.entry(changelog.clone()).or_insert_with(|| committed(&self.brokers, &changelog));
                 let followed = records[partition as usize].iter().filter(|record| record.offset < position);
@@ -178,8 +190,10 @@ impl Stage {
                     self.setup.last_words()
                 );
                 compared += rows.len();
-                let farthest = farthest.entry((changelog, partition)).or_default();
-                *farthest = position.max(*farthest);
+                if is_whole {
+                    let farthest = farthest.entry((changelog, partition)).or_default();
+                    *farthest = position.max(*farthest);
+                }
             }
         }
         for (changelog, records) in &changelogs {
@@ -195,7 +209,7 @@ impl Stage {
 
     /// Writes every record of the application's topics, and all that the workers have said, into the folder that
     /// `STREAMFLEET_KEEP` names, for whoever looks for the reason of a failure.
-    pub(crate) fn keep(&self) {
+    fn keep(&self) {
         let Some(folder) = std::env::var_os("STREAMFLEET_KEEP") else { return };
         for log in self.setup.logs() {
             let name = log.file_name().expect("a log has a name");

@@ -69,6 +69,12 @@ fn a_killed_process_leaves_its_tasks_to_one_that_reads_their_tail_only() {
         let copies = listed(page, "standbys");
         ends.iter().all(|(task, end)| copies.get(task).is_some_and(|copy| copy["followed"].as_u64() >= Some(*end)))
     });
+    let lag = |page: &str, task: &str| {
+        let of_task =
+            |line: &&str| line.starts_with("stream_standby_lag_records") && line.contains(&format!("task=\"{task}\""));
+        page.lines().find(of_task).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+    };
+    b.await_answer("/metrics", 200, |page| orphans.keys().all(|task| lag(page, task) == Some(0.0)));
     let before = metric(&mut b, "stream_restored_records_total");
     a.kill();
     stage.feed(&events.take(800));
@@ -77,6 +83,8 @@ fn a_killed_process_leaves_its_tasks_to_one_that_reads_their_tail_only() {
     let tail = metric(&mut b, "stream_restored_records_total") - before;
     let has = listed(&b.await_answer("/status", 200, |page| !page.contains("\"restore\":")), "tasks");
     assert!(orphans.keys().all(|task| has.contains_key(task)), "{has:?} lacks some of {orphans:?}");
+    // A copy that has become the task's store is none any more.
+    b.await_answer("/metrics", 200, |page| orphans.keys().all(|task| lag(page, task).is_none()));
     assert!(tail <= total / 20, "{tail} records were restored beside copies of {total} offsets");
     b.terminate();
 

@@ -5,7 +5,7 @@
 use processing_core::decode::{Decoder, Encoder, Poison};
 use processing_core::log::partition_for_key;
 use processing_core::record::{EventTime, TopicName, TopicPartition};
-use processing_core::testing::{Event, Workload};
+use processing_core::testing::{Arrival, Feed};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -64,13 +64,19 @@ impl Encoder<String> for Text {
 /// A topic that is read as a table: its keys are deleted now and then, and it has as many partitions as the first one.
 pub(crate) const TABLE: &str = "table";
 
+/// Another one.
+pub(crate) const TABLE_TOO: &str = "table-too";
+
+/// A topic that is read as a table and has its own number of partitions.
+pub(crate) const EVERYWHERE: &str = "everywhere";
+
 /// A topic that has as many partitions as the first one.
 pub(crate) const IN_TOO: &str = "in-too";
 
 /// Events for these topics, over so much event time that a span of `scale` holds a handful. Partition counts,
 /// keys, disorder, gaps and bad records follow from the seed. Topics that are `alike` have one count of partitions,
 /// and each key in the one that is its own.
-pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> Workload {
+pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> Feed {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xfeed);
     let mut inputs: Vec<(TopicName, u32)> =
         topics.iter().map(|topic| (TopicName::new(topic), rng.random_range(1..=4))).collect();
@@ -78,7 +84,7 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> W
         inputs.iter_mut().for_each(|(_, partitions)| *partitions = first);
     }
     let first = inputs.first().map_or(1, |(_, partitions)| *partitions);
-    let together = |topic: &TopicName| [TABLE, IN_TOO].contains(&topic.as_str());
+    let together = |topic: &TopicName| [TABLE, TABLE_TOO, IN_TOO].contains(&topic.as_str());
     inputs.iter_mut().filter(|(topic, _)| together(topic)).for_each(|(_, partitions)| *partitions = first);
     let count = rng.random_range(20..220);
     let keys = rng.random_range(1..12u16);
@@ -96,7 +102,7 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> W
     let pace = [20, 40, 100][rng.random_range(0..3)];
     let mut time = START;
     let mut at_ms = 0;
-    let mut events = Vec::new();
+    let mut arrivals = Vec::new();
     for number in 0..count {
         at_ms += rng.random_range(0..pace);
         time += rng.random_range(0..=scale / 3);
@@ -124,13 +130,13 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> W
         let value = match rng.random_range(0..60) {
             0 if poison => Some(b"nonsense".to_vec()),
             1 if poison => None,
-            _ if topic.as_str() == TABLE && rng.random_bool(0.2) => None,
+            _ if [TABLE, TABLE_TOO, EVERYWHERE].contains(&topic.as_str()) && rng.random_bool(0.2) => None,
             _ => Some(format!("{key} {event_time} {}", rng.random_range(1..100)).into_bytes()),
         };
         let bytes = key.to_be_bytes();
         let partition = if lopsided { 0 } else { partition_for_key(&bytes, *partitions).0 };
         let place = TopicPartition::new(topic.clone(), partition);
-        events.push(Event { at_ms, place, key: Some(bytes.to_vec()), value });
+        arrivals.push(Arrival { at_ms, timestamp: None, place, key: Some(bytes.to_vec()), value });
     }
-    Workload { inputs, events }
+    Feed { inputs, arrivals }
 }

@@ -3,8 +3,11 @@
 //! Not here: the library's windows. Invariant: nothing of its window, pane or closing code is used, every
 //! record is looked at for every window that could hold it, and nothing is kept from one window to the next.
 
+pub(crate) mod joined_tables;
 pub(crate) mod joins;
+pub(crate) mod processors;
 mod sessions;
+mod sought;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,6 +206,7 @@ mod operators;
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
     pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
+    pub(crate) use super::sought::sought;
     pub(crate) use super::tables::{folded, table_join, table_left_join};
 
     use super::*;

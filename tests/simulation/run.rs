@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use processing_core::testing::{Failure, Report, SimOptions, simulate};
+use processing_core::testing::{Failure, Report, SimOptions, simulate_seed};
 
 use crate::events;
 use crate::topologies::{self, Scenario};
@@ -44,7 +44,7 @@ impl Run {
     pub(crate) fn holds_under(&self, options: &SimOptions) -> Result<Report, Box<Failure>> {
         let Scenario { inputs, scale, alike, plan, expected, .. } = self.scenario;
         let workload = events::workload(self.seed, inputs, *scale, *alike);
-        let report = simulate(plan, &workload, self.seed, options).map_err(|mut failure| {
+        let report = simulate_seed(plan, &workload, self.seed, options).map_err(|mut failure| {
             if let Some((outcome, story)) = &failure.said {
                 let verdict = expected(story).difference(outcome);
                 let verdict = verdict.unwrap_or_else(|| "the fleet is right and the one worker wrong".to_owned());

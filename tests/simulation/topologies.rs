@@ -5,6 +5,7 @@
 //! window's start and end, so that an oracle can write the same without the library.
 
 mod joins;
+mod sought;
 
 use processing_core::aggregate::{Count, Sum, count, distinct_hash, max, sum, top_k};
 use processing_core::decode::Poison;
@@ -16,9 +17,12 @@ use processing_core::session::Sessions;
 use processing_core::window::{Hopping, Tumbling, Window};
 
 pub(crate) mod operators;
+pub(crate) mod processors;
+pub(crate) mod tables;
 
 use operators::{count_distinct, distinct_by, local_days, rollup, split};
 
+use self::sought::sought;
 use crate::events::{Happening, IN_TOO, Plain, TABLE, Text};
 use crate::oracle::{self, Expected};
 use processing_core::testing::Story;
@@ -473,6 +477,9 @@ pub(crate) const ALL: &[Scenario] = &[
     joins::OUTER_JOIN,
     joins::REQUESTS,
     joins::REPARTITIONED,
+    processors::VISITS,
+    processors::LOOKUPS,
+    processors::ROUNDS,
     scenario!(rollup, 1_000, &["in"]),
     scenario!(count_distinct, 1_000, &["in"]),
     scenario!(distinct_by, 700, &["in"]),
@@ -482,4 +489,10 @@ pub(crate) const ALL: &[Scenario] = &[
     // So dense that updates and records often have one time.
     scenario!(table_join, 6, &["in", TABLE]),
     scenario!(table_left_join, 90, &["in", IN_TOO, TABLE]),
+    tables::TABLES_INNER,
+    tables::TABLES_OUTER,
+    tables::TABLES_OF_THREE,
+    tables::BROADCAST_JOIN,
+    tables::BROADCAST_LEFT_JOIN,
+    scenario!(sought, 60, &["in", TABLE]),
 ];

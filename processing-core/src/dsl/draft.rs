@@ -7,7 +7,8 @@ use state::ColumnId;
 
 use super::stream::internal;
 use super::topology::TopologyError;
-use crate::plan::{Output, OutputKind, PlanStep, Source, StepKind, StoreKind, StorePlan};
+use crate::migration::Migration;
+use crate::plan::{InputKind, Output, OutputKind, PlanStep, Source, StepKind, StoreKind, StorePlan};
 use crate::process::Chain;
 use crate::record::DurationMs;
 use crate::word::Finality;
@@ -20,6 +21,9 @@ pub(crate) struct Draft {
     pub(crate) steps: Vec<(usize, PlanStep)>,
     pub(crate) stores: Vec<(usize, StorePlan)>,
     pub(crate) outputs: Vec<(usize, Output)>,
+    pub(crate) migrations: Vec<Migration>,
+    /// The names of types in Rust, and in fingerprints.
+    pub(crate) type_names: Vec<(&'static str, String)>,
     /// Found while writing, answered by `build`.
     pub(crate) errors: Vec<TopologyError>,
 }
@@ -74,13 +78,36 @@ impl Draft {
         column
     }
 
+    /// A store beside the store `of`, in which things wait for their time. Answers its name and its column.
+    pub(crate) fn queue(
+        &mut self,
+        sub: usize,
+        (of, suffix): (&'static str, &str),
+        grace: DurationMs,
+        holds: String,
+    ) -> (&'static str, ColumnId) {
+        // A plan lives as long as its process.
+        let name: &'static str = format!("{of}-{suffix}").leak();
+        (name, self.store(sub, name, StoreKind::Queue(grace), DurationMs(0), holds))
+    }
+
     /// A repartition topic, written behind `at` of `sub` and read by a sub-topology of its own. Answers where that
     /// begins, and the topic's number as an output.
-    pub(crate) fn through(&mut self, (sub, at): (usize, usize), name: &str) -> ((usize, usize), usize) {
+    pub(crate) fn through(&mut self, from: (usize, usize), name: &str) -> ((usize, usize), usize) {
+        self.through_as(InputKind::Records, from, name)
+    }
+
+    /// The same, read as `kind`.
+    pub(crate) fn through_as(
+        &mut self,
+        kind: InputKind,
+        (sub, at): (usize, usize),
+        name: &str,
+    ) -> ((usize, usize), usize) {
         let topic = internal(&self.name, name, "repartition");
         let output = Output { topic: topic.clone(), kind: OutputKind::Repartition, finality: Finality::Final };
         let output = self.output(sub, output, at);
-        (self.begin(vec![Source::Repartition { topic }]), output)
+        (self.begin(vec![Source::Repartition { topic, kind }]), output)
     }
 
     /// A step after others. Answers its number.
@@ -88,6 +115,13 @@ impl Draft {
         let number = self.steps.len();
         self.steps.push((sub, PlanStep { number, kind, follows: follows.to_vec() }));
         number
+    }
+
+    /// The processor of a step keeps its rows in these stores.
+    pub(crate) fn keeps(&mut self, step: usize, names: Vec<&'static str>) {
+        if let Some((_, PlanStep { kind: StepKind::Process { stores, .. }, .. })) = self.steps.get_mut(step) {
+            *stores = names;
+        }
     }
 
     /// An output and the step that writes it. Answers the output's number.

@@ -247,8 +247,8 @@ impl<P: Pipe, O> Stream<P, O> {
 /// A stream on its way into several side chains.
 #[must_use = "a split stream does nothing until its `rest` is sent anywhere"]
 pub struct Splitting<P, A, O> {
-    stream: Stream<P, O>,
-    arms: A,
+    pub(super) stream: Stream<P, O>,
+    pub(super) arms: A,
 }
 
 impl<P: Pipe, A, O> Splitting<P, A, O> {

@@ -22,7 +22,9 @@ use crate::plan::{Input, InputKind, Source, StepKind, StoreKind};
 use crate::process::{Head, Inlet, Pipe, Sources, Terminal};
 use crate::record::{DurationMs, EventTime};
 use crate::table::Kept;
-use crate::table_join::{ByLog, ByRow, Inner, Joiner, Left, TableJoin, TableSide, UpdateTime};
+use crate::table_join::{ByOwnKey, Find, Inner, Joiner, Left, TableJoin, TableSide};
+use crate::table_source::{ByLog, ByRow, ReadUpdates, TableSource, UpdateTime};
+use crate::waiting::QueuedKey;
 use crate::word::{PresentWord, Settled};
 
 /// A table of keyed rows, as the records of a topic make it: each puts a row in the place of the one before it
@@ -31,12 +33,12 @@ use crate::word::{PresentWord, Settled};
 /// `K` is the key that a record of the topic has, as the stream that is joined with the table has it.
 #[must_use = "a table does nothing until a stream is joined with it"]
 pub struct KeyedTable<K, D, T> {
-    draft: Rc<RefCell<Draft>>,
-    sub: usize,
-    at: usize,
+    pub(super) draft: Rc<RefCell<Draft>>,
+    pub(super) sub: usize,
+    pub(super) at: usize,
     decoder: D,
     time: T,
-    grace: DurationMs,
+    pub(super) grace: DurationMs,
     key: PhantomData<fn() -> K>,
 }
 
@@ -80,7 +82,15 @@ impl<K, D, T> KeyedTable<K, D, T> {
         self.grace = DurationMs(grace.0.max(0));
         self
     }
+
+    /// What reads its topic.
+    pub(super) fn source(self) -> TableSource<K, D, T> {
+        TableSource::new(self.decoder, self.time)
+    }
 }
+
+/// A stream beside a table that is keyed as the stream is.
+type Beside<P, D, T, J> = Stream<TableJoin<P, TableSource<<P as Pipe>::Key, D, T>, ByOwnKey, J>, ()>;
 
 impl<P> Stream<P, ()>
 where
@@ -99,7 +109,7 @@ where
         table: KeyedTable<P::Key, D, T>,
         store: &'static str,
         join: C,
-    ) -> Stream<TableJoin<P, D, T, Inner<C, W>>, ()>
+    ) -> Beside<P, D, T, Inner<C, W>>
     where
         D: Decoder<Event: Kept>,
         T: UpdateTime<D::Event>,
@@ -115,7 +125,7 @@ where
         table: KeyedTable<P::Key, D, T>,
         store: &'static str,
         join: C,
-    ) -> Stream<TableJoin<P, D, T, Left<C, W>>, ()>
+    ) -> Beside<P, D, T, Left<C, W>>
     where
         D: Decoder<Event: Kept>,
         T: UpdateTime<D::Event>,
@@ -125,34 +135,45 @@ where
         self.beside(table, store, Left::new(join))
     }
 
-    fn beside<D, T, J>(
-        self,
-        table: KeyedTable<P::Key, D, T>,
-        store: &'static str,
-        join: J,
-    ) -> Stream<TableJoin<P, D, T, J>, ()>
+    fn beside<D, T, J>(self, table: KeyedTable<P::Key, D, T>, store: &'static str, join: J) -> Beside<P, D, T, J>
     where
         D: Decoder<Event: Kept>,
+        T: UpdateTime<D::Event>,
         J: Joiner<P::Key, P::Value, D::Event>,
     {
-        let KeyedTable { sub: table_sub, at: table_at, decoder, time, grace, .. } = table;
-        let key = std::any::type_name::<P::Key>();
-        let row = std::any::type_name::<D::Event>();
-        let mut draft = self.draft.borrow_mut();
-        let streams = draft.subs[self.sub].sources.iter().filter(|source| !source.is_table());
-        let is_of_several = streams.count() > 1;
-        let stream_sources = draft.take_over(self.sub, table_sub);
-        let rows = draft.store(self.sub, store, StoreKind::Rows, DurationMs(0), format!("{row} by {key}"));
-        // A plan lives as long as its process.
-        let name: &'static str = format!("{store}-waiting").leak();
-        let holds = format!("{} beside {row} by {key}", std::any::type_name::<P::Value>());
-        let column = draft.store(self.sub, name, StoreKind::Queue(grace), DurationMs(0), holds);
-        let at = draft.step(self.sub, StepKind::TableJoin(store), &[self.at, table_at]);
-        drop(draft);
-        let side = TableSide { is_of_several, decoder, time, grace, store, rows, waiting: (name, column) };
-        let pipe = TableJoin::new(self.pipe, stream_sources, side, join);
-        Stream { draft: self.draft, sub: self.sub, at, pipe, owed: () }
+        let (place, grace) = ((table.sub, table.at), table.grace);
+        beside(self, (table.source(), place), (StepKind::TableJoin, store), grace, ByOwnKey, join)
     }
+}
+
+/// Puts a stream beside the updates that are read at a place of the draft, by means of the store of this name.
+pub(super) fn beside<P, Q, X, J>(
+    stream: Stream<P, ()>,
+    (table, (table_sub, table_at)): (Q, (usize, usize)),
+    (step, store): (fn(&'static str) -> StepKind, &'static str),
+    grace: DurationMs,
+    find: X,
+    join: J,
+) -> Stream<TableJoin<P, Q, X, J>, ()>
+where
+    P: Pipe<Head = Sources, Key: QueuedKey, Value: Kept>,
+    Q: ReadUpdates,
+    X: Find<P::Key, P::Value, Key = Q::Key>,
+    J: Joiner<P::Key, P::Value, Q::Row>,
+{
+    let (key, row) = (std::any::type_name::<Q::Key>(), std::any::type_name::<Q::Row>());
+    let mut draft = stream.draft.borrow_mut();
+    let streams = draft.subs[stream.sub].sources.iter().filter(|source| !source.is_table());
+    let is_of_several = streams.count() > 1;
+    let stream_sources = draft.take_over(stream.sub, table_sub);
+    let rows = draft.store(stream.sub, store, StoreKind::Rows, DurationMs(0), format!("{row} by {key}"));
+    let holds = format!("{} beside {row} by {}", std::any::type_name::<P::Value>(), std::any::type_name::<P::Key>());
+    let waiting = draft.queue(stream.sub, (store, "waiting"), grace, holds);
+    let at = draft.step(stream.sub, step(store), &[stream.at, table_at]);
+    drop(draft);
+    let side = TableSide { is_of_several, table, find, grace, store, rows, waiting };
+    let pipe = TableJoin::new(stream.pipe, stream_sources, side, join);
+    Stream { draft: stream.draft, sub: stream.sub, at, pipe, owed: () }
 }
 
 /// A table that is folded from a stream; say how its rows come out.
@@ -212,35 +233,32 @@ where
         T: Terminal<P::Key, Option<S::Row>>,
         P::Head: Conclude,
     {
+        let (stream, fold) = self.fold();
+        let side = on_update(&stream, side);
+        stream.conclude(fold.shown_to(side))
+    }
+
+    /// Writes down what it keeps. Answers the stream and what folds it, which nobody is shown yet.
+    pub(super) fn fold(self) -> (Stream<P, O>, TableFold<P::Key, P::Value, S, ()>) {
         let Self { mut stream, store, fold, to_live } = self;
         let (draft, sub) = (Rc::clone(&stream.draft), stream.sub);
-        let (column, deadlines) = {
-            let mut draft = draft.borrow_mut();
-            let is_of_one = matches!(draft.subs[sub].sources[..], [Source::Input(_)]);
-            if (S::IN_ORDER || to_live.is_some()) && !is_of_one {
-                draft.errors.push(TopologyError::Unordered(store.to_owned()));
-            }
-            let key = std::any::type_name::<P::Key>();
-            let column = draft.store(
-                sub,
-                store,
-                StoreKind::Rows,
-                DurationMs(0),
-                format!("{} by {key}", std::any::type_name::<S::Row>()),
-            );
-            let deadlines = to_live.map(|to_live| {
-                let name: &'static str = format!("{store}-deadlines").leak();
-                (
-                    to_live,
-                    name,
-                    draft.store(sub, name, StoreKind::Queue(to_live), DurationMs(0), format!("deadlines by {key}")),
-                )
-            });
-            stream.at = draft.step(sub, StepKind::TableFold(store), &[stream.at]);
-            (column, deadlines)
-        };
-        let at = draft.borrow_mut().step(sub, StepKind::Operator("on-update"), &[stream.at]);
-        let side = side(Stream { draft, sub, at, pipe: Inlet::new(), owed: () });
-        stream.conclude(TableFold::new(store, column, fold, deadlines, side))
+        let mut draft = draft.borrow_mut();
+        let is_of_one = matches!(draft.subs[sub].sources[..], [Source::Input(_)]);
+        if (S::IN_ORDER || to_live.is_some()) && !is_of_one {
+            draft.errors.push(TopologyError::Unordered(store.to_owned()));
+        }
+        let key = std::any::type_name::<P::Key>();
+        let holds = format!("{} by {key}", std::any::type_name::<S::Row>());
+        let column = draft.store(sub, store, StoreKind::Rows, DurationMs(0), holds);
+        let deadlines = to_live
+            .map(|to_live| (to_live, draft.queue(sub, (store, "deadlines"), to_live, format!("deadlines by {key}"))));
+        stream.at = draft.step(sub, StepKind::TableFold(store), &[stream.at]);
+        (stream, TableFold::new(store, column, fold, deadlines, ()))
     }
+}
+
+/// The side chain that is shown the rows which change behind a stream.
+pub(super) fn on_update<P, O, K, R, T>(stream: &Stream<P, O>, side: impl FnOnce(RowStream<K, R>) -> T) -> T {
+    let at = stream.draft.borrow_mut().step(stream.sub, StepKind::Operator("on-update"), &[stream.at]);
+    side(Stream { draft: Rc::clone(&stream.draft), sub: stream.sub, at, pipe: Inlet::new(), owed: () })
 }

@@ -11,10 +11,12 @@ use std::rc::Rc;
 use thiserror::Error;
 
 use super::draft::{Draft, SubDraft};
+use super::naming;
 use super::stream::Untimed;
 use super::topic::Topic;
 use crate::decode::Decoder;
 use crate::join::JoinWindowError;
+use crate::migration::Migration;
 use crate::plan::{Input, InputKind, Output, OutputKind, Plan, Source, StorePlan, SubTopology};
 use crate::record::TopicName;
 use crate::window::{Misfit, WindowError};
@@ -77,6 +79,19 @@ pub enum TopologyError {
         /// Where it ends.
         end: i64,
     },
+    /// Two streams were to be merged into windows that are not the same.
+    #[error(
+        "two streams are merged into windows that differ in more than their grace: give both the same size and offset"
+    )]
+    MergedWindows,
+    /// A migration that leads nowhere.
+    #[error("the migration of store {store:?} {why}")]
+    Migration {
+        /// The store.
+        store: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A name that no log would take.
     #[error("{0:?} is no valid name: 1 to 249 letters, digits, dots, underscores and hyphens")]
     Name(String),
@@ -117,11 +132,25 @@ impl Topology {
         Untimed { draft: Rc::clone(&self.draft), sub, at, decoders }
     }
 
+    /// In the fingerprints of stores, `T` is called `name`, wherever it stands in Rust: it can be moved and renamed. A
+    /// changed type is another one: give it another name, and say how to get from the one to the other
+    /// ([`Self::migrate`]). A store that was begun without the name gets it by a migration that leaves rows
+    /// [unchanged](crate::migration::Migrating::unchanged).
+    pub fn stable_name<T: ?Sized>(&self, name: impl Into<String>) {
+        self.draft.borrow_mut().type_names.push((std::any::type_name::<T>(), name.into()));
+    }
+
+    /// Rows of an earlier topology are made into what this one expects. Without it a worker that finds other rows
+    /// refuses to start, and says what fingerprints they have.
+    pub fn migrate(&self, migration: Migration) {
+        self.draft.borrow_mut().migrations.push(migration);
+    }
+
     /// Checks the topology and freezes it.
     pub fn build(self) -> Result<Plan, TopologyError> {
         let mut draft = self.draft.borrow_mut();
         check_name(&draft.name)?;
-        let Draft { name, subs, steps, stores, outputs, errors } = std::mem::take(&mut *draft);
+        let Draft { name, subs, steps, stores, outputs, migrations, type_names, errors } = std::mem::take(&mut *draft);
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
         }
@@ -132,7 +161,10 @@ impl Topology {
             sub
         };
         check(&subs, &stores, &outputs)?;
-        let stores: Vec<_> = stores.into_iter().map(|(sub, store)| (root(sub), store)).collect();
+        let stores: Vec<_> = stores
+            .into_iter()
+            .map(|(sub, store)| (root(sub), StorePlan { holds: naming::renamed(store.holds, &type_names), ..store }))
+            .collect();
         let outputs: Vec<_> = outputs.into_iter().map(|(sub, output)| (root(sub), output)).collect();
         let steps: Vec<_> = steps.into_iter().map(|(sub, step)| (root(sub), step)).collect();
         // Sub-topologies are numbered in the order in which they were drawn, merged ones left out.
@@ -155,7 +187,10 @@ impl Topology {
                 prototype: std::sync::Mutex::new(chain),
             });
         }
-        Ok(Plan::new(name, parts, outputs.into_iter().map(|(_, output)| output).collect()))
+        let outputs = outputs.into_iter().map(|(_, output)| output).collect();
+        let plan = Plan::new(name, parts, outputs, migrations);
+        naming::check_migrations(&plan)?;
+        Ok(plan)
     }
 }
 

@@ -39,13 +39,13 @@ pub struct Windowed<S, W> {
 /// Aggregates by key and window; choose how they come out.
 #[must_use = "a table emits nothing until it is told when"]
 pub struct Table<I: Intake, O, W> {
-    draft: Rc<RefCell<Draft>>,
-    sub: usize,
-    at: usize,
-    intake: I,
-    panes: Panes<I::Key, I::State>,
-    owed: O,
-    kind: PhantomData<W>,
+    pub(super) draft: Rc<RefCell<Draft>>,
+    pub(super) sub: usize,
+    pub(super) at: usize,
+    pub(super) intake: I,
+    pub(super) panes: Panes<I::Key, I::State>,
+    pub(super) owed: O,
+    pub(super) kind: PhantomData<W>,
 }
 
 impl<P: Pipe, O> Grouped<P, O> {

@@ -51,8 +51,9 @@ pub(super) fn standing(plan: &Plan, inputs: Standing, admin: &mut dyn Admin) -> 
         let before = rest.len();
         let mut later = Vec::new();
         for part in rest {
-            // Whoever writes one of its sources comes first.
-            let writers = part.sources.iter().filter_map(|source| writer(plan, source));
+            // Whoever writes one of its sources comes first; what all of its tasks hold makes it no wider.
+            let streams = part.sources.iter().filter(|source| !source.is_table());
+            let writers = streams.filter_map(|source| writer(plan, source));
             match writers.map(|writer| tasks.get(&writer).copied()).collect::<Option<Vec<u32>>>() {
                 None => later.push(part),
                 Some(writers) => {
@@ -70,8 +71,8 @@ pub(super) fn standing(plan: &Plan, inputs: Standing, admin: &mut dyn Admin) -> 
 }
 
 /// Who writes a source, if it is one of us.
-fn writer(plan: &Plan, source: &Source) -> Option<u16> {
-    let Source::Repartition { topic } = source else { return None };
+pub(super) fn writer(plan: &Plan, source: &Source) -> Option<u16> {
+    let Source::Repartition { topic, .. } = source else { return None };
     let output = plan.outputs().iter().position(|output| output.topic == *topic)?;
     plan.sub_topologies().iter().find(|part| part.outputs.contains(&output)).map(|part| part.number)
 }
@@ -88,7 +89,7 @@ fn complete(
     let inputs = inputs.filter_map(|source| standing.get(source.topic())).map(|info| info.settings.partitions).max();
     let partitions = inputs.or_else(|| writers.iter().copied().max()).unwrap_or(1);
     for source in &part.sources {
-        if let Source::Repartition { topic } = source {
+        if let Source::Repartition { topic, .. } = source {
             let cleanup = Cleanup::Delete;
             let settings = TopicSettings { partitions, cleanup, retention_ms: None, log_append_time: false };
             standing.insert(topic.clone(), make(admin, topic, Purpose::Repartition, settings)?);
@@ -96,10 +97,16 @@ fn complete(
     }
     let sources = part.sources.iter().filter_map(|source| Some((source, standing.get(source.topic())?)));
     let counts: Vec<(&Source, u32)> = sources.map(|(source, info)| (source, info.settings.partitions)).collect();
-    if !part.stores.is_empty() {
+    // What stands beside a table that every task holds may stand anywhere.
+    let by_key = part.steps.iter().any(|step| !step.kind.stores().is_empty() && !is_broadcast(&step.kind));
+    if by_key {
         split_alike(part, &counts)?;
     }
     Ok(counts.iter().map(|(_, partitions)| *partitions).max().unwrap_or(1))
+}
+
+fn is_broadcast(step: &StepKind) -> bool {
+    matches!(step, StepKind::BroadcastJoin(_))
 }
 
 /// What belongs together stands in one partition only if all topics split their keys alike.
@@ -116,12 +123,17 @@ fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), Core
         "windowed together"
     };
     let remedy = match (first, other) {
+        (Source::Input(_), Source::Input(_)) if narrower.is_table() => {
+            "give the topics the same number of partitions: a \
+             table is not repartitioned"
+                .to_owned()
+        }
         (Source::Input(_), Source::Input(_)) => format!(
             "use `key_by` for the stream of {}, which sends it through a topic of {most} partitions, or give the topics \
              the same number of partitions",
             narrower.topic()
         ),
-        (Source::Repartition { topic }, _) | (_, Source::Repartition { topic }) => format!(
+        (Source::Repartition { topic, .. }, _) | (_, Source::Repartition { topic, .. }) => format!(
             "{topic} is a topic of this application that stands with another count than its inputs have now: \
              `streamfleet reprocess` rebuilds the state for the new count"
         ),

@@ -232,6 +232,8 @@ catalogue! {
         "How long reading them takes at the present pace; 0 before that was measured";
     RESTORED = Counter, Count, "stream_restored_records_total", [], "Changelog records read into stores";
     RESTORE_ACTIVE = Gauge, Count, "stream_restore_active_tasks", [], "Tasks that are being restored now";
+    STANDBY_LAG = Gauge, Count, "stream_standby_lag_records", [TASK],
+        "Changelog records that the copy of another process' task has yet to read, as the ends stood at its last look";
 
     STORE_OP_DURATION = Histogram(STORE_OP), Seconds, "stream_store_op_duration_seconds",
         [LabelSpec { name: "op", known: &["get", "put", "delete", "range", "flush"] }],

@@ -281,6 +281,24 @@ impl RestoreGauges {
     }
 }
 
+/// The copy of another process' task; the gauge vanishes when it is dropped.
+#[derive(Debug)]
+pub struct StandbyGauges {
+    lag: Gauge,
+}
+
+impl StandbyGauges {
+    /// Those of the copy of `task`.
+    pub fn new(telemetry: &Arc<Telemetry>, task: &str) -> Self {
+        Self { lag: telemetry.gauge(&c::STANDBY_LAG, &[("task", task)]) }
+    }
+
+    /// How many offsets are yet to be read.
+    pub fn show(&self, lag: u64) {
+        self.lag.set(lag as f64);
+    }
+}
+
 /// What one task shows; its gauges vanish when it is dropped.
 #[derive(Debug)]
 pub struct TaskMetrics {

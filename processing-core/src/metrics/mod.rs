@@ -27,7 +27,8 @@ use thiserror::Error;
 
 pub use catalogue::{Kind, LabelSpec, Metric, Unit};
 pub use handles::{
-    LogMetrics, PartitionGauges, ProcessMetrics, ReasonCounters, RestoreGauges, StoreGauges, TaskMetrics, ThreadMetrics,
+    LogMetrics, PartitionGauges, ProcessMetrics, ReasonCounters, RestoreGauges, StandbyGauges, StoreGauges,
+    TaskMetrics, ThreadMetrics,
 };
 pub use live::{Gauge, SecondsCounter};
 

@@ -15,6 +15,7 @@ struct Everything {
     partition: PartitionGauges,
     _store: StoreGauges,
     _restore: RestoreGauges,
+    _standby: StandbyGauges,
     log: LogMetrics,
 }
 
@@ -30,6 +31,7 @@ fn everything() -> Everything {
         partition: task.partition(&TopicPartition::new("search.executed", 3)),
         _store: task.store("panes"),
         _restore: RestoreGauges::new(&telemetry, "0_3"),
+        _standby: StandbyGauges::new(&telemetry, "0_4"),
         task,
         log,
         telemetry,

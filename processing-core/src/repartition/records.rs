@@ -116,13 +116,7 @@ where
         let headers = std::mem::take(&mut step.headers);
         let stream_time = step.stream_time;
         let grown = self.bundles.add(step, self.lane, &self.key, |into| {
-            into.extend_from_slice(&record.time.0.to_be_bytes());
-            into.extend_from_slice(&stream_time.0.to_be_bytes());
-            let headers = headers.as_headers();
-            into.extend_from_slice(&(headers.0.len() as u32).to_be_bytes());
-            into.extend_from_slice(headers.0);
-            let encoded = state::codec::encode_into(into, &record.value);
-            encoded.map_err(|error| CoreError::store_refused(format!("a record cannot be repartitioned: {error}")))
+            write(into, record.time, stream_time, headers.as_headers(), &record.value)
         });
         step.headers = headers;
         step.held_bytes = step.held_bytes.saturating_add_signed(grown);
@@ -143,6 +137,22 @@ where
     fn abandon(&mut self) {
         *self = self.clone();
     }
+}
+
+/// A record as it stands in a bundle behind its key.
+pub(super) fn write<V: Serialize>(
+    into: &mut Vec<u8>,
+    time: EventTime,
+    stream_time: EventTime,
+    Headers(headers): Headers<'_>,
+    value: &V,
+) -> Result<(), CoreError> {
+    into.extend_from_slice(&time.0.to_be_bytes());
+    into.extend_from_slice(&stream_time.0.to_be_bytes());
+    into.extend_from_slice(&(headers.len() as u32).to_be_bytes());
+    into.extend_from_slice(headers);
+    let encoded = state::codec::encode_into(into, value);
+    encoded.map_err(|error| CoreError::store_refused(format!("a record cannot be repartitioned: {error}")))
 }
 
 /// The beginning of the downstream chain.

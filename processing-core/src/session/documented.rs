@@ -1,5 +1,6 @@
 //! What Kafka Streams documents of its session windows (the Javadoc of `SessionWindows`, and what
-//! `KStreamSessionWindowAggregateProcessorTest` pins), as scripts. Where the answer differs, [`super`] says why.
+//! `KStreamSessionWindowAggregateProcessorTest` pins), as scripts. Where the answer differs,
+//! [`crate::compared`] says why.
 
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +197,28 @@ fn the_sessions_of_several_keys_and_times() {
         out  sessions.done  b  {"start": $ms(10:05:00.001), "end": $ms(10:05:00.002), "visits": 1, "sum": 1}
         out  sessions.done  a  {"start": $ms(10:05:00.001), "end": $ms(10:07:30.002), "visits": 2, "sum": 2}
         out  sessions.done  c  {"start": $ms(10:07:30.001), "end": $ms(10:07:30.002), "visits": 1, "sum": 1}
+        "#,
+    );
+}
+
+/// `shouldSupportFinalResultsForSessionWindows` of `SuppressScenarioTest`, its milliseconds made seconds. There the third
+/// record is taken in, because the session that it lies in is open: the same record alone would be dropped.
+#[test]
+fn a_session_is_told_once_and_takes_in_nobody_who_is_late() {
+    both(
+        Sessions::gap(DurationMs::seconds(5)),
+        r#"
+        in   visits  10:00:00  a  {"at": $ms, "user": "a", "n": 1}
+        in   visits  10:00:05  a  {"at": $ms, "user": "a", "n": 2}
+        in   visits  10:00:05  a  {"at": $ms(10:00:01), "user": "a", "n": 4}
+        late {"at": $ms(10:00:01), "user": "a", "n": 4}
+        # Any record takes the time of its partition along.
+        in   visits  10:00:11  b  {"at": $ms, "user": "b", "n": 8}
+        out  sessions.done  a  {"start": $ms(10:00), "end": $ms(10:00:05.001), "visits": 2, "sum": 3}
+        in   visits  10:00:11  a  {"at": $ms(10:00:05), "user": "a", "n": 16}
+        late {"at": $ms(10:00:05), "user": "a", "n": 16}
+        in   visits  10:00:30  a  {"at": $ms, "user": "a", "n": 32}
+        out  sessions.done  b  {"start": $ms(10:00:11), "end": $ms(10:00:11.001), "visits": 1, "sum": 8}
         "#,
     );
 }

@@ -28,6 +28,7 @@ use state::{Base, Change, ColumnId, Position, TaskStore};
 
 use crate::batch::RecordBatch;
 use crate::changelog::{self, Logged, META};
+use crate::contents;
 use crate::error::CoreError;
 use crate::log::{FreeReader, Read, Watermarks};
 use crate::record::{Offset, TopicPartition};
@@ -41,6 +42,8 @@ pub(crate) struct Replica<B> {
     epoch: u32,
     meta: TopicPartition,
     columns: Vec<Column>,
+    /// The names of the columns.
+    names: Vec<(ColumnId, &'static str)>,
     pass: Option<Pass>,
     batch: RecordBatch,
 }
@@ -105,7 +108,13 @@ impl<B: Base> Replica<B> {
             Column { column, changelog, next, until, began: None }
         };
         let columns = columns.into_iter().map(column).collect();
-        Ok(Ok(Self { store, epoch, meta, columns, pass: None, batch: RecordBatch::new() }))
+        let names = Vec::new();
+        Ok(Ok(Self { store, epoch, meta, columns, names, pass: None, batch: RecordBatch::new() }))
+    }
+
+    /// Tells the columns' names, by which they are found where their numbers have changed.
+    pub(crate) fn of_stores(self, names: Vec<(ColumnId, &'static str)>) -> Self {
+        Self { names, ..self }
     }
 
     /// Reads and applies one batch, or takes the ends for the next pass.
@@ -265,12 +274,25 @@ impl<B: Base> Replica<B> {
     /// The last step of a pass.
     fn take_over(&mut self) -> Result<Following, CoreError> {
         let Some(Pass { meta_until, rows, .. }) = self.pass.take() else { return Ok(Following::Working) };
+        let before = contents::read(&self.store)?;
+        let held = match rows.get(MetaKey::Contents.to_bytes().as_slice()) {
+            Some(Some(value)) => Some(contents::held_of(value)?),
+            Some(None) => None,
+            None => before.clone(),
+        };
+        if let (Some(before), Some(now)) = (&before, &held)
+            && before.is_another_than(now)
+        {
+            // As for a store that was away, see the end of a restore.
+            return Ok(Following::Anew("the task's stores were upgraded".to_owned()));
+        }
         for Column { column, began, changelog, .. } in &self.columns {
             let Some(began) = began else { continue };
-            let key = MetaKey::RewriteCursor(*column).to_bytes();
+            let Some(number) = contents::number_in(held.as_ref(), &self.names, *column) else { continue };
+            let key = MetaKey::RewriteCursor(number).to_bytes();
             let rounds = match rows.get(key.as_slice()) {
                 Some(value) => value.as_deref().map(|bytes| rewrite::rounds_of(bytes, *column)).transpose()?,
-                None => rewrite::read(&self.store, *column)?,
+                None => rewrite::read(&self.store, number)?,
             };
             let floor = rounds.map_or(Offset::ZERO, |rounds| Offset(rounds.floor));
             if *began > floor {

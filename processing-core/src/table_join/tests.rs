@@ -1,17 +1,7 @@
 //! The documented cases of a join with a table, one by one.
 //!
-//! Not here: chance (the simulator). Invariant: where the answer is not that of Kafka Streams, the case says so.
-//!
-//! | case | Kafka Streams | here, and why |
-//! |---|---|---|
-//! | record, row not there yet by time | joined with whatever row is there when it is taken in | waits until the table's partition has passed its time: whichever is read first, the answer is one |
-//! | an update whose time is before its partition's | plain tables: replaces the row; versioned ones: goes into the past | takes effect at the partition's time: what was true before stays so, and the log's order decides |
-//! | record out of order | plain: the present row; versioned with grace: the row of its time | the row of its time |
-//! | record beyond the grace | dropped, counted | to the late records, counted |
-//! | record older than the history | no row found | there is none: as much history is kept as the grace allows to ask for |
-//! | record without value | dropped, counted | dead letter |
-//! | update without a key, or with one that cannot be read | dropped, or an exception | dead letter |
-//! | silent table | with idle time, joined after it; else with what is there | follows the stream that waits, by raises that are logged |
+//! Not here: chance (the simulator). Invariant: where the answer is not that of Kafka Streams,
+//! [`crate::compared`] says why.
 
 use serde::{Deserialize, Serialize};
 

@@ -63,6 +63,7 @@ pub(super) fn task(plan: &Plan) -> Task<MemoryBase> {
         .map(|column| TopicName::new(format!("changelog-{column}")))
         .collect();
     let topics = OutboxTopics {
+        shapes: Vec::new(),
         changelogs: changelogs.clone(),
         outputs: plan.outputs().iter().map(|output| (output.topic.clone(), 4)).collect(),
         late: (TopicName::new("late"), 1),
@@ -70,6 +71,8 @@ pub(super) fn task(plan: &Plan) -> Task<MemoryBase> {
         time: TopicName::new("time"),
     };
     Task::new(TaskParts {
+        upgrade: None,
+        in_flight: Vec::new(),
         id: TaskId { sub_topology: 0, partition: 0 },
         sources: vec![SourcePartition {
             source: 0,

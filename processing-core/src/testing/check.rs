@@ -24,8 +24,8 @@ pub(super) type SetAside = (String, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>);
 /// What an application has said, in a form in which two runs can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Of each output topic, by partition and key: all values in their order, or of a compacted topic the last. Where
-    /// their order follows arrival ([`Plan::follows_arrival`]) they are sorted.
+    /// Of each output topic, by partition and key: all values in their order, or of a compacted topic the last,
+    /// if it is no tombstone. Where their order follows arrival ([`Plan::follows_arrival`]) they are sorted.
     pub results: BTreeMap<String, ByKey>,
     /// Dead letters and late records, sorted: by topic, key, value and headers.
     pub set_aside: Vec<SetAside>,
@@ -39,11 +39,15 @@ impl Outcome {
             let mut by_key = BTreeMap::<_, Vec<Vec<u8>>>::new();
             for (partition, records) in (0..).zip(log.committed_records(&output.topic)) {
                 for record in records {
-                    let values = by_key.entry((partition, record.key.unwrap_or_default())).or_default();
+                    let key = (partition, record.key.unwrap_or_default());
                     if settings.cleanup == Cleanup::Compact {
-                        values.clear();
+                        by_key.remove(&key);
+                        // A row that came and went may have been seen by one run and not by another.
+                        if record.value.is_none() {
+                            continue;
+                        }
                     }
-                    values.push(record.value.unwrap_or_default());
+                    by_key.entry(key).or_default().push(record.value.unwrap_or_default());
                 }
             }
             if plan.follows_arrival(number) {

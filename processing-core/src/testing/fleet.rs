@@ -6,10 +6,11 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::dice::Dice;
+use super::feed::Feed;
 use super::home::MemoryHome;
 use super::mutant::{MutantHome, MutantLog};
-use super::options::{Dice, SimOptions};
-use super::workload::Workload;
+use super::options::SimOptions;
 use crate::commit::CommitStage;
 use crate::error::{CoreError, Remedy};
 use crate::layout::Layout;
@@ -44,6 +45,16 @@ pub struct Tally {
     /// Records restored from changelogs.
     pub restored: u64,
 }
+
+/// What happens to processes and has a word in the language of scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Disturbance {
+    Rebalance,
+    Crash,
+}
+
+/// Disturbances, each with how many records had come before it.
+pub(super) type Disturbed = Vec<(usize, Disturbance)>;
 
 /// Which stage the next commit does not live to see.
 type Fate = Arc<Mutex<Option<CommitStage>>>;
@@ -81,6 +92,8 @@ pub(super) struct Fleet {
     /// No faults any more.
     settles: bool,
     pub(super) tally: Tally,
+    pub(super) disturbed: Disturbed,
+    fed: usize,
 }
 
 impl Fleet {
@@ -114,6 +127,8 @@ impl Fleet {
             elapsed_ms: 0,
             settles: false,
             tally: Tally::default(),
+            disturbed: Vec::new(),
+            fed: 0,
             options,
         };
         fleet.homes = (0..fleet.options.processes).map(|_| fleet.new_home()).collect();
@@ -130,16 +145,17 @@ impl Fleet {
         WallTime(self.log.now().0)
     }
 
-    /// Feeds the workload while everything goes wrong.
-    pub(super) fn suffer(&mut self, workload: &Workload) -> Result<(), CoreError> {
+    /// Feeds the records while everything goes wrong.
+    pub(super) fn suffer(&mut self, feed: &Feed) -> Result<(), CoreError> {
         self.log.set_faults(self.options.faults);
         let began = self.log.now();
-        let mut events = workload.events.iter().peekable();
-        while events.peek().is_some() {
+        let mut arrivals = feed.arrivals.iter().peekable();
+        while arrivals.peek().is_some() {
             let tick = 1 + self.dice.below(self.options.tick_ms);
             self.pass(tick);
-            while let Some(event) = events.next_if(|event| event.at_ms <= self.elapsed_ms) {
-                Workload::feed(&self.log, event, began)?;
+            while let Some(arrival) = arrivals.next_if(|arrival| arrival.at_ms <= self.elapsed_ms) {
+                Feed::append(&self.log, arrival, began)?;
+                self.fed += 1;
             }
             self.act()?;
         }
@@ -232,6 +248,7 @@ impl Fleet {
             }
         }
         if self.dice.chance(self.options.rebalance) {
+            self.disturbed.push((self.fed, Disturbance::Rebalance));
             self.log.force_rebalance();
         }
         if self.dice.chance(self.options.compact) {
@@ -293,6 +310,7 @@ impl Fleet {
 
     fn crash(&mut self, pod: usize, away: u64) {
         self.tally.crashes += 1;
+        self.disturbed.push((self.fed, Disturbance::Crash));
         self.kill(pod, away);
         if self.dice.chance(self.options.wipe) {
             self.homes[pod].wipe();

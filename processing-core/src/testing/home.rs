@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use state::{Base, Batch, ColumnContents, ColumnId, KeyRange, MemoryBase, Position, Row, StoreError, Visit};
 
-use super::options::Dice;
+use super::dice::Dice;
 use crate::error::CoreError;
 use crate::log::LogError;
 use crate::task::TaskId;
@@ -25,6 +25,8 @@ pub struct MemoryHome {
 
 struct Store {
     base: MemoryBase,
+    /// Its columns, as the topology that opened it last has them.
+    columns: Vec<(ColumnId, String)>,
     /// A write has failed: it must not be used again.
     damaged: bool,
 }
@@ -74,14 +76,33 @@ impl MemoryHome {
             Some(bytes) => MemoryBase::flushing_after(bytes),
             None => MemoryBase::new(),
         };
-        Arc::new(Mutex::new(Store { base, damaged: false }))
+        Arc::new(Mutex::new(Store { base, columns: Vec::new(), damaged: false }))
+    }
+}
+
+impl Store {
+    /// Finds its columns by their names, as a store on disk does. Without contents they stay under their numbers.
+    fn name(&mut self, contents: &[ColumnContents]) {
+        let columns: Vec<_> = contents.iter().map(|column| (column.id, column.name.clone())).collect();
+        if columns.is_empty() || columns == self.columns {
+            return;
+        }
+        let before = std::mem::replace(&mut self.columns, columns);
+        if before.is_empty() {
+            return;
+        }
+        let columns = &self.columns;
+        self.base.renumber(|column| {
+            let (_, name) = before.iter().find(|(id, _)| *id == column)?;
+            columns.iter().find(|(_, now)| now == name).map(|(id, _)| *id)
+        });
     }
 }
 
 impl StateHome for MemoryHome {
     type Base = Disk;
 
-    fn open(&mut self, task: TaskId, _: &[ColumnContents]) -> Result<Disk, CoreError> {
+    fn open(&mut self, task: TaskId, contents: &[ColumnContents]) -> Result<Disk, CoreError> {
         let mut stores = lock(&self.stores);
         let known = stores.get(&task);
         if known.is_some_and(|store| Arc::strong_count(store) > 1) {
@@ -92,6 +113,7 @@ impl StateHome for MemoryHome {
         let is_new = whole.is_none();
         let store = whole.unwrap_or_else(|| self.fresh());
         stores.insert(task, Arc::clone(&store));
+        lock(&store).name(contents);
         Ok(Disk { store, faults: Arc::clone(&self.faults), is_new })
     }
 

@@ -3,9 +3,7 @@
 //! Not here: what the log does to them ([`crate::log::memory::FaultPlan`]). Invariant: options say nothing
 //! about results; every run of the same workload ends with the same ones.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
-
+use super::dice::Dice;
 use super::mutant::Mutation;
 use crate::limits::Bounds;
 use crate::log::memory::FaultPlan;
@@ -145,28 +143,5 @@ impl SimOptions {
             trace_lines: 0,
             mutation: None,
         }
-    }
-}
-
-/// The driver's generator.
-pub(super) struct Dice(ChaCha8Rng);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(seed))
-    }
-
-    /// A number below `n`; 0 where `n` is 0.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        if n < 2 { 0 } else { self.0.next_u64() % n }
-    }
-
-    /// From 0 to below 1.
-    pub(super) fn fraction(&mut self) -> f64 {
-        f64::from(self.0.next_u32()) / (f64::from(u32::MAX) + 1.0)
-    }
-
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
-        self.fraction() < probability
     }
 }

@@ -1,16 +1,16 @@
 //! One run with faults, one without, and the comparison of the two.
 //!
-//! Not here: single steps ([`super::fleet`]). Invariant: the run without faults sees the same inputs at the
-//! same offsets and the same time log, and nothing else of the run with faults.
+//! Not here: single steps ([`super::fleet`]), and many seeds ([`super::seeds`]). Invariant: the run without
+//! faults sees the same inputs at the same offsets and the same time log, and nothing else of the run with faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::check::{Outcome, stores_equal_changelogs};
-use super::fleet::{Fleet, Tally};
+use super::feed::Feed;
+use super::fleet::{Disturbed, Fleet, Tally};
 use super::mutant::{Mutation, forget_nothing};
 use super::options::SimOptions;
-use super::workload::Workload;
 use crate::error::CoreError;
 use crate::layout::Layout;
 use crate::log::Log;
@@ -43,9 +43,9 @@ pub struct Story {
 }
 
 impl Story {
-    fn of(workload: &Workload, layout: &Layout, log: &MemoryLog) -> Self {
+    fn of(feed: &Feed, layout: &Layout, log: &MemoryLog) -> Self {
         let mut story = Self::default();
-        for (topic, _) in &workload.inputs {
+        for (topic, _) in &feed.inputs {
             for (partition, records) in (0..).zip(log.committed_records(topic)) {
                 story.inputs.insert(TopicPartition::new(topic.clone(), partition), records);
             }
@@ -84,11 +84,34 @@ impl std::fmt::Display for Failure {
 ///
 /// # Errors
 /// The first promise that was broken.
-pub fn simulate(
+pub fn simulate_seed(
     topology: impl Fn() -> Plan,
-    workload: &Workload,
+    feed: &Feed,
     seed: u64,
     options: &SimOptions,
+) -> Result<Report, Box<Failure>> {
+    disturb(&topology, feed, seed, options).0
+}
+
+/// As [`simulate_seed`], and what happened before which record.
+pub(super) fn disturb(
+    topology: &impl Fn() -> Plan,
+    feed: &Feed,
+    seed: u64,
+    options: &SimOptions,
+) -> (Result<Report, Box<Failure>>, Disturbed) {
+    let mut fleet = None;
+    let result = suffer(topology, feed, seed, options, &mut fleet);
+    (result, fleet.map(|fleet| fleet.disturbed).unwrap_or_default())
+}
+
+/// Leaves the fleet in `place`, also where something stopped it.
+fn suffer(
+    topology: &impl Fn() -> Plan,
+    feed: &Feed,
+    seed: u64,
+    options: &SimOptions,
+    place: &mut Option<Fleet>,
 ) -> Result<Report, Box<Failure>> {
     let log = MemoryLog::new(MemoryOptions {
         seed,
@@ -101,57 +124,53 @@ pub fn simulate(
         ..MemoryOptions::default()
     });
     let failed = |what: String| Box::new(Failure { seed, what, trace: log.trace().lines, said: None });
-    let run = || -> Result<_, CoreError> {
-        workload.create_inputs(&log)?;
+    let run = |place: &mut Option<Fleet>| -> Result<_, CoreError> {
+        feed.create_inputs(&log)?;
         let plan = Arc::new(topology());
         if options.mutation == Some(Mutation::CachesSurviveAbort) {
             forget_nothing(&plan);
         }
         let layout = Arc::new(Layout::new(plan, &mut *log.admin()?)?);
-        let mut fleet = Fleet::new(Arc::clone(&log), layout, options.clone(), seed);
-        fleet.suffer(workload)?;
+        let fleet = place.insert(Fleet::new(Arc::clone(&log), Arc::clone(&layout), options.clone(), seed));
+        fleet.suffer(feed)?;
         let rests = fleet.settle()?;
         let wrong =
-            if rests { stores_equal_changelogs(&fleet)? } else { Some("the fleet never comes to rest".to_owned()) };
+            if rests { stores_equal_changelogs(fleet)? } else { Some("the fleet never comes to rest".to_owned()) };
         fleet.count_all();
-        Ok((fleet, wrong))
+        Ok((layout, fleet.tally, wrong))
     };
-    let (fleet, wrong) = run().map_err(|error| failed(format!("a worker stopped: {error}")))?;
+    let (layout, tally, wrong) = run(place).map_err(|error| failed(format!("a worker stopped: {error}")))?;
     if let Some(wrong) = wrong {
         return Err(failed(wrong));
     }
-    let outcome = Outcome::of(&fleet.layout.plan, &log);
-    let (alone, standing) = replay_alone(&topology, workload, &log).map_err(failed)?;
-    let story = Story::of(workload, &fleet.layout, &log);
+    let outcome = Outcome::of(&layout.plan, &log);
+    let (alone, standing) = replay_alone(topology, feed, &log).map_err(failed)?;
+    let story = Story::of(feed, &layout, &log);
     if let Some(difference) = outcome.difference(&alone) {
         let mut failure = failed(difference);
         failure.said = Some((outcome, story));
         if options.trace_lines > 0 {
-            failure.trace.extend(time_log(&fleet.layout, &log));
-            failure.trace.extend(fleet.standing().iter().map(|line| format!("found    {line}")));
+            failure.trace.extend(time_log(&layout, &log));
+            failure.trace.extend(place.iter().flat_map(Fleet::standing).map(|line| format!("found    {line}")));
             failure.trace.extend(standing.iter().map(|line| format!("expected {line}")));
         }
         return Err(failure);
     }
-    Ok(Report { tally: fleet.tally, outcome, story, trace: log.trace() })
+    Ok(Report { tally, outcome, story, trace: log.trace() })
 }
 
 /// What one worker that never failed says of the same inputs and the same time log.
-fn replay_alone(
-    topology: &impl Fn() -> Plan,
-    workload: &Workload,
-    from: &MemoryLog,
-) -> Result<(Outcome, Vec<String>), String> {
+fn replay_alone(topology: &impl Fn() -> Plan, feed: &Feed, from: &MemoryLog) -> Result<(Outcome, Vec<String>), String> {
     let log = MemoryLog::new(MemoryOptions::default());
     let run = || -> Result<_, CoreError> {
-        workload.create_inputs(&log)?;
-        for (topic, _) in &workload.inputs {
-            Workload::copy(&log, topic, &from.committed_records(topic))?;
+        feed.create_inputs(&log)?;
+        for (topic, _) in &feed.inputs {
+            Feed::copy(&log, topic, &from.committed_records(topic))?;
         }
         let plan = Arc::new(topology());
         let time_log = TopicName::new(format!("{}-time", plan.name()));
         let layout = Arc::new(Layout::new(plan, &mut *log.admin()?)?);
-        Workload::copy(&log, &time_log, &from.committed_records(&time_log))?;
+        Feed::copy(&log, &time_log, &from.committed_records(&time_log))?;
         let mut fleet = Fleet::new(Arc::clone(&log), layout, SimOptions::calm(), 0);
         let rests = fleet.settle()?;
         Ok((fleet, rests))

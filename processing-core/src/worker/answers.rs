@@ -66,6 +66,9 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         if let Some(id) = self.waiting.keys().chain(self.restoring.keys()).find(asked) {
             return Ok(Scan::Restoring(*id));
         }
+        if let Some(task) = self.tasks.values().find(|task| asked(&&task.id) && task.is_upgrading()) {
+            return Ok(Scan::Restoring(task.id));
+        }
         let mut visited = BTreeSet::new();
         let mut reached: Option<EventTime> = None;
         let mut broken = false;

@@ -9,23 +9,25 @@
 //!                                   └───────────── offsets moved ────────┘
 //! ```
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use state::{Base, ColumnId, TaskStore, TaskStoreLimits};
 
 use super::{Nursery, Route, StateHome, Worker};
 use crate::commit_record::{CommitRecord, SourceMark};
+use crate::contents;
 use crate::error::{CoreError, Remedy};
 use crate::limits::STORE_REBUILDS_MAX;
 use crate::log::{FetchEpoch, FreeReader, LogError};
 use crate::record::{EventTime, Offset, Partition, TopicId, TopicPartition, WallTime};
+use crate::repartition::in_flight::InFlight;
 use crate::restore::{RestoreJob, Restored, Restoring, begun_in, is_untouched};
 use crate::rewrite::{self, Rewrite};
 use crate::sink::Outbox;
 use crate::source::{Raises, SourcePartition, SourceTime};
 use crate::step::Terms;
 use crate::task::{Task, TaskId, TaskParts, TaskReceipt, read_record};
+use crate::upgrade::Upgrade;
 
 /// How far a task has come that does not run yet.
 pub(super) enum Upbringing<B> {
@@ -48,12 +50,12 @@ fn is_of<B: Base>(store: &TaskStore<B, TaskReceipt>, columns: &[ColumnId], epoch
 impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     /// Hands assigned tasks to the nursery as soon as the group's offsets are stable.
     pub(super) fn begin_restores(&mut self) -> Result<(), CoreError> {
-        let after = self.unanswered.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let (later, all) = (self.waiting.range((after, Bound::Unbounded)), self.waiting.keys());
-        for id in later.map(|(id, _)| id).chain(all).copied().collect::<Vec<_>>() {
-            if !self.waiting.contains_key(&id) {
-                continue;
-            }
+        let mut ids: Vec<TaskId> = self.waiting.keys().copied().collect();
+        if let Some(last) = self.unanswered.take() {
+            let others = ids.partition_point(|id| *id <= last);
+            ids.rotate_left(others);
+        }
+        for id in ids {
             let committed = match self.committed(id) {
                 // The others would wait for the same coordinator, each for as long, and meanwhile nobody listens to the
                 // group: it would give this member up.
@@ -104,7 +106,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         let inputs = self.layout.sources(id).filter(|(_, topic, _)| topic.input).map(|(_, _, place)| place);
         let time_log = TopicPartition { topic: self.layout.time_topic.clone(), partition: Partition(0) };
         let (inputs, changelogs) = (inputs.collect(), self.layout.changelogs(id));
-        self.nursery.admit(RestoreJob::new(id, store, reader, self.terms.epoch, changelogs, inputs, time_log));
+        let job = RestoreJob::new(id, store, reader, self.terms.epoch, changelogs, inputs, time_log);
+        self.nursery.admit(job.of_stores(self.layout.stores(id)));
         self.restoring.insert(id, Upbringing::Restoring(committed));
         Ok(())
     }
@@ -262,11 +265,22 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         let changelog = |topic| TopicPartition { topic, partition: Partition(id.partition) };
         let forgetting =
             part.retentions.iter().zip(0_u8..).filter_map(|(retention, column)| Some(((*retention)?, column)));
+        let (held, names) = (contents::read(&store)?, layout.stores(id));
         let rewrites = forgetting.map(|(retention, column)| {
             let column = ColumnId(column);
-            Ok(Rewrite::new(column, retention, rewrite::read(&store, column)?))
+            let rounds = match contents::number_in(held.as_ref(), &names, column) {
+                Some(number) => rewrite::read(&store, number)?,
+                None => None,
+            };
+            Ok(Rewrite::new(column, retention, rounds))
         });
         let rewrites = rewrites.collect::<Result<_, CoreError>>()?;
+        let upgrade = Upgrade::of(id, &store, &layout.plan, record.number > 0)?;
+        let in_flight = part.sources.iter().map(|source| match source.input {
+            true => None,
+            false => InFlight::of(&layout.plan, &source.topic),
+        });
+        let in_flight = in_flight.collect();
         let task = Task::new(TaskParts {
             id,
             sources,
@@ -278,6 +292,8 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             terms,
             record,
             rewrites,
+            upgrade,
+            in_flight,
         });
         self.tasks.insert(id, task);
         // The first commit closes what was due when the last owner stopped.

@@ -122,15 +122,22 @@ pub(super) struct Stage {
     front: Arc<dyn Log>,
     pub(super) plan: fn() -> Plan,
     pub(super) home: MemoryHome,
-    bounds: Bounds,
+    pub(super) bounds: Bounds,
     pub(super) epoch: u32,
     pub(super) worker: Option<Worker<MemoryHome, InlineNursery<Disk>>>,
 }
 
 impl Stage {
     pub(super) fn new(plan: fn() -> Plan, partitions: u32) -> Self {
+        let mut stage = Self::unstarted(plan);
+        stage.create("in", partitions);
+        stage.start();
+        stage
+    }
+
+    fn unstarted(plan: fn() -> Plan) -> Self {
         let log = MemoryLog::new(MemoryOptions::default());
-        let mut stage = Self {
+        Self {
             front: Arc::clone(&log) as Arc<dyn Log>,
             log,
             plan,
@@ -138,8 +145,13 @@ impl Stage {
             bounds: Bounds::default(),
             epoch: 1,
             worker: None,
-        };
-        stage.create("in", partitions);
+        }
+    }
+
+    /// Of a topology that reads these topics, each of one partition.
+    pub(super) fn new_of(plan: fn() -> Plan, topics: &[&str]) -> Self {
+        let mut stage = Self::unstarted(plan);
+        topics.iter().for_each(|topic| stage.create(topic, 1));
         stage.start();
         stage
     }

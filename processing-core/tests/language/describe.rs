@@ -138,3 +138,24 @@ fn a_table_reads_as_a_second_source_with_two_stores() {
         .to(Topic::json("clicks.enriched"));
     both("table", &app.build().unwrap());
 }
+
+#[test]
+fn joined_tables_and_broadcast_tables_read_with_their_stores_and_topics() {
+    let app = Topology::named("priced");
+    let [users, cities] = ["users", "cities"].map(|topic| app.table::<String, _>(Topic::<Json<User>>::json(topic)));
+    users
+        .left_join(cities, "located", |_, user, city| city.map_or(user.city.clone(), |city| city.city.clone()))
+        .on_update(|rows| rows.to_table(Topic::json("users.located").compacted()));
+    let prices = app.table::<String, _>(Topic::<Json<User>>::json("prices"));
+    app.stream(Topic::<Json<Click>>::json("clicks"))
+        .event_time(|click| EventTime(click.at))
+        .join_broadcast(
+            prices,
+            "prices",
+            |click| click.user.clone(),
+            |_, click, price| (click.user, price.city.clone()),
+        )
+        .key_by(|(user, _)| user.clone())
+        .to(Topic::json("clicks.priced"));
+    both("tables", &app.build().unwrap());
+}

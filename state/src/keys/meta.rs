@@ -12,7 +12,8 @@
 //!   │  6   │ operator u16           operator progress      │
 //!   │  7   │ input u16, part. u32   repeated-id guard      │
 //!   │  8   │ column u8              rewrite cursor         │
-//!   │ 9-31 │                        reserved               │
+//!   │  9   │                        contents               │
+//!   │10-31 │                        reserved               │
 //!   └──────┴───────────────────────────────────────────────┘
 //!   all numbers big endian
 //! ```
@@ -60,6 +61,8 @@ pub enum MetaKey {
     },
     /// How far rows that the log would soon drop have been written again.
     RewriteCursor(ColumnId),
+    /// What the task's columns hold.
+    Contents,
 }
 
 impl MetaKey {
@@ -67,7 +70,7 @@ impl MetaKey {
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         out.push(self.kind());
         match *self {
-            Self::CommitRecord | Self::StateEpoch => {}
+            Self::CommitRecord | Self::StateEpoch | Self::Contents => {}
             Self::ClosingCursor(column) | Self::RewriteCursor(column) => out.push(column.0),
             Self::UpstreamTime { stage: group, task: member }
             | Self::SourceTime { input: group, partition: member }
@@ -98,6 +101,7 @@ impl MetaKey {
             6 => fixed(rest).map(|operator| Self::OperatorProgress(u16::from_be_bytes(operator))),
             7 => member(rest).map(|(input, partition)| Self::RepeatGuard { input, partition }),
             8 => fixed(rest).map(|[column]| Self::RewriteCursor(ColumnId(column))),
+            9 => nothing(rest).map(|()| Self::Contents),
             kind => {
                 Err(KeyError::Malformed { what: WHAT, detail: format!("kind {kind} is not known to this program") })
             }
@@ -119,6 +123,25 @@ impl MetaKey {
         OwnedRange::of_prefix(&Self::SourceTime { input: 0, partition: 0 }.to_bytes()[..1])
     }
 
+    /// The same row of the column that `renumbered` answers, where the row is about a column: operators are numbered as
+    /// the column that they keep. `None` where the column is no more.
+    pub fn of_column(self, renumbered: impl FnOnce(ColumnId) -> Option<ColumnId>) -> Option<Self> {
+        match self {
+            Self::ClosingCursor(column) => renumbered(column).map(Self::ClosingCursor),
+            Self::RewriteCursor(column) => renumbered(column).map(Self::RewriteCursor),
+            Self::OperatorProgress(operator) => {
+                let column = renumbered(ColumnId(u8::try_from(operator).ok()?))?;
+                Some(Self::OperatorProgress(u16::from(column.0)))
+            }
+            Self::CommitRecord
+            | Self::UpstreamTime { .. }
+            | Self::SourceTime { .. }
+            | Self::StateEpoch
+            | Self::RepeatGuard { .. }
+            | Self::Contents => Some(self),
+        }
+    }
+
     fn kind(&self) -> u8 {
         match self {
             Self::CommitRecord => 1,
@@ -129,6 +152,7 @@ impl MetaKey {
             Self::OperatorProgress(_) => 6,
             Self::RepeatGuard { .. } => 7,
             Self::RewriteCursor(_) => 8,
+            Self::Contents => 9,
         }
     }
 }
@@ -154,7 +178,7 @@ mod tests {
     use super::*;
 
     fn key() -> impl Strategy<Value = MetaKey> {
-        (0..8, any::<u8>(), any::<u16>(), any::<u32>()).prop_map(|(kind, column, group, member)| match kind {
+        (0..9, any::<u8>(), any::<u16>(), any::<u32>()).prop_map(|(kind, column, group, member)| match kind {
             0 => MetaKey::CommitRecord,
             1 => MetaKey::ClosingCursor(ColumnId(column)),
             2 => MetaKey::UpstreamTime { stage: group, task: member },
@@ -162,7 +186,8 @@ mod tests {
             4 => MetaKey::StateEpoch,
             5 => MetaKey::OperatorProgress(group),
             6 => MetaKey::RepeatGuard { input: group, partition: member },
-            _ => MetaKey::RewriteCursor(ColumnId(column)),
+            7 => MetaKey::RewriteCursor(ColumnId(column)),
+            _ => MetaKey::Contents,
         })
     }
 
@@ -191,7 +216,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let table: [(MetaKey, &[u8]); 8] = [
+        let table: [(MetaKey, &[u8]); 9] = [
             (MetaKey::CommitRecord, &[1]),
             (MetaKey::ClosingCursor(ColumnId(9)), &[2, 9]),
             (MetaKey::UpstreamTime { stage: 258, task: 3 }, &[3, 1, 2, 0, 0, 0, 3]),
@@ -200,6 +225,7 @@ mod tests {
             (MetaKey::OperatorProgress(7), &[6, 0, 7]),
             (MetaKey::RepeatGuard { input: 0, partition: 2 }, &[7, 0, 0, 0, 0, 0, 2]),
             (MetaKey::RewriteCursor(ColumnId(0)), &[8, 0]),
+            (MetaKey::Contents, &[9]),
         ];
         for (key, bytes) in table {
             assert_eq!(key.to_bytes(), bytes);

@@ -56,6 +56,11 @@ impl KeyFamily {
         }
     }
 
+    /// The family with this number.
+    pub fn of_tag(tag: u8) -> Option<Self> {
+        [Self::Pane, Self::TopK, Self::Meta, Self::Table, Self::Queue].into_iter().find(|family| family.tag() == tag)
+    }
+
     /// The family's name in messages and format records.
     pub fn name(self) -> &'static str {
         match self {

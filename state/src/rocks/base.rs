@@ -35,8 +35,12 @@ const FORMAT_KEY: &[u8] = &[0];
 /// How a [`RocksBase`] is opened.
 #[derive(Clone, Debug)]
 pub struct RocksOptions {
-    /// What the store holds; another content on disk is refused.
+    /// What the store holds; another content on disk is refused, or adapted to.
     pub contents: Contents,
+    /// Columns on disk are taken by their names: those that the program no longer has are dropped, new ones begin empty,
+    /// and whether the rows of the others are what they should be is the caller's to see ([`RocksBase::found`]). What the
+    /// rows of new columns mean nothing says before the caller does ([`RocksBase::note_fingerprints`]).
+    pub adapt: bool,
     /// The memory shared with the other stores of the process.
     pub budget: MemoryBudget,
     /// After this many bytes of keys and values, what is in memory is put on disk in the background.
@@ -50,7 +54,7 @@ impl RocksOptions {
 
     /// The usual options for a store of `contents`.
     pub fn new(contents: Contents, budget: MemoryBudget) -> Self {
-        Self { contents, budget, flush_after_bytes: Self::FLUSH_AFTER_BYTES }
+        Self { contents, adapt: false, budget, flush_after_bytes: Self::FLUSH_AFTER_BYTES }
     }
 }
 
@@ -58,14 +62,24 @@ impl RocksOptions {
 pub struct RocksBase {
     db: Db,
     path: PathBuf,
-    /// By column number; the name of the column family.
-    families: Vec<Option<String>>,
+    /// By column number.
+    families: Vec<Option<Family>>,
+    /// What the store held when it was opened.
+    found: Contents,
     read: ReadOptions,
     flush_after_bytes: usize,
     /// Written since the last flush was begun.
     unflushed_bytes: usize,
     /// Being flushed in the background.
     flushing_bytes: usize,
+}
+
+/// A column as the store has it.
+struct Family {
+    /// Of the column family.
+    name: String,
+    /// The column's number in the format record.
+    stored: ColumnId,
 }
 
 impl RocksBase {
@@ -93,7 +107,7 @@ impl RocksBase {
     /// Reads every block of every file and checks its checksum. Opening reads only the files' ends;
     /// rows are checked as they are read. This is for those who want to know at once.
     pub fn verify(&self) -> Result<(), StoreError> {
-        for family in self.families.iter().flatten().map(String::as_str).chain([DEFAULT_FAMILY]) {
+        for family in self.family_names() {
             let mut options = ReadOptions::default();
             options.fill_cache(false);
             let rows = self.db.raw_iterator_cf_opt(self.family(family)?, options);
@@ -123,7 +137,7 @@ impl RocksBase {
     pub fn disk_bytes(&self) -> Result<u64, StoreError> {
         let mut bytes = 0;
         for family in self.families.iter().flatten() {
-            let family = self.family(family)?;
+            let family = self.family(&family.name)?;
             let of_family = self.db.property_int_value_cf(family, properties::LIVE_SST_FILES_SIZE);
             bytes += of_family.map_err(|error| self.failed(error))?.unwrap_or(0);
         }
@@ -133,8 +147,10 @@ impl RocksBase {
     fn create(path: &Path, options: &RocksOptions) -> Result<Self, StoreError> {
         let families: Vec<String> = expected_families(&options.contents).into_iter().collect();
         let mut base = Self::open_families(path, options, &families)?;
+        base.know(&options.contents, &options.contents);
         let mut batch = WriteBatch::new();
-        batch.put(FORMAT_KEY, options.contents.to_bytes());
+        let contents = &options.contents;
+        batch.put(FORMAT_KEY, if options.adapt { contents.without_words().to_bytes() } else { contents.to_bytes() });
         base.db.write_opt(batch, &without_log()).map_err(|error| base.failed(error))?;
         base.flush()?;
         Ok(base)
@@ -144,7 +160,7 @@ impl RocksBase {
     fn reopen(path: &Path, options: &RocksOptions) -> Result<Option<Self>, StoreError> {
         let at_path = |error| opening_error(path, error);
         let found = Db::list_cf(&rocksdb::Options::default(), path).map_err(at_path)?;
-        let base = Self::open_families(path, options, &found)?;
+        let mut base = Self::open_families(path, options, &found)?;
         let Some(record) = base.db.get(FORMAT_KEY).map_err(at_path)? else {
             for family in &found {
                 let mut rows = base.db.raw_iterator_cf(base.family(family)?);
@@ -156,17 +172,122 @@ impl RocksBase {
             }
             return Ok(None);
         };
-        options.contents.check(&record).map_err(|error| match error {
-            FormatError::Unreadable(_) => damaged(path, &error.to_string()),
-            FormatError::UnknownVersion { .. } | FormatError::OtherContents { .. } => {
-                StoreError::Incompatible { path: path.to_path_buf(), detail: error.to_string() }
-            }
-        })?;
+        let refused = |error| refused(path, &error);
         let found: BTreeSet<String> = found.into_iter().collect();
-        if found != expected_families(&options.contents) {
+        let stored = if options.adapt {
+            Contents::from_bytes(&record).map_err(refused)?
+        } else {
+            options.contents.check(&record).map_err(refused)?;
+            options.contents.clone()
+        };
+        if options.adapt {
+            let adapted = options.contents.adapted(&stored).map_err(refused)?;
+            base.become_of(options, &stored, &adapted, &found)?;
+            base.know(&options.contents, &adapted);
+        } else {
+            base.know(&options.contents, &stored);
+        }
+        if !options.adapt && found != expected_families(&stored) {
             return Err(damaged(path, "its column families are not those of its format record"));
         }
+        base.found = stored;
         Ok(Some(base))
+    }
+
+    /// Opens a store as it is, whatever it holds; `None` where there is none.
+    pub fn open_as_it_is(path: &Path, budget: MemoryBudget) -> Result<Option<Self>, StoreError> {
+        if !path.exists() || matches!(found_at(path)?, Found::Nothing) {
+            return Ok(None);
+        }
+        let nothing = Contents::new([]).ok_or_else(|| damaged(path, "no contents"))?;
+        let options = RocksOptions::new(nothing, budget);
+        let names = Db::list_cf(&rocksdb::Options::default(), path).map_err(|error| opening_error(path, error))?;
+        let mut base = Self::open_families(path, &options, &names)?;
+        let Some(record) = base.db.get(FORMAT_KEY).map_err(|error| opening_error(path, error))? else {
+            return Ok(None);
+        };
+        let contents = Contents::from_bytes(&record).map_err(|error| refused(path, &error))?;
+        if names.into_iter().collect::<BTreeSet<_>>() != expected_families(&contents) {
+            return Err(damaged(path, "its column families are not those of its format record"));
+        }
+        base.know(&contents, &contents);
+        base.found = contents;
+        Ok(Some(base))
+    }
+
+    /// What the store held when it was opened, under its own numbers: the contents that it was opened with, where it is
+    /// new.
+    pub fn found(&self) -> &Contents {
+        &self.found
+    }
+
+    /// Says from now on that the rows are what `contents` say of columns of the same names.
+    pub fn note_fingerprints(&mut self, contents: &Contents) -> Result<(), StoreError> {
+        let record = self.db.get(FORMAT_KEY).map_err(|error| self.failed(error))?.unwrap_or_default();
+        let stored = Contents::from_bytes(&record).map_err(|error| refused(&self.path, &error))?;
+        let columns = stored.columns().iter().cloned().map(|mut column| {
+            if let Some(now) = contents.named(&column.name) {
+                column.fingerprint.clone_from(&now.fingerprint);
+            }
+            column
+        });
+        let noted = Contents::new(columns).ok_or_else(|| damaged(&self.path, "two columns have one name"))?;
+        if noted != stored {
+            self.db.put_opt(FORMAT_KEY, noted.to_bytes(), &without_log()).map_err(|error| self.failed(error))?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Drops the columns of `stored` that are not in `adapted`, and adds those that are only there.
+    ///
+    /// ORDER: column families that no record names are left by a crash in here, and go first: a new column must not
+    /// find rows. New ones are there before the record names them, and old ones go when it names them no more.
+    fn become_of(
+        &mut self,
+        options: &RocksOptions,
+        stored: &Contents,
+        adapted: &Contents,
+        found: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
+        let (before, after) = (expected_families(stored), expected_families(adapted));
+        if let Some(missing) = before.iter().find(|family| !found.contains(*family)) {
+            return Err(damaged(&self.path, &format!("column family {missing} is missing")));
+        }
+        for left_over in found.difference(&before) {
+            self.db.drop_cf(left_over).map_err(|error| self.failed(error))?;
+        }
+        if before == after {
+            return Ok(());
+        }
+        for new in after.difference(&before) {
+            self.db.create_cf(new, &tuning::family(&options.budget)).map_err(|error| self.failed(error))?;
+        }
+        let mut batch = WriteBatch::new();
+        batch.put(FORMAT_KEY, adapted.to_bytes());
+        for gone in stored.columns().iter().filter(|column| adapted.named(&column.name).is_none()) {
+            tracing::info!(store = gone.name, path = %self.path.display(), "the topology has this store no more: its rows are dropped");
+            batch.delete(position_key(gone.id));
+        }
+        self.db.write_opt(batch, &without_log()).map_err(|error| self.failed(error))?;
+        self.know(adapted, adapted);
+        self.flush()?;
+        for old in before.difference(&after) {
+            self.db.drop_cf(old).map_err(|error| self.failed(error))?;
+        }
+        Ok(())
+    }
+
+    /// Columns have the numbers of `contents`; those in the store are those of the same names in `stored`.
+    fn know(&mut self, contents: &Contents, stored: &Contents) {
+        self.families.clear();
+        for column in contents.columns() {
+            let Some(stored) = stored.named(&column.name) else { continue };
+            let index = usize::from(column.id.0);
+            let length = self.families.len().max(index + 1);
+            self.families.resize_with(length, || None);
+            self.families[index] = Some(Family { name: family_name(stored.id, &stored.name), stored: stored.id });
+        }
     }
 
     fn open_families(path: &Path, options: &RocksOptions, names: &[String]) -> Result<Self, StoreError> {
@@ -174,16 +295,11 @@ impl RocksBase {
         let families = names.iter().map(|name| (name.as_str(), family_options.clone()));
         let db = Db::open_cf_with_opts(&tuning::task_database(&options.budget), path, families)
             .map_err(|error| opening_error(path, error))?;
-        let mut families = Vec::new();
-        for column in options.contents.columns() {
-            let index = usize::from(column.id.0);
-            families.resize(families.len().max(index + 1), None);
-            families[index] = Some(family_name(column.id, &column.name));
-        }
         Ok(Self {
             db,
             path: path.to_path_buf(),
-            families,
+            families: Vec::new(),
+            found: options.contents.clone(),
             read: ReadOptions::default(),
             flush_after_bytes: options.flush_after_bytes,
             unflushed_bytes: 0,
@@ -192,8 +308,8 @@ impl RocksBase {
     }
 
     fn column(&self, column: ColumnId) -> Result<&ColumnFamily, StoreError> {
-        let name = self.families.get(usize::from(column.0)).and_then(Option::as_deref);
-        let family = name.and_then(|name| self.db.cf_handle(name));
+        let family = self.families.get(usize::from(column.0)).and_then(Option::as_ref);
+        let family = family.and_then(|family| self.db.cf_handle(&family.name));
         family.ok_or_else(|| StoreError::NoSuchColumn { path: self.path.clone(), column })
     }
 
@@ -203,8 +319,18 @@ impl RocksBase {
     }
 
     fn all_families(&self) -> Result<Vec<&ColumnFamily>, StoreError> {
-        let names = self.families.iter().flatten().map(String::as_str).chain([DEFAULT_FAMILY]);
-        names.map(|name| self.family(name)).collect()
+        self.family_names().map(|name| self.family(name)).collect()
+    }
+
+    fn family_names(&self) -> impl Iterator<Item = &str> {
+        self.families.iter().flatten().map(|family| family.name.as_str()).chain([DEFAULT_FAMILY])
+    }
+
+    /// Under which number the store has the position of `column`.
+    fn position_key(&self, column: ColumnId) -> Result<[u8; 2], StoreError> {
+        let family = self.families.get(usize::from(column.0)).and_then(Option::as_ref);
+        let family = family.ok_or_else(|| StoreError::NoSuchColumn { path: self.path.clone(), column })?;
+        Ok(position_key(family.stored))
     }
 
     fn begin_flush(&self, wait: bool) -> Result<(), StoreError> {
@@ -304,7 +430,7 @@ impl Base for RocksBase {
             }
         }
         for (column, position) in batch.positions() {
-            rows.put(position_key(column), position.to_bytes());
+            rows.put(self.position_key(column)?, position.to_bytes());
         }
         self.db.write_opt(rows, &without_log()).map_err(|error| self.failed(error))?;
         self.unflushed_bytes += batch.replay_bytes();
@@ -319,7 +445,8 @@ impl Base for RocksBase {
     }
 
     fn position(&self, column: ColumnId) -> Result<Option<Position>, StoreError> {
-        let stored = self.db.get(position_key(column)).map_err(|error| self.failed(error))?;
+        let Ok(key) = self.position_key(column) else { return Ok(None) };
+        let stored = self.db.get(key).map_err(|error| self.failed(error))?;
         let Some(stored) = stored else {
             return Ok(None);
         };
@@ -379,6 +506,16 @@ fn without_log() -> WriteOptions {
 
 fn damaged(path: &Path, detail: &str) -> StoreError {
     StoreError::Damaged { path: path.to_path_buf(), detail: detail.to_owned() }
+}
+
+/// Why a store's format record does not let this program in.
+fn refused(path: &Path, error: &FormatError) -> StoreError {
+    match error {
+        FormatError::Unreadable(_) => damaged(path, &error.to_string()),
+        FormatError::UnknownVersion { .. } | FormatError::OtherContents { .. } | FormatError::OtherKeys { .. } => {
+            StoreError::Incompatible { path: path.to_path_buf(), detail: error.to_string() }
+        }
+    }
 }
 
 /// While a store that exists is opened, a file's contents can also be taken for a wrong argument or for

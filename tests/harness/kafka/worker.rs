@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -135,14 +136,16 @@ impl WorkerProcess {
         assert!(status.success(), "the worker ended with {status}\n{}", self.process.last_words());
     }
 
-    /// SIGTERM, and its end in good order or by its own force: one that is stopped while the broker keeps it waiting
-    /// goes after ten seconds without what it had not committed.
+    /// SIGTERM, and its end in good order, or by its own force: one that is stopped while the broker keeps it waiting
+    /// goes after ten seconds without what it had not committed; or by the signal itself: one that has just been started
+    /// does not listen yet.
     pub fn terminate_somehow(&mut self) {
         const BY_FORCE: i32 = 143;
+        const SIGTERM: i32 = 15;
         self.process.signal("TERM");
         let status = self.process.wait(PATIENCE);
         assert!(
-            status.success() || status.code() == Some(BY_FORCE),
+            status.success() || status.code() == Some(BY_FORCE) || status.signal() == Some(SIGTERM),
             "the worker ended with {status}\n{}",
             self.process.last_words()
         );

@@ -9,10 +9,10 @@ use super::*;
 use crate::events::{IN_TOO, TABLE};
 
 /// A row that took effect at a time, or the lack of one from then on.
-struct Version {
-    effective: i64,
-    key: u16,
-    row: Option<Happening>,
+pub(super) struct Version {
+    pub(super) effective: i64,
+    pub(super) key: u16,
+    pub(super) row: Option<Happening>,
 }
 
 /// One partition of the stream and of the table.
@@ -29,7 +29,7 @@ struct Join {
 }
 
 /// The versions of a partition's rows in the order of the log, where its time stands at the end, and dead letters.
-fn versions(
+pub(super) fn versions(
     story: &Story,
     place: &TopicPartition,
     time: fn(&Happening, i64) -> i64,
@@ -139,8 +139,10 @@ pub(crate) fn folded(story: &Story) -> Expected {
     let (mut rows, mut last) = (BTreeMap::<u16, (TopicPartition, i64, u64, i64)>::new(), BTreeMap::new());
     for Read { place, event, value, stream_time, .. } in records {
         let Happening { key, time: EventTime(time), amount } = event;
-        let text = if amount % 5 > 0 { String::from_utf8_lossy(&value).into_owned() } else { String::new() };
-        last.insert(key, vec![text]);
+        last.remove(&key);
+        if amount % 5 > 0 {
+            last.insert(key, vec![String::from_utf8_lossy(&value).into_owned()]);
+        }
         if time + TO_LIVE < stream_time {
             set_aside.insert(("late", value));
             continue;
@@ -151,9 +153,7 @@ pub(crate) fn folded(story: &Story) -> Expected {
         }
         (row.1, row.2, row.3) = (row.1.max(time), row.2 + 1, row.3 + amount);
     }
-    let current = rows.into_iter().map(|(key, (place, last, count, sum))| {
-        let lives = last + TO_LIVE >= reached[&place];
-        (key, vec![if lives { format!("{count} {sum}") } else { String::new() }])
-    });
+    let living = rows.into_iter().filter(|(_, (place, last, ..))| last + TO_LIVE >= reached[place]);
+    let current = living.map(|(key, (.., count, sum))| (key, vec![format!("{count} {sum}")]));
     Expected { results: BTreeMap::from([("current", current.collect()), ("latest", last)]), set_aside }
 }

@@ -47,5 +47,6 @@ pub fn decode(value: Option<&[u8]>, cities: &Gazetteer) -> Result<Signal, Poison
         kind: SignalKind::ItinerarySaved,
         item: Some(payload.item.required("payload.itinerary_id")?),
         city: place::city(cities, payload.city, payload.country, payload.latitude, payload.longitude)?,
+        poi: None,
     })
 }

@@ -7,7 +7,8 @@
 //! One file per contract ([`search_executed`] and its sisters): its wire fields with their
 //! spellings, and what they become. [`envelope`] is read in one place for all of them, by the
 //! object reader of [`mod@wire`]. To add a contract: its file, its schema in `schemas/`, its examples
-//! in `golden/`, and its line in the enum of what it decodes into ([`signal::SignalContract`]).
+//! in `golden/`, and its line in the enum of what it decodes into ([`signal::SignalContract`]);
+//! [`poi_ingested`] is no signal, but the table in which signals find their city.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test is the outside"))]
 
@@ -27,9 +28,11 @@ pub mod chat_itinerary_saved;
 pub mod itinerary_saved;
 pub mod itinerary_updated;
 pub mod poi_favorited;
+pub mod poi_ingested;
 pub mod poi_unfavorited;
 pub mod search_executed;
 
 pub use gazetteer::{CityRef, Gazetteer};
+pub use poi_ingested::Place;
 pub use poison::{Poison, PoisonReason};
 pub use signal::{SearchSource, Signal, SignalContract, SignalKind};

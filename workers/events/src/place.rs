@@ -4,13 +4,41 @@
 //! name has no city, whatever coordinates it carries: they may be the user's, far from the city.
 
 use crate::gazetteer::{CityRef, Coordinates, Gazetteer};
+use crate::identity::IdHash;
 use crate::poison::Poison;
-use crate::text::Text;
+use crate::text::{IdText, Text};
 use crate::wire::{Field, Scalar};
 
 /// A latitude or a longitude in degrees, as a number or a string of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coordinate(pub f64);
+
+/// A place's identifier: as bits, by which places are told apart, and as text, by which others know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoiId<'a> {
+    hash: IdHash,
+    text: IdText<'a>,
+}
+
+impl PoiId<'_> {
+    /// Its bits.
+    pub fn hash(&self) -> IdHash {
+        self.hash
+    }
+
+    /// As text, at most [`TEXT_BYTES_MAX`](crate::text::TEXT_BYTES_MAX) bytes of it; a number by its digits.
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
+    fn both<'a>(hash: Field<IdHash>, text: Field<IdText<'a>>) -> Field<PoiId<'a>> {
+        match (hash, text) {
+            (Field::Given(hash), Field::Given(text)) => Field::Given(PoiId { hash, text }),
+            (Field::Wrong(found), _) | (_, Field::Wrong(found)) => Field::Wrong(found),
+            (Field::Absent, _) | (_, Field::Absent) => Field::Absent,
+        }
+    }
+}
 
 /// The city named, in the country given or near the coordinates given.
 ///
@@ -50,5 +78,23 @@ impl<'de> Scalar<'de> for Coordinate {
     }
     fn from_float(number: f64) -> Field<Self> {
         Field::Given(Self(number))
+    }
+}
+
+impl<'de> Scalar<'de> for PoiId<'de> {
+    fn from_borrowed(text: &'de str) -> Field<Self> {
+        Self::both(IdHash::from_text(text), IdText::from_borrowed(text))
+    }
+    fn from_text(text: &str) -> Field<Self> {
+        Self::both(IdHash::from_text(text), IdText::from_text(text))
+    }
+    fn from_unsigned(number: u64) -> Field<Self> {
+        Self::both(IdHash::from_unsigned(number), IdText::from_unsigned(number))
+    }
+    fn from_signed(number: i64) -> Field<Self> {
+        Self::both(IdHash::from_signed(number), IdText::from_signed(number))
+    }
+    fn from_float(number: f64) -> Field<Self> {
+        Self::both(IdHash::from_float(number), IdText::from_float(number))
     }
 }

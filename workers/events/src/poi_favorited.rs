@@ -6,7 +6,7 @@
 use crate::envelope::Envelope;
 use crate::gazetteer::Gazetteer;
 use crate::identity::{self, IdHash, SessionHash};
-use crate::place::{self, Coordinate};
+use crate::place::{self, Coordinate, PoiId};
 use crate::poison::Poison;
 use crate::signal::{Signal, SignalKind};
 use crate::text::Text;
@@ -22,7 +22,7 @@ crate::wire! {
         /// The session, which stands for the user where there is none.
         session: SessionHash = "session_id" | "sessionId",
         /// The place.
-        item: IdHash = "poi_id" | "poiId",
+        item: PoiId<'a> = "poi_id" | "poiId",
         /// The city of the place.
         city: Text<'a> = "city" | "city_name" | "cityName",
         /// The city's country, two letters.
@@ -40,12 +40,15 @@ crate::wire! {
 /// The verdict on a value that is not of this contract.
 pub fn decode(value: Option<&[u8]>, cities: &Gazetteer) -> Result<Signal, Poison> {
     let Envelope { event_id, time, payload, .. } = Envelope::<PoiFavorited<'_>>::read(value, EVENT_TYPE)?;
+    let item = payload.item.required("payload.poi_id")?;
+    let city = place::city(cities, payload.city, payload.country, payload.latitude, payload.longitude)?;
     Ok(Signal {
         time,
         event_id: IdHash::of(event_id.as_str()),
         user: identity::user(payload.user, payload.session)?,
         kind: SignalKind::Favourite,
-        item: Some(payload.item.required("payload.poi_id")?),
-        city: place::city(cities, payload.city, payload.country, payload.latitude, payload.longitude)?,
+        item: Some(item.hash()),
+        poi: city.is_none().then(|| item.as_str().into()),
+        city,
     })
 }

@@ -62,5 +62,6 @@ pub fn decode(value: Option<&[u8]>, cities: &Gazetteer) -> Result<Signal, Poison
         },
         item: None,
         city: place::city(cities, payload.city, payload.country, payload.latitude, payload.longitude)?,
+        poi: None,
     })
 }

@@ -1,10 +1,11 @@
 //! What trending-cities reads out of an event: who showed interest in which city, how and when.
 //!
 //! Not here: what each kind weighs (a setting of the worker). Invariant: of bounded size, and free of
-//! identifiers in clear; only the query keeps text of the user's.
+//! identifiers in clear but for that of a place whose city is sought; only the query keeps text of the user's.
 
 use compact_str::CompactString;
 use processing_core::record::EventTime;
+use serde::{Deserialize, Serialize};
 
 use crate::gazetteer::{CityRef, Gazetteer};
 use crate::identity::IdHash;
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// One sign of interest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     /// When it happened.
     pub time: EventTime,
@@ -28,10 +29,12 @@ pub struct Signal {
     pub item: Option<IdHash>,
     /// The city; `None` where the event names none.
     pub city: Option<CityRef>,
+    /// The place's identifier, where the event names a place and no city: by it the city may be found elsewhere.
+    pub poi: Option<CompactString>,
 }
 
 /// What the user did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignalKind {
     /// Searched.
     Search {
@@ -55,7 +58,7 @@ pub enum SignalKind {
 }
 
 /// Where a search came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SearchSource {
     /// The chat.
     Chat,

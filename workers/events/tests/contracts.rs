@@ -173,3 +173,48 @@ fn the_first_spelling_that_holds_a_value_wins() {
     assert!(matches!(signal.kind, SignalKind::Search { source: SearchSource::Chat, .. }));
     assert_eq!(signal.time, EventTime(1_000));
 }
+
+#[test]
+fn places_are_valid_and_decode_into_what_they_say() {
+    use events::poi_ingested::{self, EVENT_TYPE, SCHEMA};
+    let cities = Gazetteer::shipped();
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::draft202012::options().build(&schema).unwrap();
+    let path = format!("{}/golden/{EVENT_TYPE}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let examples = std::fs::read_to_string(path).unwrap();
+    let told = examples.lines().map(|example| {
+        assert!(validator.is_valid(&serde_json::from_str(example).unwrap()), "{example}");
+        let place = poi_ingested::decode(Some(example.as_bytes()), &cities).unwrap();
+        let city = place.city.map_or("-".to_owned(), |city| format!("{}/{}", city.name, city.country));
+        format!("{} {city}", place.time.0)
+    });
+    let told: Vec<String> = told.collect();
+    assert_eq!(told, ["1761388200000 Köln/DE", "1761388200123 Victoria/SC", "0 -"]);
+
+    let mut read: Vec<&str> = poi_ingested::PoiIngested::SPELLINGS.concat();
+    read.sort_unstable();
+    let named = schema["$defs"]["payload"]["properties"].as_object().unwrap();
+    assert_eq!(named.keys().collect::<Vec<_>>(), read);
+    let poison = poi_ingested::decode(Some(br#"{"event_id":"e","event_type":"poi.favorited"}"#), &cities).unwrap_err();
+    assert_eq!(poison.reason, PoisonReason::EventType);
+}
+
+/// By these the city is sought.
+#[test]
+fn a_place_is_named_in_clear_only_where_its_city_is_missing() {
+    let cities = Gazetteer::shipped();
+    for (payload, poi) in [
+        (r#"{"poi_id":"p-1"}"#, Some("p-1")),
+        (r#"{"poi_id":"p\u002d1"}"#, Some("p-1")),
+        (r#"{"poi_id":42.0,"city":null}"#, Some("42")),
+        (r#"{"poi_id":-7,"city":" "}"#, Some("-7")),
+        (r#"{"poi_id":"p-1","city":"Porto"}"#, None),
+    ] {
+        let event = format!(r#"{{"event_id":"e","event_type":"poi.favorited","timestamp":1,"payload":{payload}}}"#);
+        let signal = SignalContract::PoiFavorited.decode(Some(event.as_bytes()), &cities).unwrap();
+        assert_eq!(signal.poi.as_deref(), poi, "{payload}");
+        if let Some(poi) = poi {
+            assert_eq!(signal.item, Some(IdHash::of(poi)));
+        }
+    }
+}

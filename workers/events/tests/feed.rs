@@ -77,6 +77,31 @@ fn every_record_is_what_it_claims_to_be() {
     }
 }
 
+/// Beside some of them stands a row of the table of places, which changes none of them.
+#[test]
+fn places_stand_beside_the_feed_and_name_what_its_events_do() {
+    use events::poi_ingested;
+    // So few cities that many a place is written before it is asked for.
+    let mut feed = feed(FeedOptions { cities: 40, ..live_only(3_000) });
+    let (mut bytes, mut places) = (Vec::new(), HashMap::new());
+    let (mut sought, mut found) = (0, 0);
+    for (record, value, _) in records(&mut feed, 60_000) {
+        if let Some(place) = feed.place_beside(record.number, &mut bytes) {
+            assert_eq!(place.sent, record.sent);
+            let row = poi_ingested::decode(Some(&bytes[place.value]), &CITIES).unwrap();
+            assert_eq!(row.time.0, place.sent.0);
+            places.insert(String::from_utf8(bytes[place.key].to_vec()).unwrap(), row.city.unwrap());
+        }
+        let Ok(signal) = record.contract.decode(Some(&value), &CITIES) else { continue };
+        if let Some(poi) = signal.poi {
+            sought += 1;
+            found += u32::from(places.contains_key(poi.as_str()));
+        }
+    }
+    assert!(places.len() > 1_000, "{}", places.len());
+    assert!(sought > 40 && found > sought / 2 && found < sought, "{found} of {sought}");
+}
+
 /// Guards against a change that nobody meant: results of demos and benches are compared over time.
 #[test]
 fn a_seed_makes_the_same_bytes_in_every_version() {

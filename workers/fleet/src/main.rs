@@ -17,6 +17,7 @@ mod read;
 mod record_line;
 mod replay;
 mod row_clock;
+mod snapshots;
 mod state;
 mod topics;
 

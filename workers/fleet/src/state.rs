@@ -1,7 +1,7 @@
-//! `streamfleet state`: the rows of a worker's store, as its changelog holds them.
+//! `streamfleet state`: the rows of a worker's store, as its changelog holds them, and its stores as files.
 //!
 //! The changelog and not the store's own folder: it is committed, and it can be read while the worker
-//! runs. Values are the worker's own bytes and shown in base 16. Invariant: one line per live row, the
+//! runs. Values are the worker's own bytes and shown in base 16. Not here: files ([`crate::snapshots`]). Invariant: one line per live row, the
 //! last committed one.
 
 use std::collections::BTreeMap;
@@ -20,15 +20,20 @@ use crate::describe::WORKERS;
 use crate::door;
 use crate::folder::DataFolder;
 use crate::record_line::base16;
+use crate::snapshots::Snapshots;
 
 /// Bytes of rows that are held at once; more are to be looked at key by key.
 const ROWS_BYTES_MAX: usize = 512 << 20;
 
-/// Print the rows of a store, one line of JSON each, also while a demo runs
+/// Print the rows of a store, one line of JSON each, also while a demo runs; or export and import a task's store
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct State {
+    #[command(subcommand)]
+    snapshots: Option<Snapshots>,
     /// The store; `streamfleet describe` names a worker's stores
-    store: String,
+    #[arg(required = true)]
+    store: Option<String>,
     #[command(flatten)]
     data: DataFolder,
     /// Only rows whose key contains this text
@@ -38,9 +43,13 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn run(self) -> Result<(), CoreError> {
+        if let Some(snapshots) = self.snapshots {
+            return snapshots.run();
+        }
+        let store = self.store.unwrap_or_default();
         let log = door::beside(&door::existing(self.data.log()?)?)?;
         let (mut admin, mut reader) = (log.admin(), log.reader());
-        let ending = format!("-{}-changelog", self.store);
+        let ending = format!("-{store}-changelog");
         let topics = admin.topics()?;
         let Some(topic) = topics.iter().find(|topic| topic.name.as_str().ends_with(&ending)) else {
             let stores = topics.iter().filter_map(|topic| topic.name.as_str().strip_suffix("-changelog"));
@@ -48,11 +57,7 @@ impl State {
             let own = |name: &str| WORKERS.iter().find_map(|worker| name.strip_prefix(worker)).map(str::to_owned);
             let names = stores.map(|name| own(name).map_or_else(|| name.to_owned(), |name| after_version(&name)));
             let names: Vec<String> = names.filter(|name| !name.ends_with("-meta")).collect();
-            return Err(CoreError::Usage(format!(
-                "there is no store {}; the log has {}",
-                self.store,
-                names.join(", ")
-            )));
+            return Err(CoreError::Usage(format!("there is no store {store}; the log has {}", names.join(", "))));
         };
         let wanted = |key: &[u8]| {
             let text = |text: &String| key.windows(text.len().max(1)).any(|part| part == text.as_bytes());
@@ -86,8 +91,7 @@ impl State {
                 }
                 if held > ROWS_BYTES_MAX {
                     return Err(CoreError::Usage(format!(
-                        "store {} has more than {ROWS_BYTES_MAX} bytes of rows; name a key with --key",
-                        self.store
+                        "store {store} has more than {ROWS_BYTES_MAX} bytes of rows; name a key with --key"
                     )));
                 }
             }

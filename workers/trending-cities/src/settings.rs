@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use events::{Gazetteer, SignalContract};
+use events::{Gazetteer, SignalContract, poi_ingested};
 use processing_core::error::CoreError;
 use processing_core::record::DurationMs;
 use processing_core::service::settings::{Declarations, Settings, SettingsError, Spec, ValueKind};
@@ -22,6 +22,8 @@ pub struct TrendingSettings {
     /// The inputs that are read, each with its topic's name. One that is not named here counts in no
     /// minimum.
     pub inputs: Vec<(SignalContract, String)>,
+    /// The topic of places, by which an event that names a place and no city finds its city; `None` where there is none.
+    pub places: Option<String>,
     /// Where results go.
     pub outputs: Outputs,
     /// W: how much time a trend looks at; whole minutes, at most a day.
@@ -104,6 +106,7 @@ impl Default for TrendingSettings {
         Self {
             application_id: "trending-cities.v1".to_owned(),
             inputs: SignalContract::ALL.iter().map(|input| (*input, input.event_type().to_owned())).collect(),
+            places: None,
             outputs: Outputs::default(),
             window: DurationMs::minutes(60),
             advance: DurationMs::minutes(1),
@@ -135,12 +138,20 @@ const TOPIC: ValueKind = ValueKind::Checked {
 const RUN_ID: ValueKind =
     ValueKind::Checked { wants: "1 to 100 characters", check: |text| (1..=100).contains(&text.len()) };
 
+/// The name of the input of places in the settings.
+const PLACES: &str = "poi-ingested";
+
 /// The input's name in the settings: `search.executed` is `search-executed`.
 fn input_name(contract: SignalContract) -> String {
     contract.event_type().replace('.', "-")
 }
 
 impl TrendingSettings {
+    /// The defaults, beside a table of places in the topic that its contract names.
+    pub fn with_places() -> Self {
+        Self { places: Some(poi_ingested::EVENT_TYPE.to_owned()), ..Self::default() }
+    }
+
     /// The library's settings and the worker's own.
     pub fn declared() -> Declarations {
         let default = Self::default();
@@ -185,7 +196,8 @@ impl TrendingSettings {
         for (contract, topic) in &default.inputs {
             declared = declared.input(&input_name(*contract), topic, true);
         }
-        declared
+        // Off by default: a topic that is read is waited for, and not everybody has this one.
+        declared.input(PLACES, poi_ingested::EVENT_TYPE, false)
     }
 
     /// The settings in force, checked against each other, and the cities that they name.
@@ -238,6 +250,7 @@ impl TrendingSettings {
         Ok(Self {
             application_id: settings.application.id.clone(),
             inputs: inputs.collect(),
+            places: settings.inputs.get(PLACES).filter(|input| input.enabled).map(|input| input.topic.to_string()),
             outputs: Outputs {
                 trending: settings.get("outputs.trending.topic")?,
                 current: settings.get("outputs.current.topic")?,

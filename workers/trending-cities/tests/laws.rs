@@ -44,6 +44,7 @@ fn signal() -> impl Strategy<Value = Signal> {
         kind,
         item,
         city: Some(CityRef { name: "Lisbon".into(), country: Country::UNKNOWN }),
+        poi: None,
     })
 }
 

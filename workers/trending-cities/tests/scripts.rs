@@ -215,6 +215,49 @@ fn what_comes_late_is_set_aside_and_what_names_no_city_counts_nowhere() {
     );
 }
 
+/// The grace is half a minute: a lookup waits for it, and for the table.
+#[test]
+fn an_event_without_a_city_takes_it_from_its_place_as_of_its_own_time() {
+    let favourites = &SignalContract::ALL[1..2];
+    let settings = TrendingSettings {
+        grace: DurationMs::seconds(30),
+        places: Some("poi.ingested".to_owned()),
+        ..minute_lists(favourites)
+    };
+    let place = |time: &str, city: &str| {
+        format!(
+            "in poi.ingested {time} p {{\"event_id\":\"p\",\"event_type\":\"poi.ingested\",\"timestamp\":$ms,\
+             \"payload\":{{\"city\":{city}}}}}\n"
+        )
+    };
+    let [faro, porto, nowhere] = [("10:00:10", r#""Faro""#), ("10:00:30", r#""Porto""#), ("10:00:50", "null")]
+        .map(|(time, city)| place(time, city));
+    check(
+        &settings,
+        &format!(
+            r#"
+            # Before the place is known, in Faro, in Porto, and where the place says of itself that it is nowhere.
+            favourite 10:00:00 ana null
+            favourite 10:00:10 bia null
+            favourite 10:00:40 eva null
+            {faro}{porto}
+            crash
+            # Comes late, and meets what was true at its time.
+            in poi.favorited 10:00:41 gil {{"event_id":"g","event_type":"poi.favorited","timestamp":$ms(10:00:29),"payload":{{"user_id":"gil","poi_id":"p"}}}}
+            favourite 10:00:45 leo "Lisbon"
+            favourite 10:00:50 ida null
+            {nowhere}
+            favourite 10:01:31 leo "Lisbon"
+            in poi.ingested 10:02:00 p ~
+            # The minute is over when the table has come to its end as well; who named the city and who did not are in one.
+            has city.activity.1m.v1 PT/Faro   {{"volume": 4, "distinct_users": 2}}
+            has city.activity.1m.v1 PT/Lisbon {{"volume": 2}}
+            has city.activity.1m.v1 PT/Porto  {{"volume": 2, "distinct_users": 1}}
+            "#
+        ),
+    );
+}
+
 #[test]
 fn poison_is_set_aside_and_the_stream_goes_on() {
     check(

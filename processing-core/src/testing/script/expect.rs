@@ -6,11 +6,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::line::Fields;
+use super::line::{Fields, hex};
 use crate::batch::Headers;
 use crate::log::memory::{MemoryLog, OwnedRecord};
 use crate::record::TopicName;
 use crate::word::Finality;
+
+/// What a line expects of a record's value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expected {
+    /// This JSON, however it is written.
+    Json(Value),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
 
 /// How far each output has been read by expectations.
 #[derive(Default)]
@@ -51,6 +60,19 @@ impl Reader {
         }
     }
 
+    /// Takes all that no line has expected, partition by partition.
+    pub(super) fn rest(&mut self, log: &MemoryLog, topic: &TopicName) -> Vec<OwnedRecord> {
+        let partitions = log.committed_records(topic);
+        let read = self.read.entry(topic.clone()).or_default();
+        read.resize(partitions.len().max(read.len()), 0);
+        let mut rest = Vec::new();
+        for (records, read) in partitions.into_iter().zip(read) {
+            let from = std::mem::replace(read, records.len());
+            rest.extend(records.into_iter().skip(from));
+        }
+        rest
+    }
+
     /// What lies in a topic that no line has expected.
     pub(super) fn unexpected(&mut self, log: &MemoryLog, topic: &TopicName) -> Option<String> {
         let heads = self.heads(log, topic);
@@ -60,7 +82,11 @@ impl Reader {
 }
 
 /// Whether a record's value is the expected one.
-pub(super) fn value_fits(record: &OwnedRecord, expected: &Value, fields: Fields) -> bool {
+pub(super) fn value_fits(record: &OwnedRecord, expected: &Expected, fields: Fields) -> bool {
+    let expected = match expected {
+        Expected::Json(value) => value,
+        Expected::Bytes(bytes) => return record.value.as_ref() == Some(bytes),
+    };
     let Some(bytes) = &record.value else { return expected.is_null() };
     let Ok(found) = serde_json::from_slice::<Value>(bytes) else { return false };
     match fields {
@@ -84,7 +110,7 @@ fn holds(found: &Value, expected: &Value) -> bool {
 /// Whether a record's key is the expected one: as text, or as a whole number of any width.
 pub(super) fn key_fits(record: &OwnedRecord, expected: &str) -> bool {
     let Some(key) = &record.key else { return expected == "-" };
-    if key == expected.as_bytes() {
+    if key == expected.as_bytes() || hex(expected).is_some_and(|bytes| bytes == *key) {
         return true;
     }
     let Ok(number) = expected.parse::<i128>() else { return false };

@@ -6,11 +6,12 @@
 use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
+use super::expect::Expected;
 use super::{Failure, Run};
 use crate::record::{DurationMs, LogTime, TopicName};
 
 /// 2026-01-01, the day of a time without a date.
-const DAY_MS: i64 = 1_767_225_600_000;
+pub(super) const DAY_MS: i64 = 1_767_225_600_000;
 
 /// A line that says something.
 #[derive(Debug, Clone)]
@@ -22,6 +23,11 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Whether it says what has to come out.
+    pub(super) fn expects(&self) -> bool {
+        matches!(self.word, Word::Out { .. } | Word::Last { .. } | Word::Late(_) | Word::Dead(_))
+    }
+
     /// Whether it makes the worker do something.
     pub(super) fn acts(&self) -> bool {
         matches!(self.word, Word::In { .. } | Word::Advance(_) | Word::Crash | Word::Rebalance | Word::Pause(_))
@@ -32,10 +38,10 @@ impl Line {
 pub(super) enum Word {
     Set(Setting),
     Topic { topic: TopicName, partitions: u32 },
-    In { topic: TopicName, partition: Option<u32>, time: LogTime, key: Option<String>, value: Option<String> },
-    Out { topic: TopicName, key: Option<String>, value: Value, fields: Fields },
-    Last { topic: TopicName, key: String, value: Value },
-    Late(Option<Value>),
+    In { topic: TopicName, partition: Option<u32>, time: LogTime, key: Option<Vec<u8>>, value: Option<Vec<u8>> },
+    Out { topic: TopicName, key: Option<String>, value: Expected, fields: Fields },
+    Last { topic: TopicName, key: String, value: Option<Expected> },
+    Late(Option<Expected>),
     Dead(Option<String>),
     Crash,
     Rebalance,
@@ -108,9 +114,12 @@ fn read_word(text: &str) -> Result<Word, String> {
             let value = match rest.all() {
                 "" => return Err("a value is missing; ~ is a tombstone".to_owned()),
                 "~" => None,
-                value => Some(with_times(value, Some(time))?),
+                value => Some(match hex(value) {
+                    Some(bytes) => bytes,
+                    None => with_times(value, Some(time))?.into_bytes(),
+                }),
             };
-            let key = (key != "-").then(|| key.to_owned());
+            let key = (key != "-").then(|| hex(key).unwrap_or_else(|| key.as_bytes().to_vec()));
             Word::In { topic: TopicName::new(topic), partition, time, key, value }
         }
         "out" => out(&mut rest, Fields::All)?,
@@ -118,11 +127,15 @@ fn read_word(text: &str) -> Result<Word, String> {
         "last" => {
             let topic = TopicName::new(rest.token("a topic")?);
             let key = rest.token("a key")?.to_owned();
-            Word::Last { topic, key, value: json(rest.all())? }
+            let value = match rest.all() {
+                "-" => None,
+                value => Some(expected(value)?),
+            };
+            Word::Last { topic, key, value }
         }
         "late" => match rest.all() {
             "" => Word::Late(None),
-            value => Word::Late(Some(json(value)?)),
+            value => Word::Late(Some(expected(value)?)),
         },
         "dead" => match rest.all() {
             "" => Word::Dead(None),
@@ -162,16 +175,29 @@ impl<'a> Rest<'a> {
 fn out(rest: &mut Rest<'_>, fields: Fields) -> Result<Word, String> {
     let topic = TopicName::new(rest.token("a topic")?);
     // A key is there if what follows the topic is no JSON as a whole.
-    if let Ok(value) = json(rest.all()) {
+    if let Ok(value) = expected(rest.all()) {
         return Ok(Word::Out { topic, key: None, value, fields });
     }
     let key = rest.token("a key or a value")?.to_owned();
-    Ok(Word::Out { topic, key: Some(key), value: json(rest.all())?, fields })
+    Ok(Word::Out { topic, key: Some(key), value: expected(rest.all())?, fields })
 }
 
-fn json(text: &str) -> Result<Value, String> {
+fn expected(text: &str) -> Result<Expected, String> {
+    if let Some(bytes) = hex(text) {
+        return Ok(Expected::Bytes(bytes));
+    }
     let text = with_times(text, None)?;
-    serde_json::from_str(&text).map_err(|error| format!("{text:?} is no JSON: {error}"))
+    let value: Value = serde_json::from_str(&text).map_err(|error| format!("{text:?} is no JSON: {error}"))?;
+    Ok(Expected::Json(value))
+}
+
+/// Reads `$hex(00ff)`.
+pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("$hex(")?.strip_suffix(')')?;
+    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len() / 2).map(|n| u8::from_str_radix(digits.get(2 * n..2 * n + 2)?, 16).ok()).collect()
 }
 
 /// Puts times in the place of `$ms`, `$time`, `$ms(10:05)` and `$time(10:05)`.
@@ -275,8 +301,8 @@ mod tests {
     #[test]
     fn a_key_may_stand_before_an_expected_value() {
         let Ok(Word::Out { key, value, .. }) = read_word("out cities 7 {\"n\": 1}") else { panic!() };
-        assert_eq!((key.as_deref(), value), (Some("7"), serde_json::json!({"n": 1})));
+        assert_eq!((key.as_deref(), value), (Some("7"), Expected::Json(serde_json::json!({"n": 1}))));
         let Ok(Word::Out { key, value, .. }) = read_word("out cities {\"n\": 1}") else { panic!() };
-        assert_eq!((key, value), (None, serde_json::json!({"n": 1})));
+        assert_eq!((key, value), (None, Expected::Json(serde_json::json!({"n": 1}))));
     }
 }

@@ -16,7 +16,7 @@
 //! | `in TOPIC TIME KEY VALUE` | a record is appended with this log timestamp; `TOPIC/2` names its partition, `-` is no key, `~` a tombstone |
 //! | `out TOPIC [KEY] JSON` | the next record of an output, exactly |
 //! | `has TOPIC [KEY] JSON` | the next record of an output has at least these fields |
-//! | `last TOPIC KEY JSON` | the last record of this key has at least these fields: for outputs of updates |
+//! | `last TOPIC KEY JSON` | the last record of this key has at least these fields: for outputs of updates; `-`: there is none |
 //! | `late [JSON]` | the next record in the side output of late ones |
 //! | `dead [REASON]` | the next dead letter, with its reason |
 //! | `crash` | the process dies; what its stores had not flushed is lost |
@@ -27,19 +27,26 @@
 //! Blank lines and lines that begin with `#` or `//` say nothing. A TIME is `10:00`, `10:00:10` or
 //! `10:00:10.250` of 2026-01-01, RFC 3339, or milliseconds since 1970. In a value, `$ms` and `$time` stand
 //! for the line's own time as a number and as RFC 3339, and `$ms(10:05)` and `$time(10:05)` for any other.
-//! The clock never stands before the latest TIME.
+//! The clock never stands before the latest TIME. A KEY or VALUE `$hex(00ff)` is these bytes.
 //!
 //! An `out` stands right after the line that causes it: an output that is named by some `out` or `has` of
 //! the script, the late output and the dead letters may hold nothing that no line expects.
+//!
+//! [`complete()`] writes the expectations of a script that has only inputs, for a person to read and keep.
 //!
 //! Not here: chance, and more than one worker. Invariant: a script passes only if each of its
 //! runs (as written; with a crash before each line; with a crash at each stage of the commit after each line;
 //! with a rebalance before each line; with each line's input coming during a pause) gives the same committed output.
 
+mod complete;
 mod expect;
 mod home;
 mod line;
 mod run;
+mod write;
+
+pub use complete::complete;
+pub(super) use write::input;
 
 use std::fmt;
 

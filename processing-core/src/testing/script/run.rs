@@ -15,7 +15,7 @@ use crate::batch::{Headers, RecordBatch, RecordRef};
 use crate::commit::CommitStage;
 use crate::error::CoreError;
 use crate::layout::Layout;
-use crate::log::memory::{MemoryLog, MemoryOptions};
+use crate::log::memory::{MemoryLog, MemoryOptions, OwnedRecord};
 use crate::log::{Admin, Cleanup, Log, TopicSettings, partition_for_key};
 use crate::plan::{OutputKind, Plan};
 use crate::record::{DurationMs, LogTime, Offset, Partition, TopicName, TopicPartition, WallTime};
@@ -64,6 +64,39 @@ pub(super) fn run(plan: Plan, script: &[Line], kind: Run) -> Result<Outputs, Fai
     let side = |name| (TopicName::new(format!("{}-{name}", plan.name())), Finality::Final);
     let topics = topics.map(|output| (output.topic.clone(), output.finality)).chain([side("late"), side("dlq")]);
     Ok(Outputs::of(&stage.log, topics))
+}
+
+/// Runs a script as it is written, without what it expects and what disturbs it, and answers after each of its
+/// lines what came out: the topic, what kind it is of, and the records that no line before has brought.
+pub(super) fn listen(plan: Plan, script: &[Line], heard: &mut dyn FnMut(&Line, Heard<'_>)) -> Result<(), Failure> {
+    let plan = Arc::new(plan);
+    let fail = |line: usize, message: String| Failure { line, run: Run::AsWritten, message };
+    let script: Vec<_> = script.iter().filter(|line| !line.expects()).cloned().collect();
+    let mut stage = Stage::begin(&plan, &script).map_err(|message| fail(0, message))?;
+    stage.strict.clear();
+    for line in &script {
+        if !matches!(line.word, Word::Crash | Word::Rebalance) {
+            let played = stage.play(line, Run::AsWritten);
+            played.map_err(|message| fail(line.number, format!("{}\n{message}", line.text)))?;
+        }
+        for output in plan.outputs() {
+            if matches!(output.kind, OutputKind::Topic(_)) {
+                let records = stage.reader.rest(&stage.log, &output.topic);
+                heard(line, Heard::Output(&output.topic, output.finality, &records));
+            }
+        }
+        heard(line, Heard::Late(&stage.reader.rest(&stage.log, &stage.side("late"))));
+        heard(line, Heard::Dead(&stage.reader.rest(&stage.log, &stage.side("dlq"))));
+    }
+    Ok(())
+}
+
+/// What came out after a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Heard<'a> {
+    Output(&'a TopicName, Finality, &'a [OwnedRecord]),
+    Late(&'a [OwnedRecord]),
+    Dead(&'a [OwnedRecord]),
 }
 
 impl<'p> Stage<'p> {
@@ -171,12 +204,13 @@ impl<'p> Stage<'p> {
             Word::Last { topic, key, value } => {
                 let records = self.log.committed_records(topic);
                 let last = records.iter().find_map(|records| records.iter().rev().find(|r| key_fits(r, key)));
-                return match last {
-                    Some(record) if value_fits(record, value, Fields::Named) => Ok(()),
-                    Some(record) => {
+                return match (last, value) {
+                    (None, None) => Ok(()),
+                    (Some(record), Some(value)) if value_fits(record, value, Fields::Named) => Ok(()),
+                    (Some(record), _) => {
                         Err(format!("found last in {topic} under {key}: {}", show_value(record.value.as_deref())))
                     }
-                    None => Err(format!("found in {topic} under {key}: nothing")),
+                    (None, _) => Err(format!("found in {topic} under {key}: nothing")),
                 };
             }
             Word::Late(value) => {
@@ -221,8 +255,8 @@ impl<'p> Stage<'p> {
         topic: &TopicName,
         partition: Option<u32>,
         time: LogTime,
-        key: Option<&str>,
-        value: Option<&str>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
     ) -> Result<(), String> {
         if !self.plan.inputs().any(|input| input == topic) {
             let inputs: Vec<_> = self.plan.inputs().map(TopicName::as_str).collect();
@@ -233,17 +267,11 @@ impl<'p> Stage<'p> {
         let partitions = info.map_or(1, |info| info.settings.partitions);
         let partition = match (partition, key) {
             (Some(partition), _) => Partition(partition),
-            (None, Some(key)) => partition_for_key(key.as_bytes(), partitions),
+            (None, Some(key)) => partition_for_key(key, partitions),
             (None, None) => Partition(0),
         };
         let mut batch = RecordBatch::new();
-        batch.push(RecordRef {
-            offset: Offset::ZERO,
-            timestamp: time,
-            key: key.map(str::as_bytes),
-            value: value.map(str::as_bytes),
-            headers: Headers::NONE,
-        });
+        batch.push(RecordRef { offset: Offset::ZERO, timestamp: time, key, value, headers: Headers::NONE });
         let place = TopicPartition { topic: topic.clone(), partition };
         self.log.append(&place, &batch).map(|_| ()).map_err(|error| error.to_string())
     }

@@ -18,6 +18,7 @@ const WORDS_PER_RECORD: u128 = DRAWS_MAX as u128 * 2;
 pub(super) enum Stream {
     Records = 0,
     Bursts = 1,
+    Places = 2,
 }
 
 pub(super) struct Draws {

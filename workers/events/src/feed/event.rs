@@ -11,6 +11,7 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike, Timelike};
 
 use super::draws::Draws;
+use super::places::PLACES_A_CITY;
 use crate::gazetteer::{City, Gazetteer};
 use crate::signal::SignalContract;
 
@@ -179,8 +180,8 @@ impl Scene<'_> {
             SignalContract::SearchExecuted => push_search(draws, out),
             SignalContract::PoiFavorited | SignalContract::PoiUnfavorited => {
                 push_key(out, ",poi_id");
-                out.extend_from_slice(b"\"poi-");
-                push_number(out, self.number as u64 * 50 + draws.skewed_below(50), 6);
+                out.push(b'"');
+                push_poi(out, self.number as u64 * PLACES_A_CITY + draws.skewed_below(PLACES_A_CITY));
                 out.push(b'"');
             }
             _ => {
@@ -263,7 +264,7 @@ fn push_search(draws: &mut Draws, out: &mut Vec<u8>) {
 }
 
 /// A key with its quotes and colon; a comma in front of it stays in front.
-fn push_key(out: &mut Vec<u8>, key: &str) {
+pub(super) fn push_key(out: &mut Vec<u8>, key: &str) {
     let key = match key.strip_prefix(',') {
         Some(key) => {
             out.push(b',');
@@ -281,6 +282,11 @@ fn push_user(out: &mut Vec<u8>, user: u64) {
     push_number(out, user, 6);
 }
 
+pub(super) fn push_poi(out: &mut Vec<u8>, poi: u64) {
+    out.extend_from_slice(b"poi-");
+    push_number(out, poi, 6);
+}
+
 /// A user has a new session each half hour.
 fn push_session(out: &mut Vec<u8>, user: u64, time_ms: i64) {
     let half_hour = time_ms.div_euclid(1_800_000) as u64;
@@ -289,7 +295,7 @@ fn push_session(out: &mut Vec<u8>, user: u64, time_ms: i64) {
     push_hex(out, mixed ^ mixed >> 29, 10);
 }
 
-fn push_uuid(out: &mut Vec<u8>, high: u64, low: u64) {
+pub(super) fn push_uuid(out: &mut Vec<u8>, high: u64, low: u64) {
     out.push(b'"');
     push_hex(out, high >> 32, 8);
     out.push(b'-');
@@ -311,7 +317,7 @@ fn push_hex(out: &mut Vec<u8>, number: u64, digits: u32) {
 }
 
 /// `number` in decimal, with zeros in front up to `digits`.
-fn push_number(out: &mut Vec<u8>, mut number: u64, digits: usize) {
+pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64, digits: usize) {
     let mut text = [b'0'; 20];
     let mut start = text.len();
     while number > 0 {
@@ -334,7 +340,7 @@ fn push_degrees(out: &mut Vec<u8>, hundredths: i16, thousandths: u64) {
     push_number(out, thousandths, 3);
 }
 
-fn push_text(out: &mut Vec<u8>, text: &str, ascii: bool) {
+pub(super) fn push_text(out: &mut Vec<u8>, text: &str, ascii: bool) {
     text.chars().for_each(|c| push_char(out, c, ascii));
 }
 

@@ -4,6 +4,8 @@
 //! events that arrive out of order, twice, or broken, and now and then a city that everybody asks for.
 //! First comes a thin history, on which baselines can stand, then the present.
 //!
+//! Beside it, [`Feed::place_beside`] writes the table of places in which events without a city find theirs.
+//!
 //! Not here: sending. The feed reads no clock; whoever sends paces by [`FeedRecord::sent`], and takes
 //! it as the record's log timestamp. Invariant: the record with a given number is a function of the
 //! options and that number alone, to the byte, so a feed resumes anywhere by its position.
@@ -25,6 +27,7 @@ mod burst;
 mod crowd;
 mod draws;
 mod event;
+mod places;
 mod schedule;
 
 use std::ops::Range;
@@ -36,6 +39,7 @@ use self::burst::{Bursts, PlannedBurst};
 use self::crowd::{Crowd, slot};
 use self::draws::{Draws, Stream};
 use self::event::{Flaw, Scene};
+pub use self::places::PlaceRecord;
 use self::schedule::Schedule;
 use crate::gazetteer::{City, CityRef, Country, Gazetteer};
 use crate::signal::SignalContract;

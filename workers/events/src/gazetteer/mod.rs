@@ -20,6 +20,7 @@ use std::fmt;
 use std::path::Path;
 
 use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
 
 pub use extension::GazetteerError;
 use fold::Folded;
@@ -34,7 +35,7 @@ const SHIPPED: &str = include_str!("../../data/cities.tsv");
 const NEAR_DEGREES: f64 = 0.9;
 
 /// A country's ISO 3166 code, or `ZZ` for an unknown one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Country([u8; 2]);
 
 impl Country {
@@ -80,7 +81,7 @@ impl fmt::Debug for Country {
 }
 
 /// A city as results name it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CityRef {
     /// The name the table gives it; for a city that is in no table, the event's name, folded.
     pub name: CompactString,

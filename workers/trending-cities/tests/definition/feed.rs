@@ -8,8 +8,8 @@ use processing_core::record::{DurationMs, EventTime};
 use serde_json::Value;
 use trending_cities::TrendingSettings;
 
-use crate::harness::{Published, close_all};
-use crate::{compare, schemas};
+use crate::harness::{PlaceRow, Published, close_all};
+use crate::{compare, compare_beside, schemas};
 
 /// 2025-10-09T17:00:00Z.
 const START: EventTime = EventTime(1_760_029_200_000);
@@ -61,4 +61,36 @@ fn everything_published_of_the_feed_equals_the_definition() {
         expected.late_minutes,
         expected.no_city,
     );
+}
+
+/// The same feed beside the places that are written with it: what names no city finds it.
+#[test]
+fn the_feed_beside_its_places_equals_the_definition() {
+    let cities = Arc::new(Gazetteer::shipped());
+    let options = FeedOptions {
+        history: DurationMs(0),
+        events_per_minute: 400,
+        cities: 12,
+        users: 350,
+        ..FeedOptions::new(12, START)
+    };
+    let (partitions, until) = (3, START.plus(DurationMs::hours(2)).0);
+    let mut feed = Feed::new(options.clone(), Arc::clone(&cities));
+    let (mut places, mut bytes) = (Vec::new(), Vec::new());
+    while feed.next_sent().0 < until {
+        let number = feed.next_into(&mut bytes).number;
+        if let Some(place) = feed.place_beside(number, &mut bytes) {
+            let (key, value) = (bytes[place.key].to_vec(), bytes[place.value].to_vec());
+            places.push(PlaceRow::new(partitions, place.sent.0, key, Some(value)));
+        }
+    }
+    PlaceRow::end_all(&mut places, partitions, until + DurationMs::hours(25).0);
+    let records = records(options, &cities, partitions, until);
+    let settings =
+        TrendingSettings { places: Some("poi.ingested".to_owned()), users_min: 3, ..TrendingSettings::default() };
+    let expected = compare_beside(&settings, &cities, partitions, &records, &places);
+    assert!(expected.found > 20 && expected.no_city > 100, "{} found", expected.found);
+    // Without the table they count nowhere.
+    let alone = compare(&TrendingSettings { places: None, ..settings }, &cities, partitions, &records);
+    assert!(alone.counted < expected.counted);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use events::{Gazetteer, SignalContract};
-use processing_core::batch::{HeaderBuffer, RecordBatch, RecordRef};
+use processing_core::batch::{HeaderBuffer, Headers, RecordBatch, RecordRef};
 use processing_core::counts::Counts;
 use processing_core::error::CoreError;
 use processing_core::layout::Layout;
@@ -39,6 +39,27 @@ impl Published {
     /// A record in the partition that its key belongs to.
     pub(crate) fn new(contract: SignalContract, partitions: u32, sent: i64, key: Vec<u8>, value: Vec<u8>) -> Self {
         Self { contract, partition: partition_for_key(&key, partitions).0, sent, key, value }
+    }
+}
+
+/// A record of the table of places; `None` takes the place away.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaceRow {
+    pub(crate) partition: u32,
+    pub(crate) sent: i64,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl PlaceRow {
+    /// A record in the partition that its key belongs to.
+    pub(crate) fn new(partitions: u32, sent: i64, key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
+        Self { partition: partition_for_key(&key, partitions).0, sent, key, value }
+    }
+
+    /// Ends every partition of the table at `time`, beyond which nothing is looked up.
+    pub(crate) fn end_all(rows: &mut Vec<Self>, partitions: u32, time: i64) {
+        rows.extend((0..partitions).map(|partition| Self { partition, sent: time, key: b"end".to_vec(), value: None }));
     }
 }
 
@@ -92,12 +113,24 @@ pub(crate) fn run(
     partitions: u32,
     records: &[Published],
 ) -> Outputs {
+    run_beside(settings, cities, partitions, records, &[])
+}
+
+/// The same beside a table of places.
+pub(crate) fn run_beside(
+    settings: &TrendingSettings,
+    cities: &Arc<Gazetteer>,
+    partitions: u32,
+    records: &[Published],
+    places: &[PlaceRow],
+) -> Outputs {
     let folder = tempfile::tempdir().unwrap();
     let last = records.iter().map(|record| record.sent).max().unwrap_or(0);
     let mut options = EmbeddedOptions::new(Arc::new(move || LogTime(last)));
     options.durability = Durability::Os;
     let log = EmbeddedLog::open(folder.path(), options).unwrap();
     feed(&log, settings, partitions, records);
+    feed_places(&log, settings, partitions, places);
 
     let plan = trending_cities::topology(settings, cities).unwrap();
     let layout = Layout::new(Arc::new(plan), &mut *log.admin().unwrap()).unwrap();
@@ -147,6 +180,25 @@ fn feed(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, records
                 headers: headers.as_headers(),
             });
         }
+    }
+    for (place, batch) in &batches {
+        log.append(place, batch, Durability::Os).unwrap();
+    }
+}
+
+fn feed_places(log: &EmbeddedLog, settings: &TrendingSettings, partitions: u32, places: &[PlaceRow]) {
+    let Some(topic) = &settings.places else { return };
+    let shape = TopicSettings { partitions, cleanup: Cleanup::Compact, retention_ms: None, log_append_time: false };
+    log.admin().unwrap().create_topic(&TopicName::new(topic), shape).unwrap();
+    let mut batches: BTreeMap<TopicPartition, RecordBatch> = BTreeMap::new();
+    for row in places {
+        batches.entry(TopicPartition::new(topic.as_str(), row.partition)).or_default().push(RecordRef {
+            offset: Offset::ZERO,
+            timestamp: LogTime(row.sent),
+            key: Some(&row.key),
+            value: row.value.as_deref(),
+            headers: Headers::NONE,
+        });
     }
     for (place, batch) in &batches {
         log.append(place, batch, Durability::Os).unwrap();

@@ -20,7 +20,7 @@ use events::Gazetteer;
 use processing_core::record::LogTime;
 use trending_cities::TrendingSettings;
 
-use crate::harness::Published;
+use crate::harness::{PlaceRow, Published};
 use crate::oracle::Expected;
 
 /// A record's key and its value: JSON with its fields in order.
@@ -28,8 +28,19 @@ type Record = (String, String);
 
 /// Runs the worker over `records` and holds everything that it published and counted to the definition.
 fn compare(settings: &TrendingSettings, cities: &Arc<Gazetteer>, partitions: u32, records: &[Published]) -> Expected {
-    let expected = oracle::expected(settings, cities, records);
-    let outputs = harness::run(settings, cities, partitions, records);
+    compare_beside(settings, cities, partitions, records, &[])
+}
+
+/// The same beside a table of places.
+fn compare_beside(
+    settings: &TrendingSettings,
+    cities: &Arc<Gazetteer>,
+    partitions: u32,
+    records: &[Published],
+    places: &[PlaceRow],
+) -> Expected {
+    let expected = oracle::expected(settings, cities, records, places);
+    let outputs = harness::run_beside(settings, cities, partitions, records, places);
     schemas::hold(&outputs);
     let published = |topic: &str| outputs.records[topic].as_slice();
     assert_equal("city.activity.1m.v1", published("city.activity.1m.v1"), &expected.activity);
@@ -40,10 +51,11 @@ fn compare(settings: &TrendingSettings, cities: &Arc<Gazetteer>, partitions: u32
 
     let count = |counts: &BTreeMap<&str, u64>, name: &str| counts.get(name).copied().unwrap_or(0);
     let counts = &outputs.counts;
-    assert_eq!(counts.dead_total(), expected.dead);
+    assert_eq!(counts.dead_total(), expected.dead + expected.dead_places);
     assert_eq!(count(&counts.dropped, "no_city"), expected.no_city);
     assert_eq!(count(&counts.late, "city-minute"), expected.late_minutes);
     assert_eq!(count(&counts.late, "query-hour"), expected.late_hours);
+    assert_eq!(count(&counts.late, "poi-city"), expected.late_sought);
     expected
 }
 

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use events::{Gazetteer, SearchSource, Signal, SignalKind};
+use events::{CityRef, Gazetteer, SearchSource, Signal, SignalKind, poi_ingested};
 use serde_json::{Value, json};
 use trending_cities::TrendingSettings;
 
 use crate::Record;
-use crate::harness::{FUTURE, Published};
+use crate::harness::{FUTURE, PlaceRow, Published};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -35,6 +35,12 @@ pub(crate) struct Expected {
     pub(crate) late_minutes: u64,
     /// Searches too late for their hour, once for each scope.
     pub(crate) late_hours: u64,
+    /// Events that would have looked up their city, and came too late for it.
+    pub(crate) late_sought: u64,
+    /// Events that found their city by their place.
+    pub(crate) found: u64,
+    /// Records of the table that cannot be decoded.
+    pub(crate) dead_places: u64,
 }
 
 /// One event that counts in its minute.
@@ -62,26 +68,71 @@ struct Standing {
     eligible: bool,
 }
 
-/// What the definition makes of `records`.
-pub(crate) fn expected(settings: &TrendingSettings, cities: &Gazetteer, records: &[Published]) -> Expected {
+/// What is true of a place from a time on; `None` once it is taken away.
+struct Version {
+    effective: i64,
+    poi: Vec<u8>,
+    city: Option<CityRef>,
+}
+
+/// Each partition's rows in the order of the log: one takes effect at its time, or at its partition's if that is later.
+fn versions(cities: &Gazetteer, rows: &[PlaceRow], expected: &mut Expected) -> Vec<Version> {
+    let mut stream_times: BTreeMap<u32, i64> = BTreeMap::new();
+    let mut versions = Vec::new();
+    for row in rows {
+        let read = row.value.as_deref().map(|value| poi_ingested::decode(Some(value), cities));
+        let (time, city) = match read {
+            Some(Err(_)) => {
+                expected.dead_places += 1;
+                continue;
+            }
+            Some(Ok(place)) => (place.time.0, place.city),
+            None => (row.sent, None),
+        };
+        let stream_time = stream_times.entry(row.partition).or_insert(i64::MIN);
+        *stream_time = time.max(*stream_time);
+        versions.push(Version { effective: *stream_time, poi: row.key.clone(), city });
+    }
+    versions
+}
+
+/// What the definition makes of `records`, and of the rows of the table of places where the settings name one.
+pub(crate) fn expected(
+    settings: &TrendingSettings,
+    cities: &Gazetteer,
+    records: &[Published],
+    places: &[PlaceRow],
+) -> Expected {
     let mut expected = Expected::default();
+    let versions = versions(cities, places, &mut expected);
     let (mut minutes, mut hours) = (Vec::new(), Vec::new());
     let mut stream_times: BTreeMap<_, i64> = BTreeMap::new();
     for record in records {
         let stream_time = stream_times.entry((record.contract, record.partition)).or_insert(i64::MIN);
         let before = *stream_time;
         let decoded = record.contract.decode(Some(&record.value), cities);
-        let Some(signal) = decoded.ok().filter(|signal| signal.time.0 <= record.sent + FUTURE.0) else {
+        let Some(mut signal) = decoded.ok().filter(|signal| signal.time.0 <= record.sent + FUTURE.0) else {
             expected.dead += 1;
             continue;
         };
         let time = signal.time.0;
         *stream_time = time.max(before);
+        let poi = signal.poi.clone().filter(|_| settings.places.is_some());
+        if let Some(poi) = &poi {
+            if time + settings.grace.0 < before {
+                expected.late_sought += 1;
+                continue;
+            }
+            let mut past = versions.iter().filter(|row| row.poi == poi.as_bytes() && row.effective <= time);
+            signal.city = past.next_back().and_then(|row| row.city.clone());
+            expected.found += u64::from(signal.city.is_some());
+        }
         let Some(city) = &signal.city else {
             expected.no_city += 1;
             continue;
         };
-        let late = |size: i64| start(time, size) + size + settings.grace.0 <= before;
+        // What was looked up was judged there.
+        let late = |size: i64| poi.is_none() && start(time, size) + size + settings.grace.0 <= before;
         let city = (city.country.as_str().to_owned(), city.name.to_string());
         if matches!(signal.kind, SignalKind::Search { query: Some(_), .. }) {
             if late(HOUR) {

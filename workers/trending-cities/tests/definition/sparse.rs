@@ -8,8 +8,8 @@ use processing_core::record::DurationMs;
 use proptest::prelude::*;
 use trending_cities::TrendingSettings;
 
-use crate::compare;
-use crate::harness::{Published, close_all};
+use crate::harness::{PlaceRow, Published, close_all};
+use crate::{compare, compare_beside};
 
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000;
@@ -30,6 +30,8 @@ struct Drawn {
     results: u8,
     /// Delivered again after so many others.
     again: Option<usize>,
+    /// What is said of a place with it: which one, how long ago, and its city, if it is not taken away.
+    place: Option<(u8, i64, Option<usize>)>,
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
@@ -39,8 +41,10 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     let user = prop::option::weighted(0.7, 0u8..6);
     let query = prop::option::weighted(0.9, 0u8..3);
     let again = prop::option::weighted(0.1, 0usize..5);
-    (gap, delay, contract, user, 0usize..8, 0u8..3, query, 0u8..3, again).prop_map(
-        |(gap, delay, contract, user, city, item, query, results, again)| Drawn {
+    let place = (0u8..3, 0i64..90_000, prop::option::weighted(0.8, 0usize..8));
+    let place = prop::option::weighted(0.3, place);
+    (gap, delay, contract, user, 0usize..10, 0u8..3, query, 0u8..3, (again, place)).prop_map(
+        |(gap, delay, contract, user, city, item, query, results, (again, place))| Drawn {
             gap,
             delay,
             contract,
@@ -50,6 +54,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
             query,
             results,
             again,
+            place,
         },
     )
 }
@@ -73,18 +78,41 @@ fn settings() -> impl Strategy<Value = TrendingSettings> {
     )
 }
 
+/// Two Victorias among them: the bare name is the more populous one.
+const NAMES: [&str; 10] = [
+    "\"Lisbon\"",
+    "\"lisboa\"",
+    "\"Porto\"",
+    "\"Faro\"",
+    "\"Berlin\"",
+    "\"Victoria\"",
+    "\"Victoria\",\"country\":\"SC\"",
+    "null",
+    "null",
+    "null",
+];
+
+/// Rows of the table of places, said of them between the events.
+fn places(drawn: &[Drawn], partitions: u32) -> Vec<PlaceRow> {
+    let mut clock = START;
+    let mut rows = Vec::new();
+    for event in drawn {
+        clock += event.gap;
+        let Some((item, ago, city)) = event.place else { continue };
+        let value = city.map(|city| {
+            format!(
+                "{{\"event_id\":\"p\",\"event_type\":\"poi.ingested\",\"timestamp\":{},\"payload\":{{\"city\":{}}}}}",
+                clock - ago,
+                NAMES[city]
+            )
+        });
+        rows.push(PlaceRow::new(partitions, clock, format!("i{item}").into_bytes(), value.map(String::into_bytes)));
+    }
+    PlaceRow::end_all(&mut rows, partitions, clock + DurationMs::hours(26).0);
+    rows
+}
+
 fn records(drawn: &[Drawn], settings: &TrendingSettings, partitions: u32) -> Vec<Published> {
-    // Two Victorias among them: the bare name is the more populous one.
-    let cities = [
-        "\"Lisbon\"",
-        "\"lisboa\"",
-        "\"Porto\"",
-        "\"Faro\"",
-        "\"Berlin\"",
-        "\"Victoria\"",
-        "\"Victoria\",\"country\":\"SC\"",
-        "null",
-    ];
     let mut clock = START;
     let mut records: Vec<(usize, Published)> = Vec::new();
     for (number, event) in drawn.iter().enumerate() {
@@ -98,7 +126,7 @@ fn records(drawn: &[Drawn], settings: &TrendingSettings, partitions: u32) -> Vec
             contract.event_type(),
             clock - event.delay,
             event.results,
-            cities[event.city],
+            NAMES[event.city],
             item = event.item,
         );
         let key = user.into_bytes();
@@ -131,5 +159,7 @@ proptest! {
     ) {
         let records = records(&drawn, &settings, partitions);
         compare(&settings, &CITIES, partitions, &records);
+        let beside = TrendingSettings { places: Some("poi.ingested".to_owned()), ..settings };
+        compare_beside(&beside, &CITIES, partitions, &records, &places(&drawn, partitions));
     }
 }
