@@ -14,7 +14,7 @@
 //! | that time after a restart or a move | forgotten, so that a late record is taken in (KAFKA-20099) | stands in the commit record | a replay has to say the same | `what_is_late_is_late_after_a_restart` |
 //! | a late record | dropped with a warning and counted (KAFKA-8582) | counted, and set aside whole in the late output | nothing is lost without a word | `a_window_is_told_once_when_its_grace_is_over` |
 //! | a record of the far future | closes the windows of all keys of its partition (KAFKA-8769) | goes to the dead letters if it lies too far beyond the log's own timestamp | one wrong clock is not everybody's loss | `an_event_of_the_far_future_closes_nothing` |
-//! | no input at all | no window closes | the same | there is nothing that a replay could repeat | `time_stands_still_without_input_and_follows_who_still_speaks` |
+//! | no input at all | no window closes; timers by the wall clock fire, in a replay between other records | the same, or event time goes on with the clock, `idle.close.ms` behind it, by raises that are logged | a replay has to say the same | `time_stands_still_without_input_and_follows_who_still_speaks`, `time_goes_on_with_the_clock_where_everything_is_silent`, `timers_go_on_with_the_clock_where_everything_is_silent` |
 //! | one silent partition among others | its windows stay open until it speaks again | it follows the others after `idle.after.ms`, by raises that are logged | results come, and a replay reads when | `time_stands_still_without_input_and_follows_who_still_speaks` |
 //! | a negative timestamp | dropped, or an exception | a time like any other | 1969 was a year | `aligned_to_the_epoch_on_both_sides_of_it` |
 //!

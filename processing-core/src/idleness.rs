@@ -2,7 +2,8 @@
 //!
 //! Not here: the time log's records ([`crate::time_log`]). Invariant: a raise is decided only past the
 //! end of what the log has decided before, never above the slowest input that is not idle (a table's: just behind the
-//! streams that wait for it), and is written into the time log by the transaction that applies it.
+//! streams that wait for it; where every input is idle, the clock, as far behind it as is set), and is written into the
+//! time log by the transaction that applies it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use state::Base;
 
 use crate::error::CoreError;
 use crate::layout::Layout;
-use crate::limits::PROGRESS_EVERY;
+use crate::limits::{IDLE_CLOSE_PART, IDLE_CLOSE_STEPS, PROGRESS_EVERY};
 use crate::log::GroupSource;
 use crate::record::{DurationMs, EventTime, Partition, TopicName, TopicPartition, WallTime};
 use crate::source::{Raise, SourcePartition, SourceTime};
@@ -21,6 +22,8 @@ use crate::time_log::{self, Entry, TimeLog};
 pub(crate) struct Idleness {
     /// `None`: no input is ever idle.
     after: Option<DurationMs>,
+    /// How far behind the clock event time is where every input is idle; `None`: it stands still.
+    close: Option<DurationMs>,
     /// How often the time of an input that moves is told.
     every: DurationMs,
     epoch: u32,
@@ -33,10 +36,11 @@ pub(crate) struct Idleness {
 }
 
 impl Idleness {
-    pub(crate) fn new(after: Option<DurationMs>, epoch: u32) -> Self {
+    /// When an input is idle, and how far behind the clock event time is when all are.
+    pub(crate) fn new((after, close): (Option<DurationMs>, Option<DurationMs>), epoch: u32) -> Self {
         // Others may be raised to a time that is a little old; it must be little against their silence.
         let every = after.map_or(PROGRESS_EVERY, |after| PROGRESS_EVERY.min(DurationMs(after.0 / 16)));
-        Self { after, every, epoch, heard: BTreeMap::new(), told: BTreeMap::new(), untold: Vec::new() }
+        Self { after, close, every, epoch, heard: BTreeMap::new(), told: BTreeMap::new(), untold: Vec::new() }
     }
 
     /// A record of `place` has come, or reading it began.
@@ -89,7 +93,7 @@ impl Idleness {
         }
         let own: Vec<_> =
             idle.iter().filter_map(|(id, index)| Some(&tasks.get(id)?.sources.get(*index)?.place)).cloned().collect();
-        let slowest = slowest_active(layout, log, &active, &own);
+        let slowest = slowest_active(layout, log, &active, &own).or_else(|| self.behind_the_clock(now));
         let here: BTreeMap<_, _> = tasks.values().flat_map(|task| &task.sources).map(standing).collect();
         for (id, index) in idle {
             let Some(task) = tasks.get_mut(&id) else { continue };
@@ -114,6 +118,15 @@ impl Idleness {
             }
         }
         Ok(())
+    }
+
+    /// The time that the clock has taken idle inputs to, in steps that are the same in every process.
+    fn behind_the_clock(&self, now: WallTime) -> Option<EventTime> {
+        let close = self.close?;
+        let (least, most) = IDLE_CLOSE_STEPS;
+        let step = (close.0 / IDLE_CLOSE_PART).clamp(least.0, most.0);
+        let time = now.0.saturating_sub(close.0);
+        Some(EventTime(time - time.rem_euclid(step)))
     }
 
     /// Writes into the open transaction what has changed: raises, and how far active inputs have come.

@@ -160,6 +160,11 @@ pub const OWNER_RETRY: DurationMs = DurationMs::seconds(2);
 pub const IDLE_WAIT_FIRST: DurationMs = DurationMs::millis(1);
 /// The longest such pause: what an input record may wait before it is seen.
 pub const IDLE_WAIT_MAX: DurationMs = DurationMs::millis(8);
+/// In what steps event time follows the clock where every input is idle: of how far it is behind, this part, and at least
+/// and at most so long. Each is a commit of each task.
+pub const IDLE_CLOSE_PART: i64 = 10;
+/// See [`IDLE_CLOSE_PART`].
+pub const IDLE_CLOSE_STEPS: (DurationMs, DurationMs) = (DurationMs::seconds(1), DurationMs::minutes(1));
 /// How often the time of an input that moves is written into the time log, at most.
 pub const PROGRESS_EVERY: DurationMs = DurationMs::seconds(1);
 /// How often idle inputs are looked for while others are busy.

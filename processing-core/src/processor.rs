@@ -19,14 +19,16 @@
 //! moment come in the order of their arrival, which a replay may do in another one: let nothing hang on it.
 //!
 //! **State is in stores only.** The methods take `&self`: a field that changed would not go back when a transaction is
-//! aborted, and would be gone after a crash. There are no stores in memory alone: rows that are in use stay decoded in
-//! memory, and committed ones reach the disk together and later (the layers of `state`), so such a store would
-//! save the disk's space and cost a replay of its whole changelog at every start.
+//! aborted, and would be gone after a crash. In RocksDB or in memory is a choice for all stores of a process
+//! ([`crate::run::StatePlace`]), not of each: rows that are in use stay decoded in memory, and committed ones reach the
+//! disk together and later (the layers of `state`), so one store in memory would save the disk's space and cost a replay of
+//! its whole changelog at every start.
 //!
-//! **There are no timers by the wall clock.** A replay that is to say the same would need each tick in a log, at its place
-//! between the records of every partition and the raises of idle inputs. What such timers are used for, to go on when
-//! nothing comes any more, event time does here: it moves on while an input is silent (`idle.after.ms`), as the time log
-//! says. Who needs a clock writes its ticks into a topic and reads that beside the others.
+//! **The wall clock is an input.** Timers are set in event time, and what timers by the wall clock are used for, to go on
+//! when nothing comes any more, event time does: a silent input follows the others after `idle.after.ms`, and when all are
+//! silent, event time goes on with the clock, `idle.close.ms` behind it, in steps of a tenth of that (a second to a
+//! minute). Each step is a raise in the time log, in the transaction that applies it, so a replay fires the same timers
+//! between the same records, whatever its own clock says.
 //!
 //! Not here: how a processor is put into a topology ([`crate::dsl::Stream::process`]). Invariant: each record is
 //! processed and each timer fires once, in the order above, whatever commits and crashes lie between.

@@ -70,6 +70,8 @@ pub struct RunOptions {
     pub commit_interval: DurationMs,
     /// A partition that is read to its end and silent for this long is idle; `None` is never.
     pub idle_after: Option<DurationMs>,
+    /// When every input is idle, event time goes on with the clock, so far behind it; `None` is never.
+    pub idle_close: Option<DurationMs>,
     /// How far event time may be ahead of the log's timestamp; `None` is any.
     pub future_bound: Option<DurationMs>,
     /// The state epoch.
@@ -86,6 +88,7 @@ impl RunOptions {
             threads: settings.application.threads,
             commit_interval: settings.application.commit_interval,
             idle_after: settings.event_time.idle_after,
+            idle_close: settings.event_time.idle_close,
             future_bound: settings.event_time.future_bound,
             epoch: 0,
             state: StatePlace::Folder { dir: settings.state.dir.clone(), budget },
@@ -488,7 +491,7 @@ impl Supervisor {
         epoch: u32,
         shutdown: Shutdown,
     ) -> Station {
-        let RunOptions { instance, commit_interval, idle_after, future_bound, .. } = self.options.clone();
+        let RunOptions { instance, commit_interval, idle_after, idle_close, future_bound, .. } = self.options.clone();
         let Surroundings { clock, telemetry, board, .. } = self.around.clone();
         Station {
             log: Arc::clone(&self.log),
@@ -497,6 +500,7 @@ impl Supervisor {
                 instance: format!("{instance}-{number}"),
                 commit_interval,
                 idle_after,
+                idle_close,
                 future_bound,
                 epoch,
                 bounds: Bounds::default(),

@@ -71,6 +71,8 @@ pub struct WorkerTerms {
     pub commit_interval: DurationMs,
     /// A partition that is read to its end and silent for this long is idle; `None` is never.
     pub idle_after: Option<DurationMs>,
+    /// When every input is idle, event time goes on with the clock, so far behind it; `None` is never.
+    pub idle_close: Option<DurationMs>,
     /// How far event time may be ahead of the log's timestamp.
     pub future_bound: Option<DurationMs>,
     /// The state epoch.
@@ -191,7 +193,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             terms.epoch,
         );
         Ok(Self {
-            idleness: Idleness::new(terms.idle_after, terms.epoch),
+            idleness: Idleness::new((terms.idle_after, terms.idle_close), terms.epoch),
             log,
             layout,
             terms,

@@ -270,6 +270,7 @@ pub(crate) fn start<H: StateHome>(log: Arc<dyn Log>, plan: Plan, home: H) -> Wor
         instance: "bench-0".to_owned(),
         commit_interval: DurationMs(100),
         idle_after: None,
+        idle_close: None,
         future_bound: Some(DurationMs::hours(1)),
         epoch: 0,
         bounds: Default::default(),

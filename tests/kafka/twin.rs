@@ -49,6 +49,7 @@ impl Twin {
             threads: 1,
             commit_interval: DurationMs(100),
             idle_after: None,
+            idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
             state: StatePlace::Memory,

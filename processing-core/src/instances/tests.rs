@@ -110,6 +110,7 @@ impl Instance {
             threads: 1,
             commit_interval: DurationMs(5),
             idle_after: None,
+            idle_close: None,
             future_bound: None,
             epoch: 0,
             state: StatePlace::Memory,

@@ -153,6 +153,23 @@ fn a_timer_that_is_set_anew_fires_once_at_the_last_time_and_one_that_is_cancelle
 }
 
 #[test]
+fn timers_go_on_with_the_clock_where_everything_is_silent() {
+    check(
+        clerk,
+        r#"
+        set idle 100ms
+        set close 30s
+        in  orders 10:00:00 a {"at": $ms, "key": "a", "soon": $ms(10:00:20), "again": 1}
+        out said a "record 0 0 Some(20)"
+        advance 40s
+        advance 1h
+        out said a "soon 20 20"
+        out said a "soon 21 21"
+        "#,
+    );
+}
+
+#[test]
 fn a_timer_of_the_past_fires_as_soon_as_time_moves_and_timers_set_timers_in_their_places() {
     check(
         clerk,

@@ -30,6 +30,8 @@ const SETTLE_TICK_MS: u64 = 10;
 /// The same once it seems to be at rest: over all quiet rounds longer than any timeout, since an open
 /// transaction of somebody who is gone hides what lies behind it until it times out.
 const QUIET_TICK_MS: u64 = 2_000;
+/// So many rounds pass that quickly where time goes on with the clock, which is never at rest for long.
+const QUICK_ROUNDS_MAX: usize = 500;
 
 /// How often what happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -191,8 +193,9 @@ impl Fleet {
         }
         let tasks: usize = self.layout.parts.iter().map(|part| part.tasks as usize).sum();
         let mut quiet = 0;
-        for _ in 0..SETTLE_ROUNDS_MAX {
-            self.pass(if quiet > 2 { QUIET_TICK_MS } else { SETTLE_TICK_MS });
+        for round in 0..SETTLE_ROUNDS_MAX {
+            let quick = quiet > 2 && (self.options.idle_close.is_none() || round < QUICK_ROUNDS_MAX);
+            self.pass(if quick { QUIET_TICK_MS } else { SETTLE_TICK_MS });
             let mut idle = true;
             for index in 0..self.seats.len() {
                 idle &= self.step(index)?;
@@ -382,6 +385,7 @@ impl Fleet {
             instance: seat.instance.clone(),
             commit_interval: self.options.commit_interval,
             idle_after: self.options.idle_after,
+            idle_close: self.options.idle_close,
             future_bound: self.options.future_bound,
             epoch: 1,
             bounds: self.options.bounds,

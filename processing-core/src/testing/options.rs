@@ -48,6 +48,8 @@ pub struct SimOptions {
     /// See [`crate::worker::WorkerTerms`].
     pub idle_after: Option<DurationMs>,
     /// See [`crate::worker::WorkerTerms`].
+    pub idle_close: Option<DurationMs>,
+    /// See [`crate::worker::WorkerTerms`].
     pub future_bound: Option<DurationMs>,
     /// When commits come early.
     pub bounds: Bounds,
@@ -82,6 +84,7 @@ impl SimOptions {
             tick_ms: 20,
             commit_interval: DurationMs(100),
             idle_after: None,
+            idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             bounds: Bounds::default(),
             flush_after_bytes: None,
@@ -140,6 +143,7 @@ impl SimOptions {
             bounds,
             flush_after_bytes: dice.chance(0.7).then(|| 100 + dice.below(4_000) as usize),
             batch_records: 1 + dice.below(60) as usize,
+            idle_close: dice.chance(0.3).then(|| DurationMs(1_000 + dice.below(4_000) as i64)),
             trace_lines: 0,
             mutation: None,
         }

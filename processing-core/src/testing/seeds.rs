@@ -160,7 +160,7 @@ fn smallest(topology: &impl Fn() -> Plan, feed: Feed, seed: u64, fall: Fall) -> 
 /// What is taken away from a run, most welcome first: time that others raise is not in a script at all. What is left in
 /// the end happens more often, so that it still does while fewer records come.
 const SIMPLER: [fn(&mut SimOptions); 10] = [
-    |options| options.idle_after = None,
+    |options| (options.idle_after, options.idle_close) = (None, None),
     |options| (options.processes, options.threads) = (1, 1),
     |options| options.faults = FaultPlan::NONE,
     |options| (options.twin, options.pause, options.leave) = (0.0, 0.0, 0.0),

@@ -287,6 +287,35 @@ fn time_stands_still_without_input_and_follows_who_still_speaks() {
     }
 }
 
+/// There nothing closes any more until somebody writes; here the clock goes on where the settings say so.
+#[test]
+fn time_goes_on_with_the_clock_where_everything_is_silent() {
+    let text = script(
+        r#"
+        set idle 100ms
+        set close 10m
+        topic events 2
+        in events/0 1767261600000 a {"at": 1767261600000, "k": "a", "n": 1}
+        # Not yet ten minutes.
+        advance 50s
+        in events/1 1767261651000 b {"at": 1767261600500, "k": "b", "n": 2}
+        last counts a -
+        advance 20m
+        last counts a "0/1000 1 1"
+        last counts b "0/1000 1 2"
+        # The clock has closed windows up to ten minutes ago, and no later ones.
+        in events/0 1767268800000 a {"at": 1767268760000, "k": "a", "n": 1}
+        in events/0 1767268801000 a {"at": 1767267000000, "k": "a", "n": 1}
+        late {"at": 1767267000000, "k": "a", "n": 1}
+        advance 20m
+        last counts a "7160000/7161000 1 1"
+        advance 10d"#,
+    );
+    for shuffled in [false, true] {
+        check(|| plan(Tumbling::millis(1_000), shuffled), &text);
+    }
+}
+
 /// There it takes the time of its partition along, and whatever comes after it is late (KAFKA-8769).
 #[test]
 fn an_event_of_the_far_future_closes_nothing() {

@@ -131,6 +131,7 @@ impl Housed {
             instance: "pod-0".into(),
             commit_interval: DurationMs(100),
             idle_after: None,
+            idle_close: None,
             future_bound: None,
             epoch: 0,
             bounds: Bounds::default(),

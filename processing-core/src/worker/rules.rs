@@ -177,6 +177,7 @@ impl Stage {
             instance: "pod-0".into(),
             commit_interval: INTERVAL,
             idle_after: None,
+            idle_close: None,
             future_bound: None,
             epoch: self.epoch,
             bounds: self.bounds,

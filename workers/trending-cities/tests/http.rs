@@ -61,6 +61,7 @@ impl Worker {
             threads: 2,
             commit_interval: DurationMs(20),
             idle_after: None,
+            idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
             state: StatePlace::Memory,

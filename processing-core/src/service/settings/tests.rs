@@ -255,6 +255,8 @@ fn settings_that_contradict_each_other_are_refused() {
             "149 letters",
         ),
         (Case { flags: vec![("replication.factor", "0")], ..Case::default() }, "takes -1, or 1 and more"),
+        (Case { flags: vec![("idle.close.ms", "5s")], ..Case::default() }, "shorter than idle.after.ms"),
+        (Case { flags: vec![("idle.close.ms", "5s"), ("idle.after.ms", "off")], ..Case::default() }, "or that is off"),
     ] {
         let problems = case.problems();
         assert!(problems.len() == 1 && problems[0].contains(part), "{part}: {problems:?}");

@@ -59,6 +59,7 @@ pub(super) enum Fields {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Setting {
     Idle(DurationMs),
+    Close(DurationMs),
     Future(DurationMs),
     Commit(DurationMs),
 }
@@ -89,9 +90,10 @@ fn read_word(text: &str) -> Result<Word, String> {
             let span = duration(rest.token("a duration")?)?;
             Word::Set(match name {
                 "idle" => Setting::Idle(span),
+                "close" => Setting::Close(span),
                 "future" => Setting::Future(span),
                 "commit" => Setting::Commit(span),
-                other => return Err(format!("no setting {other:?}: there are idle, future and commit")),
+                other => return Err(format!("no setting {other:?}: there are idle, close, future and commit")),
             })
         }
         "topic" => {

@@ -11,7 +11,7 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `set idle 30s` | a partition that is read to its end and silent so long is idle; also `future`, `commit` |
+//! | `set idle 30s` | a partition that is read to its end and silent so long is idle; `set close 1m`: when all are, time goes on with the clock, so far behind it; also `future`, `commit` |
 //! | `topic TOPIC N` | an input topic has `N` partitions and not 1 |
 //! | `in TOPIC TIME KEY VALUE` | a record is appended with this log timestamp; `TOPIC/2` names its partition, `-` is no key, `~` a tombstone |
 //! | `out TOPIC [KEY] JSON` | the next record of an output, exactly |

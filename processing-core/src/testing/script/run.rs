@@ -111,6 +111,7 @@ impl<'p> Stage<'p> {
             instance: "script-0".to_owned(),
             commit_interval: DurationMs(100),
             idle_after: None,
+            idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
             bounds: Default::default(),
@@ -121,6 +122,7 @@ impl<'p> Stage<'p> {
         for line in script {
             match &line.word {
                 Word::Set(Setting::Idle(span)) => terms.idle_after = Some(*span),
+                Word::Set(Setting::Close(span)) => terms.idle_close = Some(*span),
                 Word::Set(Setting::Future(span)) => terms.future_bound = Some(*span),
                 Word::Set(Setting::Commit(span)) => terms.commit_interval = *span,
                 Word::Topic { topic, partitions } => create(&mut *admin, topic, *partitions)?,

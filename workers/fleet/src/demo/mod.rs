@@ -313,6 +313,7 @@ impl Demo {
             threads: self.threads.clamp(1, 64),
             commit_interval: DurationMs(100),
             idle_after: self.idle_after.0,
+            idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
             state: StatePlace::Folder { dir: data.join("state"), budget: budget.clone() },

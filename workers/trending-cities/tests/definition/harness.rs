@@ -138,6 +138,7 @@ pub(crate) fn run_beside(
         instance: "test-0".to_owned(),
         commit_interval: DurationMs(100),
         idle_after: None,
+        idle_close: None,
         future_bound: Some(FUTURE),
         epoch: 0,
         bounds: Bounds::default(),
