@@ -3,8 +3,7 @@
 //! What Kafka Streams answers is taken from its developer guide, its Javadoc and the tests that pin both; the cases
 //! are run as scripts in the files `documented.rs` beside each operator. The last column names the test.
 //!
-//! Not here: tables of tables, processors and sliding windows, and what is only an addition (cuts of sessions,
-//! local time, time to live). Invariant: every case names a test that exists.
+//! Not here: tables of tables and processors, and what is only an addition (cuts of sessions, local time, time to live). Invariant: every case names a test that exists.
 //!
 //! # Time and lateness
 //!
@@ -43,6 +42,21 @@
 //! | late | the merged window's end, gap and grace lie before the task's time | the record's time and the grace lie before its source partition's time | the verdict hangs on the log alone, not on what else has come | `a_record_is_late_one_millisecond_beyond_the_grace`, `a_session_is_told_once_and_takes_in_nobody_who_is_late` |
 //! | over | a record takes the task's time to the window's end, gap and grace | the slowest input that is not idle has come to the end of its last event's pane, gap and grace | closes without input of its own; nothing hangs on the order of arrival | `a_session_is_over_when_gap_and_grace_have_passed_behind_its_pane` |
 //! | a maximal length | none | `cut` | two long sessions that a late record bridges cannot be cut afterwards | `midnight_ends_a_session` |
+//!
+//! # Sliding windows
+//!
+//! | case | Kafka Streams | here | why | test |
+//! |---|---|---|---|---|
+//! | which windows there are | one that ends at each record's time, and one that begins a millisecond after it, if it holds a record | the same | | `the_documented_example_has_five_windows`, `what_leaves_as_something_comes_makes_one_window` |
+//! | beginning and end | both included | the same; `Window::end` is one millisecond later, excluded | as all other windows | `a_window_holds_both_its_ends` |
+//! | records of one time and key | an update of every window that spans them, for each of them | one row, and in the one result of each window | the row is what they fold to | `what_happens_at_one_time_makes_no_window_more` |
+//! | a difference of 0 | allowed | the same | | `a_difference_of_nothing_lets_each_moment_stand_for_itself` |
+//! | a time before the difference has passed since 1970 | one window from 0 to the difference instead of those that end there | windows that begin before 1970 | 1969 was a year, and one rule is enough | `windows_begin_before_1970_as_at_any_other_time` |
+//! | records out of order within the grace | an update of every window that spans them | in the one result of each | `on_close` is the last word | `a_record_out_of_order_is_in_every_window_that_spans_it` |
+//! | late | a record counts in those of its windows that are not closed, up to one that begins after it | the record's time and the grace lie before its source partition's time: it is late for all its windows, and in the late output | no window is told without a record that the next one has; the verdict hangs on the log alone | `a_record_behind_the_grace_is_late_for_all_its_windows` |
+//! | when a window is over | stream time is beyond its end and the grace | the same, by the slowest input that is not idle | closes without input of its own | `a_window_is_closed_one_millisecond_after_its_end_and_the_grace` |
+//! | a jump in time over closed windows | `onWindowClose` loses those further back than the store's retention | each is told, in the order of (end, key) | a result that never comes is a wrong one | `windows_of_several_keys_come_in_the_order_of_their_ends` |
+//! | what a record costs | every window that spans it is read and written, so that a busy key's records cost their square | one row written; each window is merged once, when it closes | | `each_advance_costs_a_constant_number_of_merges_whatever_the_size` |
 //!
 //! # Tables made of a stream: count, aggregate, reduce
 //!

@@ -54,7 +54,7 @@ impl Plan {
         for store in &part.stores {
             writeln!(text, "    Store: {}", store.name)?;
             match store.kind {
-                StoreKind::Panes(_) | StoreKind::Sessions(_) | StoreKind::Passed(_) => {
+                StoreKind::Panes(_) | StoreKind::Sessions(_) | StoreKind::Sliding(_) | StoreKind::Passed(_) => {
                     writeln!(text, "      windows: {}", kind(store))?;
                     match store.keep {
                         DurationMs(0) => writeln!(text, "      readable: until closed")?,
@@ -194,6 +194,9 @@ fn kind(store: &StorePlan) -> String {
     match store.kind {
         StoreKind::Panes(windows) => panes(windows),
         StoreKind::Sessions(windows) => sessions(windows),
+        StoreKind::Sliding(spans) => {
+            with_grace(format!("sliding, difference {}", Span(spans.difference())), spans.grace())
+        }
         StoreKind::Join(window, kind) => {
             let (before, after) = (DurationMs(window.bound(Side::Right)), DurationMs(window.bound(Side::Left)));
             let text = format!("{}, {} before to {} after", kind.name(), Span(before), Span(after));

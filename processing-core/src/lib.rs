@@ -102,6 +102,7 @@ pub mod run;
 pub mod service;
 pub mod session;
 pub mod sliding;
+pub mod sliding_windows;
 pub mod snapshot;
 mod standby;
 mod state_view;

@@ -16,6 +16,7 @@ use crate::migration::{Migration, Path};
 use crate::process::Chain;
 use crate::record::{DurationMs, TopicName};
 use crate::session::SessionWindows;
+use crate::sliding_windows::SlidingSpans;
 use crate::window::Windows;
 use crate::word::Finality;
 
@@ -188,6 +189,8 @@ pub enum StoreKind {
     Panes(Windows),
     /// Runs of these sessions.
     Sessions(SessionWindows),
+    /// What comes into these sliding windows, by its time.
+    Sliding(SlidingSpans),
     /// Both sides of a join.
     Join(JoinWindow, JoinKind),
     /// Ids that have passed, in panes as wide as the horizon in which they count.
@@ -240,9 +243,12 @@ impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_) | Self::Sessions(_) | Self::Join(..) | Self::Passed(_) | Self::Windowed(_) => {
-                KeyFamily::Pane
-            }
+            Self::Panes(_)
+            | Self::Sessions(_)
+            | Self::Sliding(_)
+            | Self::Join(..)
+            | Self::Passed(_)
+            | Self::Windowed(_) => KeyFamily::Pane,
             Self::Rows | Self::Composed => KeyFamily::Table,
             Self::Queue(_) => KeyFamily::Queue,
         }
@@ -254,6 +260,7 @@ impl StoreKind {
             Self::Panes(windows) => DurationMs(windows.size().0 + windows.grace().0),
             // What a row holds of earlier panes moved into it when they closed.
             Self::Sessions(windows) => windows.row_lives(),
+            Self::Sliding(spans) => spans.row_lives(),
             Self::Join(window, _) => window.history(),
             Self::Passed(panes) => DurationMs(3 * panes.size().0),
             Self::Rows | Self::Composed => DurationMs(0),
@@ -273,6 +280,7 @@ impl fmt::Display for StoreKind {
         match self {
             Self::Panes(windows) => windows.fmt(f),
             Self::Sessions(windows) => windows.fmt(f),
+            Self::Sliding(spans) => spans.fmt(f),
             Self::Join(window, kind) => write!(f, "{} {window}", kind.name()),
             Self::Passed(panes) => write!(f, "ids within {} ms", panes.size().0),
             Self::Rows | Self::Composed => f.write_str("table"),

@@ -19,6 +19,7 @@ pub use crate::previous::Successive;
 pub use crate::processor::{Context, KeyValueStore, Output, Processor, Timer, VersionedStore, WindowedStore};
 pub use crate::record::{DurationMs, EventTime};
 pub use crate::session::Sessions;
+pub use crate::sliding_windows::SlidingWindows;
 pub use crate::updates::Updated;
 pub use crate::window::{Hopping, LocalDays, LocalHours, LocalMonths, LocalWeeks, Tumbling, Tz, Window, Windowing};
 pub use crate::windowed::Closed;

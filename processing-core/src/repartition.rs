@@ -28,7 +28,7 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::{Deserialize, Serialize};
 use state::StateKey;
 
@@ -308,12 +308,14 @@ type Pane<K, A> = ((i64, i64), HashTable<(K, A)>);
 #[derive(Clone)]
 struct Partials<K, A> {
     panes: Vec<Pane<K, A>>,
+    /// Where each stands among them: with sliding windows they can be as many as records.
+    places: FxHashMap<(i64, i64), usize>,
     last: usize,
 }
 
 impl<K: StateKey, A: Mergeable> Partials<K, A> {
     fn new() -> Self {
-        Self { panes: Vec::new(), last: 0 }
+        Self { panes: Vec::new(), places: FxHashMap::default(), last: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -324,7 +326,7 @@ impl<K: StateKey, A: Mergeable> Partials<K, A> {
     fn slot(&mut self, pane: i64, first: i64, key: &K) -> (&mut A, bool) {
         let row = (pane, first);
         if self.panes.get(self.last).is_none_or(|(at, _)| *at != row) {
-            self.last = self.panes.iter().position(|(at, _)| *at == row).unwrap_or_else(|| {
+            self.last = *self.places.entry(row).or_insert_with(|| {
                 self.panes.push((row, HashTable::new()));
                 self.panes.len() - 1
             });
@@ -340,10 +342,12 @@ impl<K: StateKey, A: Mergeable> Partials<K, A> {
 
     fn clear(&mut self) {
         self.panes.clear();
+        self.places.clear();
     }
 
     /// Everything, in the order of pane, first window and key; nothing stays.
     fn take_sorted(&mut self) -> Vec<((i64, i64, K), A)> {
+        self.places.clear();
         self.panes.sort_unstable_by_key(|(at, _)| *at);
         let mut sorted = Vec::new();
         for ((pane, first), keys) in self.panes.drain(..) {

@@ -171,7 +171,12 @@ impl<A: Mergeable> Sliding<A> {
 
     /// Whether no pane is within.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        // No block of the front is empty.
+        let front_is_empty = match &self.merged {
+            Merged::Total { .. } => true,
+            Merged::Stacks { front, .. } => front.is_empty(),
+        };
+        front_is_empty && self.back.is_empty()
     }
 
     /// How many entries are within.
@@ -181,6 +186,16 @@ impl<A: Mergeable> Sliding<A> {
                 Merged::Total { .. } => 0,
                 Merged::Stacks { front, .. } => front.iter().map(|block| block.panes.len()).sum(),
             }
+    }
+
+    /// Where the panes within start, oldest first, once for each entry.
+    pub fn panes(&self) -> impl Iterator<Item = EventTime> {
+        let front = match &self.merged {
+            Merged::Total { .. } => &[][..],
+            Merged::Stacks { front, .. } => front,
+        };
+        let front = front.iter().rev().flat_map(|block| block.panes.iter().rev());
+        front.chain(&self.back).map(|entry| entry.pane)
     }
 
     /// About how many bytes this holds, for the bound of the cache that keeps it. Takes time in
@@ -262,6 +277,7 @@ mod tests {
             });
             assert_eq!(sliding.value(), naive);
             assert_eq!((sliding.len(), sliding.is_empty()), (panes.len(), panes.is_empty()));
+            assert!(sliding.panes().eq(panes.iter().map(|(pane, _)| EventTime(*pane))));
         }
     }
 

@@ -91,7 +91,7 @@ impl Form {
     /// `None` for stores whose rows are more than a value.
     pub(crate) fn of(part: &SubTopology, store: &StorePlan) -> Option<Self> {
         match store.kind {
-            StoreKind::Panes(_) => Some(Self::Panes(Envelope::Plain)),
+            StoreKind::Panes(_) | StoreKind::Sliding(_) => Some(Self::Panes(Envelope::Plain)),
             StoreKind::Sessions(_) => Some(Self::Panes(Envelope::Run)),
             StoreKind::Rows if part.folds(store.name) => Some(Self::Table(Envelope::Aged)),
             StoreKind::Rows => Some(Self::Table(Envelope::Plain)),

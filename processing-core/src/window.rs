@@ -89,6 +89,11 @@ pub enum WindowError {
     /// The grace is negative.
     #[error("a grace of {0} ms would close windows before they end: give 0 or more")]
     Grace(i64),
+    /// The difference of sliding windows is negative.
+    #[error(
+        "a difference of {0} ms holds not even what happens at one time: give sliding windows a difference of 0 ms or more"
+    )]
+    Difference(i64),
     /// The gap of sessions is not positive.
     #[error("a gap of {0} ms would tear apart what happens at the same time: give sessions a gap of at least 1 ms")]
     Gap(i64),

@@ -198,36 +198,72 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         after: Option<&K>,
         most: usize,
     ) -> (Vec<(K, A)>, bool) {
+        let mut range = PaneKey::of_pane_and_window(pane, pane);
+        if let Some(after) = after {
+            range.start = first_behind(pane, pane, after);
+        }
+        let wanted = |first: i64, key: &K| first == pane && after.is_none_or(|after| key > after);
+        self.slice(step, pane, &range, most, wanted, |_, key| key)
+    }
+
+    /// The rows of a pane behind `from` and before the first accepting window `until`, in the order of (first accepting
+    /// window, key). `from` is a first accepting window, and the last of its keys that is not wanted. All that are left,
+    /// or as many as `most` from the store, and whether there are more; nothing of it stays in memory.
+    pub(crate) fn slice_between(
+        &self,
+        step: &mut Step<'_>,
+        pane: i64,
+        (from, after): (i64, Option<&K>),
+        until: i64,
+        most: usize,
+    ) -> (Vec<((i64, K), A)>, bool) {
+        let mut range = OwnedRange {
+            start: PaneKey::of_pane_and_window(pane, from).start,
+            end: Some(PaneKey::of_pane_and_window(pane, until).start),
+        };
+        if let Some(after) = after {
+            range.start = first_behind(pane, from, after);
+        }
+        let wanted = |first: i64, key: &K| {
+            first < until && (first > from || first == from && after.is_none_or(|after| key > after))
+        };
+        self.slice(step, pane, &range, most, wanted, |first, key| (first, key))
+    }
+
+    /// The rows of a pane that are `wanted`, which are those of `range` in the store, in the order of what they are
+    /// `named`: all of them, or as many as `most` from the store, and whether there are more.
+    fn slice<R: Ord + Clone>(
+        &self,
+        step: &mut Step<'_>,
+        pane: i64,
+        range: &OwnedRange,
+        most: usize,
+        wanted: impl Fn(i64, &K) -> bool,
+        named: impl Fn(i64, K) -> R,
+    ) -> (Vec<(R, A)>, bool) {
         let held = self.panes.get(&pane);
-        let in_memory = held.into_iter().flat_map(|rows| &rows.rows).filter_map(|((first, key), slot)| {
-            let wanted = *first == pane && after.is_none_or(|after| key > after);
-            wanted.then_some((key, slot))
-        });
+        let in_memory = held.into_iter().flat_map(|rows| &rows.rows).filter(|((first, key), _)| wanted(*first, key));
+        let named_again = |(first, key): &(i64, K)| named(*first, key.clone());
         if held.is_some_and(|rows| rows.whole) {
-            let mut rows: Vec<(K, A)> = in_memory.map(|(key, slot)| (key.clone(), slot.value.clone())).collect();
+            let mut rows: Vec<_> = in_memory.map(|(row, slot)| (named_again(row), slot.value.clone())).collect();
             rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             return (rows, false);
         }
-        let mut range = PaneKey::of_pane_and_window(pane, pane);
-        if let Some(after) = after {
-            after.encode(&mut range.start);
-            // The first key behind it.
-            range.start.push(0);
-        }
         let (mut slice, mut more) = (BTreeMap::new(), false);
-        scan_rows(step, self.column, self.name, &range, |_, key: K, value: A| {
+        scan_rows(step, self.column, self.name, range, |first, key: K, value: A| {
             more = slice.len() >= most;
             if more {
                 return ControlFlow::Break(());
             }
-            slice.insert(key, value);
+            slice.insert(named(first, key), value);
             ControlFlow::Continue(())
         });
-        let last = slice.last_key_value().filter(|_| more).map(|(key, _)| key.clone());
+        let last = slice.last_key_value().filter(|_| more).map(|(row, _)| row.clone());
         // What the open transaction has changed is not staged yet.
-        for (key, slot) in in_memory.filter(|(_, slot)| slot.dirty) {
-            if last.as_ref().is_none_or(|last| key <= last) {
-                slice.insert(key.clone(), slot.value.clone());
+        for (row, slot) in in_memory.filter(|(_, slot)| slot.dirty) {
+            let row = named_again(row);
+            if last.as_ref().is_none_or(|last| row <= *last) {
+                slice.insert(row, slot.value.clone());
             }
         }
         (slice.into_iter().collect(), more)
@@ -382,6 +418,15 @@ fn scan_rows<K: StateKey, A: Row>(
     if let Some(error) = broken {
         step.fail(error);
     }
+}
+
+/// The bytes of the first row that can stand behind that of `key`.
+fn first_behind<K: StateKey>(pane: i64, first: i64, key: &K) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PaneKey::begin(&mut bytes, pane, first);
+    key.encode(&mut bytes);
+    bytes.push(0);
+    bytes
 }
 
 fn read_row<K: StateKey, A: Row>(key: &[u8], value: &[u8]) -> Result<(i64, K, A), String> {

@@ -7,6 +7,7 @@ pub(crate) mod joined_tables;
 pub(crate) mod joins;
 pub(crate) mod processors;
 mod sessions;
+mod sliding;
 mod sought;
 mod tables;
 
@@ -206,6 +207,7 @@ mod operators;
 /// A definition for each scenario, by its name.
 pub(crate) mod expected {
     pub(crate) use super::sessions::{local_sessions, session_totals, sessions, sessions_cut, sessions_of_windows};
+    pub(crate) use super::sliding::{sliding, sliding_local, sliding_of_windows, sliding_running, sliding_totals};
     pub(crate) use super::sought::sought;
     pub(crate) use super::tables::{folded, table_join, table_left_join};
 

@@ -5,6 +5,7 @@
 //! window's start and end, so that an oracle can write the same without the library.
 
 mod joins;
+mod sliding;
 mod sought;
 
 use processing_core::aggregate::{Count, Sum, count, distinct_hash, max, sum, top_k};
@@ -22,6 +23,7 @@ pub(crate) mod tables;
 
 use operators::{count_distinct, distinct_by, local_days, rollup, split};
 
+use self::sliding::{sliding, sliding_local, sliding_of_windows, sliding_running, sliding_totals};
 use self::sought::sought;
 use crate::events::{Happening, IN_TOO, Plain, TABLE, Text};
 use crate::oracle::{self, Expected};
@@ -495,4 +497,10 @@ pub(crate) const ALL: &[Scenario] = &[
     tables::BROADCAST_JOIN,
     tables::BROADCAST_LEFT_JOIN,
     scenario!(sought, 60, &["in", TABLE]),
+    scenario!(sliding, 60, &["in"]),
+    scenario!(sliding_running, 1_000, &["in", "in-b"]),
+    // So dense that few milliseconds are empty.
+    scenario!(sliding_local, 6, &["in"]),
+    scenario!(sliding_of_windows, 500, &["in"]),
+    scenario!(sliding_totals, 800, &["in"]),
 ];

@@ -7,6 +7,7 @@
 //!                                         └──────────────────── on_close ◀──────────────────────┘
 //!
 //! Grouped ─sessions▶ Sessioned ─aggregate▶ SessionTable ─on_close▶ Stream
+//! Grouped ─sliding▶ SlidingWindowed ─aggregate▶ SlidingTable ─on_close▶ Stream
 //! Grouped ─repartition▶ Stream                             Stream or Grouped ─join, answered_by▶ Stream
 //! Stream ─split▶ Splitting ─branch_off▶ Stream             Windowed ─merge▶ Windowed
 //! closed windows ─roll_up▶ Table        Stream ─count_distinct▶ Table
@@ -31,6 +32,7 @@ mod repartition;
 mod repeats;
 mod roll_up;
 mod session;
+mod sliding;
 mod stream;
 mod table;
 mod table_pair;
@@ -45,6 +47,7 @@ pub use processor::{OutputStream, Setup};
 pub use repeats::DistinctTable;
 pub use roll_up::Closings;
 pub use session::{SessionTable, Sessioned, ShuffledSessions};
+pub use sliding::{ShuffledSliding, SlidingTable, SlidingWindowed};
 pub(crate) use stream::internal;
 pub use stream::{Conclude, Ended, Grouped, SideStream, Splitting, Stream, Untimed};
 pub use table::{FoldedTable, KeyedTable, RowStream};

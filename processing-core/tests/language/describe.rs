@@ -82,6 +82,20 @@ fn sessions_read_with_their_gap_and_cut() {
 }
 
 #[test]
+fn sliding_windows_read_with_their_difference() {
+    let app = Topology::named("bursts");
+    app.stream(Topic::<Json<Search>>::json("searches"))
+        .event_time(|search| EventTime(search.at))
+        .key_by(|search| search.city.clone())
+        .sliding(SlidingWindows::difference(DurationMs::minutes(10)).grace(DurationMs::seconds(30)))
+        .fold("bursts", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("bursts.done"));
+    both("sliding", &app.build().unwrap());
+}
+
+#[test]
 fn merged_streams_read_as_one_sub_topology_with_two_sources() {
     let app = Topology::named("activity");
     let timed =
