@@ -67,6 +67,7 @@ const PURE: &[&str] = &[
     "sliding",
     "window",
     "join",
+    "foreign_key",
     "repartition",
     "repeats",
 ];

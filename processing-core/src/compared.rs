@@ -3,7 +3,8 @@
 //! What Kafka Streams answers is taken from its developer guide, its Javadoc and the tests that pin both; the cases
 //! are run as scripts in the files `documented.rs` beside each operator. The last column names the test.
 //!
-//! Not here: tables of tables and processors, and what is only an addition (cuts of sessions, local time, time to live). Invariant: every case names a test that exists.
+//! Not here: processors, and what is only an addition (cuts of sessions, local time, time to live). Invariant: every case
+//! names a test that exists.
 //!
 //! # Time and lateness
 //!
@@ -83,6 +84,20 @@
 //! | an update, a tombstone | brings nothing out | the same | | `updates_bring_nothing_out_and_a_tombstone_takes_the_row_away` |
 //! | a record without a value, an update without a key | dropped, counted | a dead letter | nothing is lost without a word | `what_cannot_be_read_is_a_dead_letter_and_changes_no_row` |
 //! | topics of different partition counts | refused | the same, with the remedy | | `topics_that_split_their_keys_differently_are_refused_with_the_remedy` |
+//!
+//! # Tables joined by a foreign key
+//!
+//! | case | Kafka Streams | here | why | test |
+//! |---|---|---|---|---|
+//! | updates and tombstones of either side, a row that comes to name another | the guide's table | the same | | `the_documented_table_of_foreign_keys_holds_for_each_kind`, `left_rows_find_the_right_ones_that_are_there_and_take_their_results_with_them`, `right_rows_come_to_all_who_name_them_and_go_from_all` |
+//! | a row that names none | inner: nothing; left: joined with null (KIP-962) | the same | | `a_row_that_names_none_has_a_result_in_the_left_join_alone` |
+//! | a row that joined with nothing is deleted, or comes to name another that is not there | inner: a tombstone all the same, because nobody knows whether there was a result | none: whether there was one is kept with the key | a tombstone comes only after a result | `a_row_that_joined_with_nothing_leaves_without_a_word`, `a_row_that_names_one_after_the_other_has_the_result_of_the_last` |
+//! | an answer that was overtaken | dropped if the hash of the row it was made of is not that of the present row | dropped if it was made of an older version of the row | two rows that take turns have the same two hashes | `who_is_named_no_more_is_heard_no_more_until_it_is_named_again` |
+//! | an update out of order | plain tables: replaces the row; versioned ones: does not | replaces the row | the log's order decides | `the_order_of_the_log_decides_which_row_names_whom` |
+//! | several updates of a key within one commit | each is told, unless a cache holds it back | the last one is told | what comes between hangs on how two topics are read | `tables_of_any_number_of_partitions_are_joined_by_foreign_keys` |
+//! | a right row that a million rows name changes | a million answers within the processing of one record | a bounded number with each commit | neither memory nor the transaction's timeout is to hang on the data | `a_foreign_key_that_everybody_names_is_answered_slice_by_slice` |
+//! | an update without a key, or that cannot be read | dropped, counted | dead letter | nothing is lost without a word | `what_cannot_be_read_joins_with_nothing_and_is_a_dead_letter` |
+//! | partition counts | any | the same | | `tables_of_any_number_of_partitions_are_joined_by_foreign_keys` |
 //!
 //! # Two streams in a window
 //!

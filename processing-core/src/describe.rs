@@ -81,7 +81,11 @@ impl Plan {
             StepKind::Operator(word) => format!("{word}-{}", step.number),
             StepKind::Window(_) => format!("window-{}", step.number),
             StepKind::TableFold(_) => format!("table-{}", step.number),
-            StepKind::Join(_) | StepKind::TableJoin(_) | StepKind::BroadcastJoin(_) => format!("join-{}", step.number),
+            StepKind::Join(_) | StepKind::TableJoin(_) | StepKind::BroadcastJoin(_) | StepKind::ForeignKeyJoin(_) => {
+                format!("join-{}", step.number)
+            }
+            StepKind::Subscribe(_) => format!("subscribe-{}", step.number),
+            StepKind::Results(_) => format!("results-{}", step.number),
             StepKind::Process { name, .. } => format!("process-{name}-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),

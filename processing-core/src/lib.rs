@@ -72,6 +72,7 @@ pub mod counts;
 mod describe;
 pub mod error;
 pub mod folded;
+pub mod foreign_key;
 pub mod hindsight;
 pub mod home;
 mod idleness;

@@ -74,6 +74,12 @@ pub enum StepKind {
     TableJoin(&'static str),
     /// Joins a stream with a table that every task holds, by means of the store of this name, in the order of event time.
     BroadcastJoin(&'static str),
+    /// Sends a table's rows, as they change, to the foreign keys that they name, which the store of this name keeps.
+    Subscribe(&'static str),
+    /// Joins the rows of a table, kept in the store of this name, with those that they name by a foreign key.
+    ForeignKeyJoin(&'static str),
+    /// Makes a table of the answers to a foreign-key join by means of the store of this name.
+    Results(&'static str),
     /// Hands records to a processor of the application's own.
     Process {
         /// Its name.
@@ -93,6 +99,9 @@ impl StepKind {
             | Self::Join(store)
             | Self::TableJoin(store)
             | Self::BroadcastJoin(store)
+            | Self::Subscribe(store)
+            | Self::ForeignKeyJoin(store)
+            | Self::Results(store)
             | Self::TableFold(store) => std::slice::from_ref(store),
             Self::Process { stores, .. } => stores,
             Self::Source(_) | Self::Operator(_) | Self::PreAggregate(_) | Self::Sink(_) => &[],
@@ -363,6 +372,9 @@ impl Plan {
                 StepKind::Window(_)
                 | StepKind::TableJoin(_)
                 | StepKind::BroadcastJoin(_)
+                | StepKind::Subscribe(_)
+                | StepKind::ForeignKeyJoin(_)
+                | StepKind::Results(_)
                 | StepKind::TableFold(_)
                 | StepKind::Process { .. }
                 | StepKind::Source(_) => {}

@@ -13,6 +13,8 @@ mod committing;
 #[cfg(test)]
 mod earlier;
 #[cfg(test)]
+mod foreign_keys;
+#[cfg(test)]
 mod forgetting;
 #[cfg(test)]
 mod inputs;

@@ -13,6 +13,7 @@
 //! closed windows ─roll_up▶ Table        Stream ─count_distinct▶ Table
 //! table(topic) ─▶ KeyedTable            Stream ─fold_table, reduce_table▶ FoldedTable ─on_update▶ rows ─to_table▶ done
 //! KeyedTable, FoldedTable or JoinedTable ─join, left_join, outer_join▶ JoinedTable ─on_update▶ rows
+//! KeyedTable, FoldedTable or JoinedTable ─join_by, left_join_by▶ JoinedTable
 //! Stream ─join_table, join_broadcast▶ Stream
 //! ```
 //!
@@ -21,9 +22,11 @@
 //! the order of its sentences alone.
 
 mod broadcast;
+mod circle;
 #[cfg(test)]
 mod documented;
 mod draft;
+mod foreign_key;
 mod join;
 mod merge;
 mod naming;
@@ -41,6 +44,7 @@ mod topology;
 mod window;
 
 pub use broadcast::Broadcasted;
+pub use foreign_key::ForeignJoined;
 pub use join::{JoinSide, Joined};
 pub use merge::Merging;
 pub use processor::{OutputStream, Setup};

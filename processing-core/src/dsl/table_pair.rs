@@ -34,16 +34,16 @@ pub trait AnyTable: Sized {
     fn updates(self) -> JoinedTable<Self::Pipe>;
 }
 
-type KeyOf<T> = <<T as AnyTable>::Pipe as Pipe>::Key;
-type RowOf<T> = <<T as AnyTable>::Pipe as TablePipe>::Row;
+pub(super) type KeyOf<T> = <<T as AnyTable>::Pipe as Pipe>::Key;
+pub(super) type RowOf<T> = <<T as AnyTable>::Pipe as TablePipe>::Row;
 
 /// A table joined of two: say how its rows come out, or join it again.
 #[must_use = "a joined table emits nothing until it is told when"]
 pub struct JoinedTable<P> {
-    draft: Rc<RefCell<Draft>>,
-    sub: usize,
-    at: usize,
-    pipe: P,
+    pub(super) draft: Rc<RefCell<Draft>>,
+    pub(super) sub: usize,
+    pub(super) at: usize,
+    pub(super) pipe: P,
 }
 
 /// The table that two tables make.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
+use super::circle;
 use super::draft::{Draft, SubDraft};
 use super::naming;
 use super::stream::Untimed;
@@ -51,6 +52,13 @@ pub enum TopologyError {
          that a replay would keep: fold by a recipe and without a time to live, or window the stream first"
     )]
     Unordered(String),
+    /// What a repartition topic brings leads back into it: it would wait for itself.
+    #[error(
+        "what is read from {} goes back into it{}, so that each would wait for the other: send one of the tables or streams \
+         that meet there to a topic of its own (`to_table`, `to`), and read that in a topology of another name",
+        first(.0), behind(.0)
+    )]
+    Circle(Vec<TopicName>),
     /// More stores than a task can have.
     #[error("{0} stores in one topology: at most 250 are possible")]
     TooManyStores(usize),
@@ -95,6 +103,16 @@ pub enum TopologyError {
     /// A name that no log would take.
     #[error("{0:?} is no valid name: 1 to 249 letters, digits, dots, underscores and hyphens")]
     Name(String),
+}
+
+fn first(circle: &[TopicName]) -> &str {
+    circle.first().map_or("a topic", TopicName::as_str)
+}
+
+/// By way of which others.
+fn behind(circle: &[TopicName]) -> String {
+    let others: Vec<&str> = circle.iter().skip(1).map(TopicName::as_str).collect();
+    if others.is_empty() { String::new() } else { format!(" by way of {}", others.join(" and ")) }
 }
 
 impl TopologyError {
@@ -189,6 +207,7 @@ impl Topology {
         }
         let outputs = outputs.into_iter().map(|(_, output)| output).collect();
         let plan = Plan::new(name, parts, outputs, migrations);
+        circle::check(&plan)?;
         naming::check_migrations(&plan)?;
         Ok(plan)
     }

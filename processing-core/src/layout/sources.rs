@@ -117,11 +117,9 @@ fn split_alike(part: &SubTopology, counts: &[(&Source, u32)]) -> Result<(), Core
         return Ok(());
     };
     let (narrower, most) = if n < m { (first, m) } else { (other, n) };
-    let how = if part.steps.iter().any(|step| matches!(step.kind, StepKind::Join(_) | StepKind::TableJoin(_))) {
-        "joined"
-    } else {
-        "windowed together"
-    };
+    let joins =
+        |step: &StepKind| matches!(step, StepKind::Join(_) | StepKind::TableJoin(_) | StepKind::ForeignKeyJoin(_));
+    let how = if part.steps.iter().any(|step| joins(&step.kind)) { "joined" } else { "windowed together" };
     let remedy = match (first, other) {
         (Source::Input(_), Source::Input(_)) if narrower.is_table() => {
             "give the topics the same number of partitions: a \
@@ -229,6 +227,18 @@ mod tests {
         assert_eq!(topics["app-s-right-repartition"], 2);
         let topics = laid_out(plan(false, true), &[("left", 2), ("right", 5)]).unwrap();
         assert_eq!(topics["app-s-left-repartition"], 5);
+    }
+
+    #[test]
+    fn the_topics_of_a_foreign_key_join_are_as_wide_as_what_they_meet() {
+        let app = Topology::named("app");
+        let [left, right, beside] =
+            ["left", "right", "beside"].map(|topic| app.table::<String, _>(Topic::<Json<String>>::json(topic)));
+        left.join_by(right, "s", |_, row| row.clone(), |_, row, _| row.clone())
+            .join(beside, "t", |_, row, _| row.clone())
+            .on_update(|rows| rows.to_table(Topic::json("out").compacted()));
+        let topics = laid_out(Arc::new(app.build().unwrap()), &[("left", 2), ("right", 5), ("beside", 3)]).unwrap();
+        assert_eq!((topics["app-s-subscriptions-repartition"], topics["app-s-responses-repartition"]), (5, 3));
     }
 
     #[test]

@@ -21,11 +21,6 @@ type Part = (Vec<state::Row>, Option<Vec<u8>>);
 impl<K: StateKey, R: Kept> TableRows<K, R> {
     /// The first rows of a range of keys, at most `at_most` of them.
     pub(crate) fn range(&mut self, step: &mut Step<'_>, keys: &impl RangeBounds<K>, at_most: usize) -> Vec<(K, R)> {
-        let mut found = Vec::new();
-        if self.dirty > 0 {
-            self.stage(step);
-        }
-        let Some(progress) = self.progress(step).cloned() else { return found };
         let mut from = match keys.start_bound() {
             Bound::Included(key) => bytes(key, false),
             Bound::Excluded(key) => bytes(key, true),
@@ -36,34 +31,56 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             Bound::Excluded(key) => Some(bytes(key, false)),
             Bound::Unbounded => None,
         };
+        let mut found = Vec::new();
         loop {
-            let (new, new_left) = self.part(step, progress.generation, &from, to.as_deref());
-            let (old, old_left) = match &progress.cursor {
-                // What lies before the cursor of a move is never looked at again.
-                Some(cursor) => {
-                    self.part(step, progress.generation.wrapping_sub(1), from.as_slice().max(cursor), to.as_deref())
-                }
-                None => (Vec::new(), None),
-            };
-            let left = [new_left, old_left].into_iter().flatten().min();
-            // The newer generation's word goes over the older one's.
-            let rows: BTreeMap<_, _> = old.into_iter().chain(new).collect();
-            for (key, value) in rows {
-                if found.len() == at_most || step.failure.is_some() {
-                    return found;
-                }
-                if left.as_ref().is_some_and(|left| key >= *left) {
-                    break;
-                }
-                let key = step.ok(K::decode(&key).map_err(|error| self.damaged(&error.to_string())));
-                let row = step.ok(read(&value).map_err(|error| self.damaged(&error))).flatten();
-                found.extend(key.zip(row));
-            }
+            let (rows, left) = self.some_of(step, &from, to.as_deref(), at_most - found.len());
+            found.extend(rows);
             match left {
-                Some(left) if found.len() < at_most && step.failure.is_none() => from = left,
+                Some(left) if found.len() < at_most => from = left,
                 _ => return found,
             }
         }
+    }
+
+    /// Rows from the key with the bytes `from` on and before `to`, in their order: at most `at_most`, and no more than
+    /// memory has room for. Answers the bytes at which the rest begins, if there may be more.
+    pub(crate) fn some_of(
+        &mut self,
+        step: &mut Step<'_>,
+        from: &[u8],
+        to: Option<&[u8]>,
+        at_most: usize,
+    ) -> (Vec<(K, R)>, Option<Vec<u8>>) {
+        let mut found = Vec::new();
+        if self.dirty > 0 {
+            self.stage(step);
+        }
+        let Some(progress) = self.progress(step).cloned() else { return (found, None) };
+        let (new, new_left) = self.part(step, progress.generation, from, to);
+        let (old, old_left) = match &progress.cursor {
+            // What lies before the cursor of a move is never looked at again.
+            Some(cursor) => self.part(step, progress.generation.wrapping_sub(1), from.max(cursor), to),
+            None => (Vec::new(), None),
+        };
+        let left = [new_left, old_left].into_iter().flatten().min();
+        // The newer generation's word goes over the older one's.
+        let rows: BTreeMap<_, _> = old.into_iter().chain(new).collect();
+        for (key, value) in rows {
+            if step.failure.is_some() {
+                return (found, None);
+            }
+            if left.as_ref().is_some_and(|left| key >= *left) {
+                break;
+            }
+            if found.len() == at_most {
+                return (found, Some(key));
+            }
+            let key = step.ok(K::decode(&key).map_err(|error| self.damaged(&error.to_string())));
+            let row = step.ok(read(&value).map_err(|error| self.damaged(&error))).flatten();
+            found.extend(key.zip(row));
+        }
+        let left = left.filter(|_| step.failure.is_none());
+        (found, left)
     }
 
     fn part(&self, step: &mut Step<'_>, generation: u32, from: &[u8], to: Option<&[u8]>) -> Part {

@@ -173,3 +173,13 @@ fn joined_tables_and_broadcast_tables_read_with_their_stores_and_topics() {
         .to(Topic::json("clicks.priced"));
     both("tables", &app.build().unwrap());
 }
+
+#[test]
+fn a_join_by_a_foreign_key_reads_as_three_sub_topologies_in_a_row() {
+    let app = Topology::named("ordered");
+    let cities = app.table::<String, _>(Topic::<Json<User>>::json("cities"));
+    app.table::<String, _>(Topic::<Json<User>>::json("users"))
+        .join_by(cities, "located", |_, user| user.city.clone(), |_, _, city| city.city.clone())
+        .on_update(|rows| rows.to_table(Topic::json("users.located").compacted()));
+    both("foreign-key", &app.build().unwrap());
+}

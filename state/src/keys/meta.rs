@@ -13,7 +13,8 @@
 //!   │  7   │ input u16, part. u32   repeated-id guard      │
 //!   │  8   │ column u8              rewrite cursor         │
 //!   │  9   │                        contents               │
-//!   │10-31 │                        reserved               │
+//!   │ 10   │ column u8              last version           │
+//!   │11-31 │                        reserved               │
 //!   └──────┴───────────────────────────────────────────────┘
 //!   all numbers big endian
 //! ```
@@ -63,6 +64,8 @@ pub enum MetaKey {
     RewriteCursor(ColumnId),
     /// What the task's columns hold.
     Contents,
+    /// The last version that the operator which keeps a column has given to a row.
+    LastVersion(ColumnId),
 }
 
 impl MetaKey {
@@ -71,7 +74,7 @@ impl MetaKey {
         out.push(self.kind());
         match *self {
             Self::CommitRecord | Self::StateEpoch | Self::Contents => {}
-            Self::ClosingCursor(column) | Self::RewriteCursor(column) => out.push(column.0),
+            Self::ClosingCursor(column) | Self::RewriteCursor(column) | Self::LastVersion(column) => out.push(column.0),
             Self::UpstreamTime { stage: group, task: member }
             | Self::SourceTime { input: group, partition: member }
             | Self::RepeatGuard { input: group, partition: member } => {
@@ -102,6 +105,7 @@ impl MetaKey {
             7 => member(rest).map(|(input, partition)| Self::RepeatGuard { input, partition }),
             8 => fixed(rest).map(|[column]| Self::RewriteCursor(ColumnId(column))),
             9 => nothing(rest).map(|()| Self::Contents),
+            10 => fixed(rest).map(|[column]| Self::LastVersion(ColumnId(column))),
             kind => {
                 Err(KeyError::Malformed { what: WHAT, detail: format!("kind {kind} is not known to this program") })
             }
@@ -129,6 +133,7 @@ impl MetaKey {
         match self {
             Self::ClosingCursor(column) => renumbered(column).map(Self::ClosingCursor),
             Self::RewriteCursor(column) => renumbered(column).map(Self::RewriteCursor),
+            Self::LastVersion(column) => renumbered(column).map(Self::LastVersion),
             Self::OperatorProgress(operator) => {
                 let column = renumbered(ColumnId(u8::try_from(operator).ok()?))?;
                 Some(Self::OperatorProgress(u16::from(column.0)))
@@ -153,6 +158,7 @@ impl MetaKey {
             Self::RepeatGuard { .. } => 7,
             Self::RewriteCursor(_) => 8,
             Self::Contents => 9,
+            Self::LastVersion(_) => 10,
         }
     }
 }
@@ -178,7 +184,7 @@ mod tests {
     use super::*;
 
     fn key() -> impl Strategy<Value = MetaKey> {
-        (0..9, any::<u8>(), any::<u16>(), any::<u32>()).prop_map(|(kind, column, group, member)| match kind {
+        (0..10, any::<u8>(), any::<u16>(), any::<u32>()).prop_map(|(kind, column, group, member)| match kind {
             0 => MetaKey::CommitRecord,
             1 => MetaKey::ClosingCursor(ColumnId(column)),
             2 => MetaKey::UpstreamTime { stage: group, task: member },
@@ -187,6 +193,7 @@ mod tests {
             5 => MetaKey::OperatorProgress(group),
             6 => MetaKey::RepeatGuard { input: group, partition: member },
             7 => MetaKey::RewriteCursor(ColumnId(column)),
+            8 => MetaKey::LastVersion(ColumnId(column)),
             _ => MetaKey::Contents,
         })
     }
@@ -216,7 +223,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let table: [(MetaKey, &[u8]); 9] = [
+        let table: [(MetaKey, &[u8]); 10] = [
             (MetaKey::CommitRecord, &[1]),
             (MetaKey::ClosingCursor(ColumnId(9)), &[2, 9]),
             (MetaKey::UpstreamTime { stage: 258, task: 3 }, &[3, 1, 2, 0, 0, 0, 3]),
@@ -226,6 +233,7 @@ mod tests {
             (MetaKey::RepeatGuard { input: 0, partition: 2 }, &[7, 0, 0, 0, 0, 0, 2]),
             (MetaKey::RewriteCursor(ColumnId(0)), &[8, 0]),
             (MetaKey::Contents, &[9]),
+            (MetaKey::LastVersion(ColumnId(4)), &[10, 4]),
         ];
         for (key, bytes) in table {
             assert_eq!(key.to_bytes(), bytes);
