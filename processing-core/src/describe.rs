@@ -70,7 +70,7 @@ impl Plan {
                     writeln!(text, "      holds: {}", kind(store))?;
                 }
             }
-            writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
+            writeln!(text, "      changelog: {}", internal(self.name(), store.stored_as, "changelog"))?;
         }
         writeln!(text, "    Commit records: {}-{}-meta-changelog", self.name(), part.number)
     }
@@ -86,6 +86,7 @@ impl Plan {
             }
             StepKind::Subscribe(_) => format!("subscribe-{}", step.number),
             StepKind::Results(_) => format!("results-{}", step.number),
+            StepKind::RateLimit(_) => format!("rate-limit-{}", step.number),
             StepKind::Process { name, .. } => format!("process-{name}-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),

@@ -480,4 +480,6 @@ where
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;

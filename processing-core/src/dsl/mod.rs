@@ -14,7 +14,7 @@
 //! table(topic) ─▶ KeyedTable            Stream ─fold_table, reduce_table▶ FoldedTable ─on_update▶ rows ─to_table▶ done
 //! KeyedTable, FoldedTable or JoinedTable ─join, left_join, outer_join▶ JoinedTable ─on_update▶ rows
 //! KeyedTable, FoldedTable or JoinedTable ─join_by, left_join_by▶ JoinedTable
-//! Stream ─join_table, join_broadcast▶ Stream
+//! rows ─rate_limit▶ rows                               Stream ─join_table, join_broadcast▶ Stream
 //! ```
 //!
 //! Not here: what runs ([`crate::process`]) and the frozen plan ([`crate::plan`]). Invariant: whatever
@@ -31,6 +31,7 @@ mod join;
 mod merge;
 mod naming;
 mod processor;
+mod rate_limit;
 mod repartition;
 mod repeats;
 mod roll_up;
