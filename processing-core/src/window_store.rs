@@ -197,7 +197,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         pane: i64,
         after: Option<&K>,
         most: usize,
-    ) -> (Vec<(K, A)>, bool) {
+    ) -> Slice<K, A> {
         let mut range = PaneKey::of_pane_and_window(pane, pane);
         if let Some(after) = after {
             range.start = first_behind(pane, pane, after);
@@ -216,7 +216,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         (from, after): (i64, Option<&K>),
         until: i64,
         most: usize,
-    ) -> (Vec<((i64, K), A)>, bool) {
+    ) -> Slice<(i64, K), A> {
         let mut range = OwnedRange {
             start: PaneKey::of_pane_and_window(pane, from).start,
             end: Some(PaneKey::of_pane_and_window(pane, until).start),
@@ -240,7 +240,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         most: usize,
         wanted: impl Fn(i64, &K) -> bool,
         named: impl Fn(i64, K) -> R,
-    ) -> (Vec<(R, A)>, bool) {
+    ) -> Slice<R, A> {
         let held = self.panes.get(&pane);
         let in_memory = held.into_iter().flat_map(|rows| &rows.rows).filter(|((first, key), _)| wanted(*first, key));
         let named_again = |(first, key): &(i64, K)| named(*first, key.clone());
@@ -419,6 +419,9 @@ fn scan_rows<K: StateKey, A: Row>(
         step.fail(error);
     }
 }
+
+/// Rows in their order, and whether there are more.
+type Slice<R, A> = (Vec<(R, A)>, bool);
 
 /// The bytes of the first row that can stand behind that of `key`.
 fn first_behind<K: StateKey>(pane: i64, first: i64, key: &K) -> Vec<u8> {

@@ -71,7 +71,7 @@ mod tests {
             .fold_table("some", count())
             .join_by(all, "both", |word, _| word.clone(), |_, some, all| (some.get(), all.get()))
             .on_update(|rows| rows.to_table(Topic::<Json<(u64, u64)>>::json("out").compacted()));
-        let told = app.build().unwrap_err().to_string();
+        let told = app.build().err().unwrap().to_string();
         for part in ["app-sought-repartition", "app-both-subscriptions-repartition", "`to_table`", "another name"] {
             assert!(told.contains(part), "{part}: {told}");
         }
