@@ -495,4 +495,7 @@ pub(crate) const ALL: &[Scenario] = &[
     tables::BROADCAST_JOIN,
     tables::BROADCAST_LEFT_JOIN,
     scenario!(sought, 60, &["in", TABLE]),
+    tables::FOREIGN_INNER,
+    tables::FOREIGN_LEFT,
+    tables::FOREIGN_TWICE,
 ];
