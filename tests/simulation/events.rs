@@ -70,6 +70,12 @@ pub(crate) const TABLE_TOO: &str = "table-too";
 /// A topic that is read as a table and has its own number of partitions.
 pub(crate) const EVERYWHERE: &str = "everywhere";
 
+/// A topic that is read as a table, has its own number of partitions, and each key in the one that is its own.
+pub(crate) const NAMED: &str = "named";
+
+/// Another one.
+pub(crate) const NAMED_TOO: &str = "named-too";
+
 /// A topic that has as many partitions as the first one.
 pub(crate) const IN_TOO: &str = "in-too";
 
@@ -130,11 +136,14 @@ pub(crate) fn workload(seed: u64, topics: &[&str], scale: i64, alike: bool) -> F
         let value = match rng.random_range(0..60) {
             0 if poison => Some(b"nonsense".to_vec()),
             1 if poison => None,
-            _ if [TABLE, TABLE_TOO, EVERYWHERE].contains(&topic.as_str()) && rng.random_bool(0.2) => None,
+            _ if [TABLE, TABLE_TOO, EVERYWHERE, NAMED, NAMED_TOO].contains(&topic.as_str()) && rng.random_bool(0.2) => {
+                None
+            }
             _ => Some(format!("{key} {event_time} {}", rng.random_range(1..100)).into_bytes()),
         };
         let bytes = key.to_be_bytes();
-        let partition = if lopsided { 0 } else { partition_for_key(&bytes, *partitions).0 };
+        let is_own = [NAMED, NAMED_TOO].contains(&topic.as_str());
+        let partition = if lopsided && !is_own { 0 } else { partition_for_key(&bytes, *partitions).0 };
         let place = TopicPartition::new(topic.clone(), partition);
         arrivals.push(Arrival { at_ms, timestamp: None, place, key: Some(bytes.to_vec()), value });
     }

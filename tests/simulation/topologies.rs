@@ -505,4 +505,7 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(sliding_local, 6, &["in"]),
     scenario!(sliding_of_windows, 500, &["in"]),
     scenario!(sliding_totals, 800, &["in"]),
+    tables::FOREIGN_INNER,
+    tables::FOREIGN_LEFT,
+    tables::FOREIGN_TWICE,
 ];

@@ -7,8 +7,8 @@ use processing_core::log::partition_for_key;
 
 use super::tables::{Version, versions};
 use super::*;
-use crate::events::{EVERYWHERE, IN_TOO, TABLE, TABLE_TOO};
-use crate::topologies::tables::named;
+use crate::events::{EVERYWHERE, IN_TOO, NAMED, NAMED_TOO, TABLE, TABLE_TOO};
+use crate::topologies::tables::{foreign, named};
 
 /// A table at the end of its topic, and its dead letters.
 struct Standing {
@@ -133,6 +133,49 @@ pub(crate) fn tables_of_three(story: &Story) -> Expected {
         }
     }
     Expected { results: BTreeMap::from([("out", out)]), set_aside: two.set_aside.into_iter().chain(dead).collect() }
+}
+
+/// The rows of a table with the row that each names in another one, if it is there.
+fn named_in(left: &Standing, right: &Standing) -> Vec<(u16, Happening, Option<Happening>)> {
+    let find = |row: &Happening| right.rows.get(&foreign(row)?).cloned();
+    left.rows.iter().map(|(key, row)| (*key, row.clone(), find(row))).collect()
+}
+
+fn dead(tables: impl IntoIterator<Item = Standing>) -> BTreeSet<(&'static str, Vec<u8>)> {
+    tables.into_iter().flat_map(|table| table.dead).map(|value| ("dlq", value)).collect()
+}
+
+pub(crate) fn foreign_inner(story: &Story) -> Expected {
+    let (left, right) = (standing(story, TABLE, by_log), standing(story, NAMED, by_row));
+    let pairs = named_in(&left, &right).into_iter();
+    let out = pairs.filter_map(|(key, row, named)| Some((key, vec![format!("{} {}", row.amount, named?.amount)])));
+    Expected { results: BTreeMap::from([("out", out.collect())]), set_aside: dead([left, right]) }
+}
+
+pub(crate) fn foreign_left(story: &Story) -> Expected {
+    let (left, right) = (standing(story, TABLE, by_row), standing(story, NAMED, by_log));
+    let beside = standing(story, NAMED_TOO, by_log);
+    let pairs = named_in(&left, &right).into_iter();
+    let out = pairs.map(|(key, row, named)| {
+        let third = word(beside.rows.get(&key));
+        (key, vec![format!("{} {} {third}", row.amount, word(named.as_ref()))])
+    });
+    Expected { results: BTreeMap::from([("out", out.collect())]), set_aside: dead([left, right, beside]) }
+}
+
+pub(crate) fn foreign_twice(story: &Story) -> Expected {
+    let (left, right) = (standing(story, TABLE, by_log), standing(story, NAMED, by_log));
+    let Reading { records, dead: of_stream, .. } = Reading::of(&without(story, &[TABLE, NAMED]));
+    let mut out = Results::new();
+    for (key, row, named) in named_in(&left, &right) {
+        let counted: Vec<_> = records.iter().filter(|record| record.event.key % 3 == key % 4).collect();
+        if let Some(named) = named.filter(|_| !counted.is_empty()) {
+            let sum = counted.iter().map(|record| record.event.amount).sum::<i64>();
+            out.insert(key, vec![format!("{} {} {} {sum}", row.amount, named.amount, counted.len())]);
+        }
+    }
+    let set_aside = dead([left, right]).into_iter().chain(of_stream).collect();
+    Expected { results: BTreeMap::from([("out", out)]), set_aside }
 }
 
 /// What streams make with a table that every task holds.

@@ -3,7 +3,7 @@
 //! Not here: what their results have to be ([`crate::oracle`]). Invariant: as in [`super`].
 
 use super::*;
-use crate::events::{EVERYWHERE, TABLE_TOO};
+use crate::events::{EVERYWHERE, NAMED, NAMED_TOO, TABLE_TOO};
 
 fn pair(left: Option<&Happening>, right: Option<&Happening>) -> String {
     let word = |side: Option<&Happening>| side.map_or("-".to_owned(), |row| row.amount.to_string());
@@ -137,6 +137,57 @@ fn broadcast_left_join() -> Plan {
     built(topology)
 }
 
+/// The row that another row names: few are named by many, and some name none.
+pub(crate) fn foreign(row: &Happening) -> Option<u16> {
+    (row.amount % 7 != 0).then(|| (row.amount % 5).unsigned_abs() as u16)
+}
+
+/// Rows beside those that they name.
+fn foreign_inner() -> Plan {
+    let topology = Topology::named("foreign-inner");
+    let right = topology.table::<u16, _>(Topic::with(NAMED, Plain)).event_time(time);
+    topology
+        .table::<u16, _>(Topic::with(TABLE, Plain))
+        .join_by(right, "both", |_, row| foreign(row), |_, left, right| pair(Some(left), Some(right)))
+        .on_update(|rows| rows.to_table(Topic::with("out", Text).compacted()));
+    built(topology)
+}
+
+/// The same, and rows that name none or one that is not there; and beside what comes out another table.
+fn foreign_left() -> Plan {
+    let topology = Topology::named("foreign-left");
+    let right = topology.table::<u16, _>(Topic::with(NAMED, Plain));
+    let beside = topology.table::<u16, _>(Topic::with(NAMED_TOO, Plain));
+    topology
+        .table::<u16, _>(Topic::with(TABLE, Plain))
+        .event_time(time)
+        .left_join_by(right, "both", |_, row| foreign(row), |_, left, right| pair(Some(left), right))
+        .left_join(beside, "three", |_, two, beside| {
+            format!("{two} {}", beside.map_or("-".to_owned(), |row| row.amount.to_string()))
+        })
+        .on_update(|rows| rows.to_table(Topic::with("out", Text).compacted()));
+    built(topology)
+}
+
+/// A table that was joined by a foreign key names rows in turn, of a table that is folded from a stream.
+fn foreign_twice() -> Plan {
+    let topology = Topology::named("foreign-twice");
+    let right = topology.table::<u16, _>(Topic::with(NAMED, Plain));
+    let counts = topology.stream(Topic::with("in", Plain)).event_time(time).key_by(|event| event.key % 3);
+    let counts = counts.repartition("in").fold_table("counts", (count(), sum(amount)));
+    topology
+        .table::<u16, _>(Topic::with(TABLE, Plain))
+        .join_by(right, "one", |_, row| foreign(row), |_, left, right| (left.amount, right.amount))
+        .join_by(
+            counts,
+            "two",
+            |key, _| key % 4,
+            |_, (left, right), counts| format!("{left} {right} {} {}", counts.0.get(), counts.1.get()),
+        )
+        .on_update(|rows| rows.to_table(Topic::with("out", Text).compacted()));
+    built(topology)
+}
+
 macro_rules! scenario {
     ($constant:ident, $name:ident, $scale:expr, $inputs:expr) => {
         pub(super) const $constant: Scenario = Scenario {
@@ -156,6 +207,9 @@ scenario!(TABLES_OF_THREE, tables_of_three, 300, &[TABLE, IN_TOO, TABLE_TOO]);
 // So dense that records of one key often have one time.
 scenario!(GATHERED, gathered, 6, &["in", TABLE]);
 scenario!(LIMITED, limited, 300, &["in", TABLE, TABLE_TOO]);
+scenario!(FOREIGN_INNER, foreign_inner, 300, &[TABLE, NAMED]);
+scenario!(FOREIGN_LEFT, foreign_left, 300, &[TABLE, NAMED, NAMED_TOO]);
+scenario!(FOREIGN_TWICE, foreign_twice, 300, &[TABLE, NAMED, "in"]);
 // So dense that updates and records often have one time.
 scenario!(BROADCAST_JOIN, broadcast_join, 6, &["in", EVERYWHERE]);
 scenario!(BROADCAST_LEFT_JOIN, broadcast_left_join, 90, &["in", "in-b", EVERYWHERE]);

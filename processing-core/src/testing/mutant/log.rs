@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Mutation;
-use crate::batch::RecordBatch;
+use crate::batch::{RecordBatch, RecordRef};
 use crate::log::memory::MemoryLog;
 use crate::log::{
     Admin, FetchEpoch, FreeReader, GroupMetadata, GroupSource, Log, LogError, Membership, Polled, Publish, Read,
@@ -118,6 +118,30 @@ fn chosen<const N: usize>(records: &RecordBatch, turns: [fn(&[u8]) -> bool; N]) 
     chosen
 }
 
+/// The answers of a foreign-key join, all of one version, wherever it takes one byte.
+fn unversioned(records: &RecordBatch) -> RecordBatch {
+    let length = |bytes: &[u8], at: usize| {
+        let (length, _) = bytes.get(at..)?.split_first_chunk()?;
+        Some(u32::from_be_bytes(*length) as usize)
+    };
+    let mut unversioned = RecordBatch::new();
+    for record in records.iter() {
+        let mut value = record.value.unwrap_or_default().to_vec();
+        // A bundle: keys and records, each behind its length; in a record, two times, headers and the state's codec.
+        let mut at = if value.first() == Some(&4) { 5 } else { value.len() };
+        while let Some(key) = length(&value, at) {
+            let body = at + 4 + key;
+            let (Some(bytes), Some(headers)) = (length(&value, body), length(&value, body + 20)) else { break };
+            if let Some(version) = value.get_mut(body + 25 + headers).filter(|byte| **byte < 251) {
+                *version = 0;
+            }
+            at = body + 4 + bytes;
+        }
+        unversioned.push(RecordRef { value: Some(&value), ..record });
+    }
+    unversioned
+}
+
 impl Transaction for Mutant {
     fn send(&mut self, to: &TopicPartition, records: &RecordBatch) -> Result<(), LogError> {
         if self.is_outside(&to.topic) {
@@ -129,6 +153,9 @@ impl Transaction for Mutant {
             Mutation::TimeBeforeData if to.topic.as_str().ends_with("-repartition") => {
                 let is_time = |value: &[u8]| value.first() == Some(&2);
                 producer.transaction.send(to, &chosen(records, [is_time, |value| value.first() != Some(&2)]))
+            }
+            Mutation::VersionsForgotten if to.topic.as_str().ends_with("-responses-repartition") => {
+                producer.transaction.send(to, &unversioned(records))
             }
             Mutation::RaisesNotLogged if to.topic.as_str().ends_with("-time") => {
                 let is_no_raise = |value: &[u8]| value.get(4) != Some(&2);

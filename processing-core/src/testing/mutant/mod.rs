@@ -56,11 +56,13 @@ pub enum Mutation {
     LostIsIgnored,
     /// Batches that were fetched before a seek, a revoke or an abort are taken.
     StaleBatchesTaken,
+    /// Answers of a foreign-key join do not say which version of a row they were made of.
+    VersionsForgotten,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ApplyBeforePublish,
         Self::PositionsOutliveRows,
         Self::FailedApplyIgnored,
@@ -80,5 +82,6 @@ impl Mutation {
         Self::TimeBeforeData,
         Self::LostIsIgnored,
         Self::StaleBatchesTaken,
+        Self::VersionsForgotten,
     ];
 }
