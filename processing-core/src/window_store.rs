@@ -191,13 +191,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
     /// The rows of a pane that begins with its first window (one of windows side by side, or of sessions) and that
     /// this window accepts, after the key `after`, in the order of keys: all that are left, or as many as `most`
     /// from the store, and whether there are more. Nothing of it stays in memory.
-    pub(crate) fn slice_of(
-        &self,
-        step: &mut Step<'_>,
-        pane: i64,
-        after: Option<&K>,
-        most: usize,
-    ) -> Slice<K, A> {
+    pub(crate) fn slice_of(&self, step: &mut Step<'_>, pane: i64, after: Option<&K>, most: usize) -> Slice<K, A> {
         let mut range = PaneKey::of_pane_and_window(pane, pane);
         if let Some(after) = after {
             range.start = first_behind(pane, pane, after);

@@ -277,7 +277,7 @@ mod tests {
             (&[("folded", "no good")][..], "no valid name"),
             (&[("sent", "merged")][..], "app-merged-repartition"),
         ] {
-            let built = everything(BEFORE, |app| said.iter().for_each(|(name, other)| app.stored_as(*name, *other)));
+            let built = everything(BEFORE, |app| said.iter().for_each(|(name, other)| app.stored_as(name, other)));
             let told = built.err().unwrap().to_string();
             assert!(told.contains(part), "{told}");
         }
