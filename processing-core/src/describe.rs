@@ -82,6 +82,7 @@ impl Plan {
             StepKind::Window(_) => format!("window-{}", step.number),
             StepKind::TableFold(_) => format!("table-{}", step.number),
             StepKind::Join(_) | StepKind::TableJoin(_) | StepKind::BroadcastJoin(_) => format!("join-{}", step.number),
+            StepKind::RateLimit(_) => format!("rate-limit-{}", step.number),
             StepKind::Process { name, .. } => format!("process-{name}-{}", step.number),
             StepKind::PreAggregate(_) => format!("pre-aggregate-{}", step.number),
             StepKind::Sink(output) => self.outputs().get(*output).map_or_else(String::new, |o| o.topic.to_string()),

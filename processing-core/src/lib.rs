@@ -92,6 +92,7 @@ pub mod prelude;
 pub mod previous;
 pub mod processor;
 pub mod query;
+pub mod rate_limit;
 pub mod record;
 pub mod repartition;
 pub mod repeats;

@@ -73,6 +73,8 @@ pub enum StepKind {
     TableJoin(&'static str),
     /// Joins a stream with a table that every task holds, by means of the store of this name, in the order of event time.
     BroadcastJoin(&'static str),
+    /// Lets updates pass at a limited rate, and keeps those that wait in the store of this name.
+    RateLimit(&'static str),
     /// Hands records to a processor of the application's own.
     Process {
         /// Its name.
@@ -92,6 +94,7 @@ impl StepKind {
             | Self::Join(store)
             | Self::TableJoin(store)
             | Self::BroadcastJoin(store)
+            | Self::RateLimit(store)
             | Self::TableFold(store) => std::slice::from_ref(store),
             Self::Process { stores, .. } => stores,
             Self::Source(_) | Self::Operator(_) | Self::PreAggregate(_) | Self::Sink(_) => &[],

@@ -119,6 +119,20 @@ impl<K: QueuedKey, V: Kept, R: Kept, U: StateKey> Waiting<K, V, R, U> {
         Some(next)
     }
 
+    /// Whether something waits for a later time than `time`.
+    pub(crate) fn holds_later_than(&self, step: &mut Step<'_>, time: i64) -> bool {
+        let mut holds = self.fresh.iter().any(|(key, _)| key.time > time);
+        if !holds {
+            let range = QueueKey::between(time, i64::MAX);
+            let scanned = step.rows.scan(self.column, range.as_range(), &mut |_, _| {
+                holds = true;
+                ControlFlow::Break(())
+            });
+            step.ok(scanned);
+        }
+        holds
+    }
+
     /// Shows to `each`, with its time, what waits for `through` or an earlier time, as much as the step allows.
     /// Answers where it stands if there is more: nothing that is left is earlier.
     pub(crate) fn release(

@@ -44,3 +44,13 @@ impl Word for PresentWord {
 pub trait Settled: Word {}
 
 impl Settled for LastWord {}
+
+/// Streams of which records can be left out: those of updates.
+#[diagnostic::on_unimplemented(
+    message = "only updates can be limited in rate",
+    label = "each record here is the last word on something, and would be lost if it were left out",
+    note = "limit what a table's `on_update` shows to its side chain"
+)]
+pub trait Replaced: Word {}
+
+impl Replaced for PresentWord {}

@@ -18,6 +18,8 @@ mod forgetting;
 mod inputs;
 #[cfg(test)]
 mod joining;
+#[cfg(test)]
+mod limiting;
 mod nursery;
 #[cfg(test)]
 mod obeying;

@@ -12,7 +12,7 @@
 //! closed windows ─roll_up▶ Table        Stream ─count_distinct▶ Table
 //! table(topic) ─▶ KeyedTable            Stream ─fold_table, reduce_table▶ FoldedTable ─on_update▶ rows ─to_table▶ done
 //! KeyedTable, FoldedTable or JoinedTable ─join, left_join, outer_join▶ JoinedTable ─on_update▶ rows
-//! Stream ─join_table, join_broadcast▶ Stream
+//! rows ─rate_limit▶ rows                               Stream ─join_table, join_broadcast▶ Stream
 //! ```
 //!
 //! Not here: what runs ([`crate::process`]) and the frozen plan ([`crate::plan`]). Invariant: whatever
@@ -27,6 +27,7 @@ mod join;
 mod merge;
 mod naming;
 mod processor;
+mod rate_limit;
 mod repartition;
 mod repeats;
 mod roll_up;

@@ -171,7 +171,8 @@ impl<I: Intake, O, W> Table<I, O, W> {
     ///
     /// This is how output is limited in rate: with `DurationMs::seconds(1)` a key is written at most once a second of the
     /// wall clock while its window is open, with the value that it has then; what changed in between is in it, and the
-    /// last change is always written. For closed windows, [`Stream::on_latest`] limits in the same way.
+    /// last change is always written. For closed windows, [`Stream::on_latest`] limits in the same way,
+    /// and for tables [`Stream::rate_limit`].
     pub fn on_update<S>(
         self,
         interval: DurationMs,

@@ -28,6 +28,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// What it was to say this of.
     pub story: Story,
+    /// Of each output topic in which some key has two records, the shortest time between two of one key, in milliseconds.
+    pub gaps: BTreeMap<String, i64>,
     /// The log's steps.
     pub trace: Trace,
 }
@@ -156,7 +158,9 @@ fn suffer(
         }
         return Err(failure);
     }
-    Ok(Report { tally, outcome, story, trace: log.trace() })
+    let outputs = outcome.results.keys();
+    let gaps = outputs.filter_map(|topic| Some((topic.clone(), log.shortest_gap(&TopicName::new(topic))?))).collect();
+    Ok(Report { tally, outcome, story, gaps, trace: log.trace() })
 }
 
 /// What one worker that never failed says of the same inputs and the same time log.

@@ -58,6 +58,25 @@ pub(crate) fn tables_outer(story: &Story) -> Expected {
     pairs(standing(story, TABLE, by_row), standing(story, TABLE_TOO, by_log), |_, _| true)
 }
 
+/// What is said last, however seldom something is said.
+pub(crate) fn limited(story: &Story) -> Expected {
+    let mut expected = pairs(standing(story, TABLE, by_log), standing(story, TABLE_TOO, by_log), |_, _| true);
+    let Reading { records, dead, .. } = Reading::of(&without(story, &[TABLE, TABLE_TOO]));
+    let (mut latest, mut sums) = (Results::new(), BTreeMap::<u16, (u64, i64)>::new());
+    for Read { event, value, .. } in records {
+        let sum = sums.entry(event.key).or_default();
+        *sum = (sum.0 + 1, sum.1 + event.amount);
+        latest.remove(&event.key);
+        if event.amount % 5 > 0 {
+            latest.insert(event.key, vec![String::from_utf8_lossy(&value).into_owned()]);
+        }
+    }
+    let current = sums.into_iter().map(|(key, (count, sum))| (key, vec![format!("{count} {sum}")]));
+    expected.results.extend([("latest", latest), ("current", current.collect())]);
+    expected.set_aside.extend(dead);
+    expected
+}
+
 /// The story without the inputs of some topics.
 fn without(story: &Story, topics: &[&str]) -> Story {
     let inputs = story.inputs.iter().filter(|(place, _)| !topics.contains(&place.topic.as_str()));

@@ -48,6 +48,40 @@ fn tables_of_three() -> Plan {
     built(topology)
 }
 
+/// How far at least two words of a key of these topics of [`limited`] lie apart.
+pub(crate) const LIMITS: [(&str, i64); 3] = [("latest", 300), ("current", 700), ("out", 450)];
+
+/// Tables whose rows come out at a limited rate: folded ones and joined ones, with and without tombstones, before and
+/// after another step.
+fn limited() -> Plan {
+    let [latest, current, pairs] = LIMITS.map(|(_, interval)| ms(interval));
+    let topology = Topology::named("limited");
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .already_keyed_by(key)
+        .tee(|side| {
+            let last = side.reduce_table("last", |_, event| (event.amount % 5 > 0).then_some(event));
+            last.on_update(|rows| {
+                rows.rate_limit("last-shown", latest).to_table(Topic::with("latest", Plain).compacted())
+            })
+        })
+        .fold_table("rows", (count(), sum(amount)))
+        .on_update(|rows| {
+            let text = rows.map(|row| row.map(|(count, sum)| format!("{} {}", count.get(), sum.get())));
+            text.rate_limit("rows-shown", current).to_table(Topic::with("current", Text).compacted())
+        });
+    let right = topology.table(Topic::with(TABLE_TOO, Plain));
+    topology
+        .table::<u16, _>(Topic::with(TABLE, Plain))
+        .outer_join(right, "both", |_, left, right| pair(left, right))
+        .on_update(|rows| {
+            let limited = rows.rate_limit("both-shown", pairs);
+            limited.to_table(Topic::with("out", Text).compacted())
+        });
+    built(topology)
+}
+
 /// The row that an event names, which may be any, or none.
 pub(crate) fn named(event: &Happening) -> Option<u16> {
     (event.amount % 7 != 0).then(|| (event.amount % 12).unsigned_abs() as u16)
@@ -103,6 +137,7 @@ macro_rules! scenario {
 scenario!(TABLES_INNER, tables_inner, 300, &[TABLE, TABLE_TOO]);
 scenario!(TABLES_OUTER, tables_outer, 300, &[TABLE, TABLE_TOO]);
 scenario!(TABLES_OF_THREE, tables_of_three, 300, &[TABLE, IN_TOO, TABLE_TOO]);
+scenario!(LIMITED, limited, 300, &["in", TABLE, TABLE_TOO]);
 // So dense that updates and records often have one time.
 scenario!(BROADCAST_JOIN, broadcast_join, 6, &["in", EVERYWHERE]);
 scenario!(BROADCAST_LEFT_JOIN, broadcast_left_join, 90, &["in", "in-b", EVERYWHERE]);

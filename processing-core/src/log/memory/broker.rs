@@ -206,6 +206,12 @@ impl Broker {
             .map_or_else(Vec::new, |topic| topic.partitions.iter().map(PartitionLog::committed).collect())
     }
 
+    pub(super) fn written(&self, name: &TopicName) -> Vec<Vec<(Option<Vec<u8>>, LogTime)>> {
+        self.topics
+            .get(name)
+            .map_or_else(Vec::new, |topic| topic.partitions.iter().map(PartitionLog::written).collect())
+    }
+
     // Time.
 
     pub(super) fn later(&mut self, delay: i64, due: Due) {

@@ -201,6 +201,20 @@ impl MemoryLog {
         self.shared.lock().committed_records(topic)
     }
 
+    /// The shortest time between two committed records of one key in a partition of a topic, in milliseconds, by when they
+    /// were written; `None` where no key has two.
+    pub fn shortest_gap(&self, topic: &TopicName) -> Option<i64> {
+        let mut shortest = None;
+        for partition in self.shared.lock().written(topic) {
+            let mut last = std::collections::BTreeMap::new();
+            for (key, LogTime(at)) in partition {
+                let gap = last.insert(key, at).map(|before| at - before);
+                shortest = shortest.into_iter().chain(gap).min();
+            }
+        }
+        shortest
+    }
+
     /// The steps so far.
     pub fn trace(&self) -> Trace {
         self.shared.lock().recorder.trace()

@@ -150,6 +150,17 @@ impl PartitionLog {
         batch.iter().map(OwnedRecord::from).collect()
     }
 
+    /// The keys of the same records, and when each was written, whatever its timestamp says.
+    pub(super) fn written(&self) -> Vec<(Option<Vec<u8>>, LogTime)> {
+        let stable = self.last_stable();
+        let entries = self.entries.iter().enumerate();
+        let committed = entries.filter(|(_, entry)| {
+            (self.start..stable).contains(&entry.offset) && entry.standing == Standing::Committed
+        });
+        let key = |index| self.contents.get(index).and_then(|record| record.key).map(<[u8]>::to_vec);
+        committed.map(|(index, entry)| (key(index), entry.written)).collect()
+    }
+
     /// The first committed record of this log time or later.
     pub(super) fn offset_for_time(&self, time: LogTime) -> Option<Offset> {
         let stable = self.last_stable();
