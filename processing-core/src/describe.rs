@@ -70,7 +70,7 @@ impl Plan {
                     writeln!(text, "      holds: {}", kind(store))?;
                 }
             }
-            writeln!(text, "      changelog: {}", internal(self.name(), store.name, "changelog"))?;
+            writeln!(text, "      changelog: {}", internal(self.name(), store.stored_as, "changelog"))?;
         }
         writeln!(text, "    Commit records: {}-{}-meta-changelog", self.name(), part.number)
     }

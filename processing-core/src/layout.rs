@@ -120,11 +120,11 @@ impl Layout {
                         continue;
                     }
                     Some(store) if store.kind.expires() => (
-                        format!("{app}-{}-changelog", store.name),
+                        format!("{app}-{}-changelog", store.stored_as),
                         Cleanup::CompactDelete,
                         Some((store.history().0 + CHANGELOG_SLACK.0).max(CHANGELOG_RETENTION_MIN.0).unsigned_abs()),
                     ),
-                    Some(store) => (format!("{app}-{}-changelog", store.name), Cleanup::Compact, None),
+                    Some(store) => (format!("{app}-{}-changelog", store.stored_as), Cleanup::Compact, None),
                 };
                 let settings = TopicSettings { partitions: tasks, cleanup, retention_ms, log_append_time: true };
                 let forgets = store.is_some_and(|store| store.kind.expires());
@@ -189,10 +189,10 @@ impl Layout {
         own.map(move |(index, topic)| (index, topic, TopicPartition::new(topic.topic.clone(), id.partition)))
     }
 
-    /// The stores of a task, by column.
+    /// The names that the stores of a task are kept under, by column.
     pub(crate) fn stores(&self, id: TaskId) -> Vec<(ColumnId, &'static str)> {
         let sub = self.plan.sub_topologies().get(usize::from(id.sub_topology));
-        sub.into_iter().flat_map(|sub| &sub.stores).map(|store| (store.column, store.name)).collect()
+        sub.into_iter().flat_map(|sub| &sub.stores).map(|store| (store.column, store.stored_as)).collect()
     }
 
     /// What a task's columns hold.

@@ -172,8 +172,11 @@ pub enum OutputKind {
 /// A store of a sub-topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorePlan {
-    /// Its name, which is its changelog's too.
+    /// Its name in the topology.
     pub name: &'static str,
+    /// The name that it is kept under: in the store's folder, as its changelog's, and in what says what it holds. The same,
+    /// unless [`crate::dsl::Topology::stored_as`] says another.
+    pub stored_as: &'static str,
     /// Its column.
     pub column: ColumnId,
     /// What its rows stand for.
@@ -290,7 +293,7 @@ impl StorePlan {
     /// [`crate::dsl::Topology::stable_name`] makes independent of where the types stand. Fields that change places
     /// within a type of the same name are not seen: give a changed type a new name.
     pub fn fingerprint(&self) -> String {
-        format!("{}: {} of {}", self.name, self.kind, self.holds)
+        format!("{}: {} of {}", self.stored_as, self.kind, self.holds)
     }
 
     /// How much event time of input its rows can depend on: size, grace and what is kept.
@@ -309,12 +312,12 @@ impl Plan {
         &self.migrations
     }
 
-    /// The migrations of a store's rows.
+    /// The migrations of the rows of the store that is kept under this name.
     pub(crate) fn migrations_of<'a>(&'a self, store: &'a str) -> impl Iterator<Item = &'a Migration> {
         self.migrations.iter().filter(move |migration| migration.store == store)
     }
 
-    /// How rows of `store` with one fingerprint become rows with another, if anybody has said it.
+    /// How rows of the store that is kept under `store`, with one fingerprint become rows with another, if anybody has said it.
     pub(crate) fn path(&self, store: &str, from: &str, to: &str) -> Option<Path> {
         Path::find(&self.migrations, store, from, to)
     }
@@ -322,7 +325,7 @@ impl Plan {
     /// The store whose partial aggregates travel through this topic, with its sub-topology.
     pub(crate) fn fed_by(&self, topic: &TopicName) -> Option<(&SubTopology, &StorePlan)> {
         let part = self.parts.iter().find(|part| part.sources.iter().any(|source| source.topic() == topic))?;
-        let store = part.stores.iter().find(|store| internal(&self.name, store.name, "repartition") == *topic)?;
+        let store = part.stores.iter().find(|store| internal(&self.name, store.stored_as, "repartition") == *topic)?;
         Some((part, store))
     }
 
@@ -398,7 +401,7 @@ impl SubTopology {
         };
         let store = |store: &StorePlan| ColumnContents {
             id: store.column,
-            name: store.name.to_owned(),
+            name: store.stored_as.to_owned(),
             keys: store.kind.keys(),
             fingerprint: store.fingerprint(),
         };

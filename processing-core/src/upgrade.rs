@@ -10,6 +10,7 @@
 //! | as it was, under another number | its rows about itself move to the new number, in the first commit |
 //! | new | begins empty, whatever a store of its name has left in the changelog once |
 //! | no more there | its rows about itself go; its changelog is named in a log line, for a person to delete |
+//! | under another name in the topology, [kept under its old one](crate::dsl::Topology::stored_as) | nothing |
 //! | gone, and a new one holds the same | the worker refuses: it was renamed, most likely |
 //! | with another fingerprint, and a [`crate::migration`] | its rows are migrated, a bounded number with each commit |
 //! | with another fingerprint, and none | the worker refuses, and names both remedies |
@@ -111,7 +112,7 @@ impl Upgrade {
         let columns = part.contents();
         let wanted = Held::of(&columns);
         let Some(held) = contents::read(rows)? else {
-            let migrated = part.stores.iter().find(|store| plan.migrations_of(store.name).next().is_some());
+            let migrated = part.stores.iter().find(|store| plan.migrations_of(store.stored_as).next().is_some());
             if let Some(store) = migrated.filter(|_| has_record) {
                 return Err(CoreError::store_refused(format!(
                     "task {id}: nothing says whether the rows of store `{}` are migrated already: its changelog was \
@@ -158,9 +159,10 @@ impl Upgrade {
             if let Some(new) = begun.stores.iter().find(is_alike) {
                 return Err(CoreError::store_refused(format!(
                     "task {id}: store `{}` is gone and `{}`, which holds the same, is new: was it renamed? A store's rows are \
-                     found by its name: give it its old name back. If it shall begin empty, start the topology once \
-                     without either of them, and then with the new one",
-                    gone.name, new.name
+                     found by its name: give it its old name back, or keep it under that one by \
+                     `topology.stored_as(\"{}\", \"{}\")`. If it shall begin empty, start the topology once without \
+                     either of them, and then with the new one",
+                    gone.name, new.name, new.name, gone.name
                 )));
             }
             let changelog = format!("{}-{}-changelog", plan.name(), gone.name);

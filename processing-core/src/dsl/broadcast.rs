@@ -115,7 +115,8 @@ where
         let (place, output) = {
             let mut draft = draft.borrow_mut();
             let at = draft.step(upstream, StepKind::Operator("broadcast"), &[table.at]);
-            draft.through_as(InputKind::Rows, (upstream, at), &format!("{store}-broadcast"))
+            let name = draft.name_beside(store, "broadcast");
+            draft.through_as(InputKind::Rows, (upstream, at), name)
         };
         let end = Broadcast::new(output, upstream as u16);
         Stream { draft, sub: upstream, at: table.at, pipe: table.source(), owed: () }.conclude(end);

@@ -24,6 +24,10 @@ pub(crate) struct Draft {
     pub(crate) migrations: Vec<Migration>,
     /// The names of types in Rust, and in fingerprints.
     pub(crate) type_names: Vec<(&'static str, String)>,
+    /// The names of stores and repartitions in the topology, and those that they are kept under.
+    pub(crate) stored_names: Vec<(&'static str, &'static str)>,
+    /// Names that are made of others: each with the one that it is made of and its end.
+    pub(crate) made_names: Vec<(&'static str, &'static str, &'static str)>,
     /// Found while writing, answered by `build`.
     pub(crate) errors: Vec<TopologyError>,
 }
@@ -74,7 +78,7 @@ impl Draft {
     ) -> ColumnId {
         // Column 0 is the task's own. A number past the last possible one is refused by `build`.
         let column = ColumnId(u8::try_from(self.stores.len() + 1).unwrap_or(u8::MAX));
-        self.stores.push((sub, StorePlan { name, column, kind, keep, holds }));
+        self.stores.push((sub, StorePlan { name, stored_as: name, column, kind, keep, holds }));
         column
     }
 
@@ -82,13 +86,20 @@ impl Draft {
     pub(crate) fn queue(
         &mut self,
         sub: usize,
-        (of, suffix): (&'static str, &str),
+        (of, suffix): (&'static str, &'static str),
         grace: DurationMs,
         holds: String,
     ) -> (&'static str, ColumnId) {
+        let name = self.name_beside(of, suffix);
+        (name, self.store(sub, name, StoreKind::Queue(grace), DurationMs(0), holds))
+    }
+
+    /// A name for something beside the store or processor `of`.
+    pub(crate) fn name_beside(&mut self, of: &'static str, suffix: &'static str) -> &'static str {
         // A plan lives as long as its process.
         let name: &'static str = format!("{of}-{suffix}").leak();
-        (name, self.store(sub, name, StoreKind::Queue(grace), DurationMs(0), holds))
+        self.made_names.push((name, of, suffix));
+        name
     }
 
     /// A repartition topic, written behind `at` of `sub` and read by a sub-topology of its own. Answers where that

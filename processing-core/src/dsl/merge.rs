@@ -128,7 +128,8 @@ where
         let (right_output, at) = {
             let mut draft = draft.borrow_mut();
             let before = draft.step(right.sub, StepKind::PreAggregate(store), &[right.at]);
-            let ((right_sub, right_at), output) = draft.through((right.sub, before), &format!("{store}-merged"));
+            let name = draft.name_beside(store, "merged");
+            let ((right_sub, right_at), output) = draft.through((right.sub, before), name);
             draft.take_over(sub, right_sub);
             (output, draft.step(sub, StepKind::Operator("merge"), &[left_at, right_at]))
         };

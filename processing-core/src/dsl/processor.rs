@@ -134,8 +134,7 @@ where
         };
         let processor = set_up(&mut setup);
         let timer_rows = (!setup.timers.is_empty()).then(|| {
-            // A plan lives as long as its process.
-            let name: &'static str = format!("{name}-timers").leak();
+            let name = setup.draft.borrow_mut().name_beside(name, "timers");
             let holds = format!("timers {} by {key}", setup.timers.join(", "));
             (name, setup.store(name, StoreKind::Composed, holds))
         });

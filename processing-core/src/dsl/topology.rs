@@ -11,7 +11,7 @@ use std::rc::Rc;
 use thiserror::Error;
 
 use super::draft::{Draft, SubDraft};
-use super::naming;
+use super::naming::{self, StoredNames};
 use super::stream::Untimed;
 use super::topic::Topic;
 use crate::decode::Decoder;
@@ -92,6 +92,9 @@ pub enum TopologyError {
         /// What is wrong.
         why: String,
     },
+    /// A name that cannot be kept under another one.
+    #[error("`stored_as`: the name {0:?} {1}")]
+    StoredAs(String, &'static str),
     /// A name that no log would take.
     #[error("{0:?} is no valid name: 1 to 249 letters, digits, dots, underscores and hyphens")]
     Name(String),
@@ -140,6 +143,33 @@ impl Topology {
         self.draft.borrow_mut().type_names.push((std::any::type_name::<T>(), name.into()));
     }
 
+    /// Keeps the store `name`, or what goes through the repartition `name`, under the name `stored_as`: in the stores' folders,
+    /// as its topic's, and in fingerprints. So a name can change in the program, in queries and in messages, and nothing
+    /// moves: what stands there is found under the name that it was begun with.
+    ///
+    /// Names that are made of it follow, as `<name>-waiting`. A migration may name the store either way; the
+    /// fingerprints in it begin with the name that the store is kept under.
+    ///
+    /// ```
+    /// # use processing_core::prelude::*;
+    /// # #[derive(serde::Deserialize)] struct Search { at: i64, city: String }
+    /// # let app = Topology::named("searches");
+    /// app.stream(Topic::<Json<Search>>::json("searches"))
+    ///     .event_time(|search| EventTime(search.at))
+    ///     .key_by(|search| search.city.clone())
+    ///     .window(Tumbling::minutes(1))
+    ///     .fold("searches-by-city", count())
+    ///     .on_close()
+    ///     .end();
+    /// // It was `counts` once.
+    /// app.stored_as("searches-by-city", "counts");
+    /// # let plan = app.build().unwrap();
+    /// # assert!(plan.describe().contains("changelog: searches-counts-changelog"));
+    /// ```
+    pub fn stored_as(&self, name: &'static str, stored_as: &'static str) {
+        self.draft.borrow_mut().stored_names.push((name, stored_as));
+    }
+
     /// Rows of an earlier topology are made into what this one expects. Without it a worker that finds other rows
     /// refuses to start, and says what fingerprints they have.
     pub fn migrate(&self, migration: Migration) {
@@ -148,25 +178,37 @@ impl Topology {
 
     /// Checks the topology and freezes it.
     pub fn build(self) -> Result<Plan, TopologyError> {
-        let mut draft = self.draft.borrow_mut();
+        let mut draft = std::mem::take(&mut *self.draft.borrow_mut());
         check_name(&draft.name)?;
-        let Draft { name, subs, steps, stores, outputs, migrations, type_names, errors } = std::mem::take(&mut *draft);
-        if let Some(error) = errors.into_iter().next() {
+        if let Some(error) = draft.errors.drain(..).next() {
             return Err(error);
         }
+        let stored = StoredNames::new(&draft)?;
+        let Draft { name, mut subs, steps, stores, outputs, migrations, type_names, .. } = draft;
         let root = |mut sub: usize| {
             while let Some(into) = subs[sub].merged_into {
                 sub = into;
             }
             sub
         };
-        check(&subs, &stores, &outputs)?;
         let stores: Vec<_> = stores
             .into_iter()
-            .map(|(sub, store)| (root(sub), StorePlan { holds: naming::renamed(store.holds, &type_names), ..store }))
+            .map(|(sub, store)| {
+                let holds = naming::renamed(store.holds, &type_names);
+                (root(sub), StorePlan { stored_as: stored.of(store.name), holds, ..store })
+            })
             .collect();
-        let outputs: Vec<_> = outputs.into_iter().map(|(sub, output)| (root(sub), output)).collect();
-        let steps: Vec<_> = steps.into_iter().map(|(sub, step)| (root(sub), step)).collect();
+        let outputs: Vec<_> = outputs
+            .into_iter()
+            .map(|(sub, output)| match output.kind {
+                OutputKind::Topic(_) => (root(sub), output),
+                OutputKind::Repartition => (root(sub), Output { topic: stored.topic(output.topic), ..output }),
+            })
+            .collect();
+        let steps: Vec<_> = steps.into_iter().map(|(sub, step)| (root(sub), stored.step(step))).collect();
+        subs.iter_mut().for_each(|sub| stored.sources(&mut sub.sources));
+        check(&subs, &stores, &outputs)?;
+        let migrations = migrations.into_iter().map(|migration| stored.migration(migration)).collect();
         // Sub-topologies are numbered in the order in which they were drawn, merged ones left out.
         let numbers: BTreeMap<usize, u16> =
             (0..subs.len()).filter(|sub| subs[*sub].merged_into.is_none()).zip(0..).collect();
@@ -207,11 +249,15 @@ fn check(subs: &[SubDraft], stores: &[(usize, StorePlan)], outputs: &[(usize, Ou
     if stores.len() > 250 {
         return Err(TopologyError::TooManyStores(stores.len()));
     }
-    let mut names = std::collections::BTreeSet::new();
+    let (mut names, mut stored) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     for (_, store) in stores {
         check_name(store.name)?;
+        check_name(store.stored_as)?;
         if !names.insert(store.name) {
             return Err(TopologyError::TwoStores(store.name.to_owned()));
+        }
+        if !stored.insert(store.stored_as) {
+            return Err(TopologyError::TwoStores(store.stored_as.to_owned()));
         }
     }
     let mut written = std::collections::BTreeSet::new();

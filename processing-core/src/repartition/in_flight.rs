@@ -43,9 +43,9 @@ impl InFlight {
         let (part, store) = plan.fed_by(topic)?;
         let Some(Form::Panes(envelope)) = Form::of(part, store) else { return None };
         let present = store.fingerprint();
-        let earlier = plan
-            .migrations_of(store.name)
-            .filter_map(|migration| Some((shape(&migration.from), plan.path(store.name, &migration.from, &present)?)));
+        let earlier = plan.migrations_of(store.stored_as).filter_map(|migration| {
+            Some((shape(&migration.from), plan.path(store.stored_as, &migration.from, &present)?))
+        });
         let earlier = earlier.collect();
         Some(Self { store: store.name, present: shape(&present), envelope, earlier })
     }

@@ -60,6 +60,15 @@ pub(super) fn before_plan() -> Plan {
 }
 
 fn plan_of<A: Aggregate<Seen>>(count: fn(&A) -> u64, complete: impl FnOnce(&Topology)) -> Result<Plan, TopologyError> {
+    plan_under(["counts", "visitors", "totals"], count, complete)
+}
+
+/// The same with other names of its stores.
+fn plan_under<A: Aggregate<Seen>>(
+    [counts, visitors, totals]: [&'static str; 3],
+    count: fn(&A) -> u64,
+    complete: impl FnOnce(&Topology),
+) -> Result<Plan, TopologyError> {
     let app = Topology::named("earlier");
     complete(&app);
     app.stream(Topic::json("in"))
@@ -67,14 +76,14 @@ fn plan_of<A: Aggregate<Seen>>(count: fn(&A) -> u64, complete: impl FnOnce(&Topo
         .already_keyed_by(|seen| seen.key.clone())
         .window(Tumbling::minutes(1))
         .keep(DurationMs::hours(1))
-        .aggregate::<A>("counts")
+        .aggregate::<A>(counts)
         .on_close()
         .map(move |closed| count(&closed.value))
         .to(Topic::json("out"));
     app.stream(Topic::json("visits"))
         .event_time(|seen: &Seen| EventTime(seen.at))
         .already_keyed_by(|seen| seen.key.clone())
-        .fold_table("visitors", fold_of::<A>())
+        .fold_table(visitors, fold_of::<A>())
         .on_update(|rows| {
             rows.map(move |row| row.map(|row| count(&row))).to_table(Topic::json("visitors.out").compacted())
         });
@@ -83,7 +92,7 @@ fn plan_of<A: Aggregate<Seen>>(count: fn(&A) -> u64, complete: impl FnOnce(&Topo
         .key_by(|seen| seen.key.clone())
         .window(Tumbling::minutes(1))
         .keep(DurationMs::hours(1))
-        .aggregate::<A>("totals")
+        .aggregate::<A>(totals)
         .on_close()
         .map(move |closed| count(&closed.value))
         .to(Topic::json("totals.out"));
@@ -293,6 +302,29 @@ fn stores_of_an_earlier_version_are_migrated() {
 fn stores_of_an_earlier_version_get_names_of_their_own() {
     let (_folder, mut housed) = on_a_copy(plan_of::<before::Tally>(|tally| tally.count, to_a_name).unwrap());
     go_on_and_check(&mut housed);
+}
+
+fn renamed_plan() -> Plan {
+    let names = ["by-key", "guests", "by-trip"];
+    plan_under::<before::Tally>(
+        names,
+        |tally| tally.count,
+        |app| names.into_iter().zip(["counts", "visitors", "totals"]).for_each(|(name, old)| app.stored_as(name, old)),
+    )
+    .unwrap()
+}
+
+#[test]
+fn stores_of_an_earlier_version_are_found_by_topologies_that_call_them_otherwise() {
+    let (folder, mut housed) = on_a_copy(renamed_plan());
+    housed.rest().unwrap();
+    assert_eq!(housed.worker.as_ref().unwrap().status().restored, 0, "the stores are used as they are");
+    // And their changelogs, where the folder is gone.
+    housed.leave();
+    std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+    housed.start(renamed_plan());
+    go_on_and_check(&mut housed);
+    assert!(housed.worker.as_ref().unwrap().status().restored > 0);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::rules::{Seen, Stage};
 use crate::aggregate::count;
 use crate::dsl::{Topic, Topology, TopologyError};
 use crate::error::Remedy;
+use crate::log::Log as _;
 use crate::log::memory::FaultPlan;
 use crate::migration::Migration;
 use crate::plan::Plan;
@@ -98,13 +99,21 @@ fn migrated() -> Plan {
 }
 
 fn shuffled_of<A: crate::aggregate::Aggregate<Seen>>(complete: impl FnOnce(&Topology), count: fn(&A) -> u64) -> Plan {
+    shuffled_under("counts", complete, count)
+}
+
+fn shuffled_under<A: crate::aggregate::Aggregate<Seen>>(
+    store: &'static str,
+    complete: impl FnOnce(&Topology),
+    count: fn(&A) -> u64,
+) -> Plan {
     let app = Topology::named("rules");
     complete(&app);
     app.stream(Topic::json("in"))
         .event_time(|seen: &Seen| EventTime(seen.at))
         .key_by(|seen| seen.key.clone())
         .window(Tumbling::seconds(10))
-        .aggregate::<A>("counts")
+        .aggregate::<A>(store)
         .on_close()
         .map(move |closed| count(&closed.value))
         .to(Topic::json("out"));
@@ -286,7 +295,12 @@ fn partial_aggregates_that_were_on_their_way_are_migrated_too() {
 }
 
 fn renamed() -> Plan {
+    renamed_of(|_| {})
+}
+
+fn renamed_of(complete: impl FnOnce(&Topology)) -> Plan {
     let app = Topology::named("rules");
+    complete(&app);
     app.stream(Topic::json("in"))
         .event_time(|seen: &Seen| EventTime(seen.at))
         .already_keyed_by(|seen| seen.key.clone())
@@ -298,6 +312,61 @@ fn renamed() -> Plan {
     app.build().unwrap()
 }
 
+fn kept_under_its_old_name() -> Plan {
+    renamed_of(|app| app.stored_as("counted", "counts"))
+}
+
+#[test]
+fn a_store_that_was_renamed_keeps_its_rows_under_its_old_name() {
+    let expected = undisturbed(before);
+    for steps in 0..12 {
+        for (crashes, wiped) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut stage = left_by(before);
+            // There and back, wherever it is interrupted.
+            for plan in [kept_under_its_old_name as fn() -> Plan, before, kept_under_its_old_name] {
+                if wiped {
+                    stage.home.wipe();
+                }
+                stage.plan = plan;
+                stage.start();
+                for _ in 0..steps {
+                    stage.log.advance(10);
+                    stage.step().unwrap();
+                }
+                if crashes { stage.crash() } else { stage.leave() }
+            }
+            stage.start();
+            late(&stage);
+            stage.rest().unwrap();
+            assert_eq!(sorted(stage.results()), expected, "{steps} steps, crashed: {crashes}, wiped: {wiped}");
+            let made = stage.log.admin().unwrap().topic(&TopicName::new("rules-counted-changelog")).unwrap();
+            assert!(made.is_none(), "nothing stands under the new name");
+        }
+    }
+}
+
+#[test]
+fn a_repartition_of_a_renamed_store_is_read_on() {
+    fn renamed() -> Plan {
+        shuffled_under::<Tally>("counted", |app| app.stored_as("counted", "counts"), |tally| tally.count)
+    }
+    let expected = undisturbed(shuffled_before);
+    let shuffle = TopicName::new("rules-counts-repartition");
+    let mut stage = Stage::new(shuffled_before, 1);
+    early(&stage);
+    stage.until_commit();
+    while stage.log.committed_records(&shuffle).iter().all(Vec::is_empty) {
+        stage.until_commit();
+    }
+    assert_eq!(stage.rows(), 0, "nothing of it has arrived");
+    stage.crash();
+    stage.plan = renamed;
+    stage.start();
+    late(&stage);
+    stage.rest().unwrap();
+    assert_eq!(sorted(stage.results()), expected);
+}
+
 #[test]
 fn a_store_that_was_renamed_is_not_taken_for_a_new_one() {
     let mut stage = left_by(before);
@@ -305,6 +374,7 @@ fn a_store_that_was_renamed_is_not_taken_for_a_new_one() {
     stage.start();
     let told = stage.rest().unwrap_err().to_string();
     assert!(told.contains("`counts` is gone") && told.contains("`counted`") && told.contains("old name"), "{told}");
+    assert!(told.contains(r#"`topology.stored_as("counted", "counts")`"#), "{told}");
     stage.crash();
     stage.plan = before;
     stage.start();

@@ -154,9 +154,8 @@ impl PartitionLog {
     pub(super) fn written(&self) -> Vec<(Option<Vec<u8>>, LogTime)> {
         let stable = self.last_stable();
         let entries = self.entries.iter().enumerate();
-        let committed = entries.filter(|(_, entry)| {
-            (self.start..stable).contains(&entry.offset) && entry.standing == Standing::Committed
-        });
+        let committed = entries
+            .filter(|(_, entry)| (self.start..stable).contains(&entry.offset) && entry.standing == Standing::Committed);
         let key = |index| self.contents.get(index).and_then(|record| record.key).map(<[u8]>::to_vec);
         committed.map(|(index, entry)| (key(index), entry.written)).collect()
     }
