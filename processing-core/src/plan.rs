@@ -346,25 +346,33 @@ impl Plan {
 
     /// Whether the records of a key come in an output in the order in which several partitions were read, which a
     /// replay may do in another one: what was joined with a stream, or merged, or sent through a repartition whole,
-    /// and has been in no window, beside no table and in no processor since.
+    /// and has been in no window and no processor since. An output of updates does not: its last record is what counts.
+    ///
+    /// A table beside the stream brings records into the order of event time, and those of one time into the order of
+    /// their topics; so behind it, what was merged follows no arrival. What came out of a join of streams or through a
+    /// repartition does, among records of one key and one time: they come in one topic, from several tasks. So they do
+    /// before a processor, and it is up to that whether anything hangs on it ([`crate::processor`]).
     pub fn follows_arrival(&self, output: usize) -> bool {
+        if self.outputs.get(output).is_some_and(|output| output.finality == Finality::Update) {
+            return false;
+        }
         let steps = || self.parts.iter().flat_map(|part| &part.steps);
-        let mut before: Vec<usize> = steps()
-            .filter(|step| step.kind == StepKind::Sink(output))
-            .flat_map(|step| step.follows.iter().copied())
-            .collect();
-        while let Some(number) = before.pop() {
+        let sink = steps().filter(|step| step.kind == StepKind::Sink(output));
+        // With each step, whether a table stands between it and the output.
+        let mut before: Vec<(usize, bool)> =
+            sink.flat_map(|step| &step.follows).map(|number| (*number, false)).collect();
+        while let Some((number, is_timed)) = before.pop() {
             let Some(step) = steps().find(|step| step.number == number) else { continue };
             match &step.kind {
-                StepKind::Join(_) | StepKind::Operator("merge") => return true,
+                StepKind::Join(_) => return true,
+                StepKind::Operator("merge") if !is_timed => return true,
                 StepKind::Source(topic) if !self.inputs().any(|input| input == topic) => return true,
-                StepKind::Window(_)
-                | StepKind::TableJoin(_)
-                | StepKind::BroadcastJoin(_)
-                | StepKind::TableFold(_)
-                | StepKind::Process { .. }
-                | StepKind::Source(_) => {}
-                _ => before.extend(&step.follows),
+                // The stream is what it follows first. Updates of the table come before all records of their time.
+                StepKind::TableJoin(_) | StepKind::BroadcastJoin(_) => {
+                    before.extend(step.follows.first().map(|stream| (*stream, true)));
+                }
+                StepKind::Window(_) | StepKind::TableFold(_) | StepKind::Process { .. } | StepKind::Source(_) => {}
+                _ => before.extend(step.follows.iter().map(|number| (*number, is_timed))),
             }
         }
         false
@@ -406,5 +414,61 @@ impl SubTopology {
             fingerprint: store.fingerprint(),
         };
         std::iter::once(meta).chain(self.stores.iter().map(store)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    /// The stream of a topic, by a key of its own.
+    macro_rules! keyed {
+        ($app:expr, $($topic:expr),+) => {
+            $app.streams([$(Topic::<Json<i64>>::json($topic)),+]).event_time(|at| EventTime(*at)).already_keyed_by(|at| *at)
+        };
+    }
+
+    fn follows_arrival(app: Topology) -> bool {
+        let plan = app.build().unwrap();
+        let output = plan.outputs().iter().position(|output| output.topic.as_str() == "out").unwrap();
+        plan.follows_arrival(output)
+    }
+
+    #[test]
+    fn what_comes_of_several_partitions_follows_arrival_until_something_orders_it() {
+        let app = || Topology::named("app");
+        let out = || Topic::<Json<i64>>::json("out");
+        let table = |app: &Topology| app.table::<i64, _>(Topic::<Json<i64>>::json("rows"));
+        let one = app();
+        keyed!(one, "a").to(out());
+        assert!(!follows_arrival(one), "one partition has one order");
+        let merged = app();
+        keyed!(merged, "a", "b").to(out());
+        assert!(follows_arrival(merged));
+        let merged = app();
+        keyed!(merged, "a", "b").join_table(table(&merged), "join", |_, at, _| at).to(out());
+        assert!(!follows_arrival(merged), "records of one time come in the order of their topics");
+        let sent = app();
+        keyed!(sent, "a").key_by(|at| *at).repartition("sent").to(out());
+        assert!(follows_arrival(sent));
+        let sent = app();
+        let stream = keyed!(sent, "a").key_by(|at| *at).repartition("sent");
+        stream.join_table(table(&sent), "join", |_, at, _| at).map(|at| at).to(out());
+        assert!(follows_arrival(sent), "records of one time come of several tasks");
+        let sent = app();
+        let stream = keyed!(sent, "a").key_by(|at| *at).repartition("sent");
+        stream.join_broadcast(table(&sent), "join", |at| *at, |_, at, _| at).to(out());
+        assert!(follows_arrival(sent));
+        let closed = app();
+        let stream = keyed!(closed, "a").key_by(|at| *at).repartition("sent");
+        let windows = stream.window(Tumbling::seconds(1)).fold("counts", count()).on_close();
+        windows.map(|closed| closed.window.start.0).to(out());
+        assert!(!follows_arrival(closed), "windows are told in the order of their ends");
+        let pairs = app();
+        let right = keyed!(pairs, "b");
+        let within = JoinWindow::around(DurationMs::seconds(1));
+        let joined = keyed!(pairs, "a").join(right, within, "pairs", |_, at, _| *at);
+        joined.join_table(table(&pairs), "join", |_, at, _| at).to(out());
+        assert!(follows_arrival(pairs), "pairs of one time come as their records came");
     }
 }

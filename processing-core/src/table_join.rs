@@ -2,7 +2,10 @@
 //!
 //! Not here: the table's rows ([`crate::table`]) and the order of what waits ([`crate::waiting`]). Invariant: a
 //! record is joined when nothing can come any more that would change its row, and with the newest row that took
-//! effect at its time or before; so what comes out hangs on the input log and the time log alone.
+//! effect at its time or before; so what comes out hangs on the input log and the time log alone. In which order, as
+//! well, but for records of one time that came through a repartition or out of a join of streams: in their one topic
+//! nothing tells those of several tasks apart, and they leave in the order of their arrival
+//! ([`crate::plan::Plan::follows_arrival`]).
 //!
 //! ```text
 //!            updates, from the later of their time and their partition's stream time on

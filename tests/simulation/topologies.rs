@@ -493,6 +493,7 @@ pub(crate) const ALL: &[Scenario] = &[
     tables::TABLES_OUTER,
     tables::TABLES_OF_THREE,
     tables::LIMITED,
+    tables::GATHERED,
     tables::BROADCAST_JOIN,
     tables::BROADCAST_LEFT_JOIN,
     scenario!(sought, 60, &["in", TABLE]),

@@ -30,6 +30,10 @@ where
     /// for what is not aggregated on the way, as a window's `fold` behind `key_by` is. Event times go along, and so
     /// does what makes a record late: behind the topic it is judged as it would have been at its source. Where it is
     /// late then, it is set aside as it travelled, with the key's bytes and its value in the state's codec.
+    ///
+    /// Records of one partition keep their order. Those of several come as they are read, which a replay may do in
+    /// another order: windows, and tables folded by a recipe, do not hang on it. Behind a join with a table it is left
+    /// for records of one time.
     pub fn repartition(self, name: &str) -> ThroughTopic<P, O> {
         self.through(name, None)
     }

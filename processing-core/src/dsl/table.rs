@@ -101,7 +101,8 @@ where
     /// is ahead of the other.
     ///
     /// A record waits until the table's partition has come to a later time; a table that is silent follows the
-    /// stream (see `idle.after.ms`). Results come in the order of their times. A record that is later than the table's
+    /// stream (see `idle.after.ms`). Results come in the order of their times; at one time, in that of their topics and
+    /// partitions, but behind a [repartition](super::Grouped::repartition) as they arrive. A record that is later than the table's
     /// [`KeyedTable::grace`] goes to the late records. Both topics need the same number of partitions, and the
     /// stream must be partitioned by its key as the table is by its own.
     pub fn join_table<D, T, W, C>(

@@ -3,6 +3,8 @@
 //! Not here: tables beside streams of the same key ([`super::tables`]). Invariant: rows are those that a table's topic
 //! says from its beginning on; nothing is kept from one record to the next.
 
+use processing_core::log::partition_for_key;
+
 use super::tables::{Version, versions};
 use super::*;
 use crate::events::{EVERYWHERE, IN_TOO, TABLE, TABLE_TOO};
@@ -56,6 +58,40 @@ pub(crate) fn tables_inner(story: &Story) -> Expected {
 
 pub(crate) fn tables_outer(story: &Story) -> Expected {
     pairs(standing(story, TABLE, by_row), standing(story, TABLE_TOO, by_log), |_, _| true)
+}
+
+/// In no order: that of several partitions' records of one time is nobody's.
+pub(crate) fn gathered(story: &Story) -> Expected {
+    const GRACE: i64 = 3;
+    let reading = Reading::of(&without(story, &[TABLE]));
+    let settled = reading.slowest().saturating_sub(GRACE);
+    let mut set_aside = reading.dead.clone();
+    let mut tables = BTreeMap::new();
+    for place in story.inputs.keys().filter(|place| place.topic.as_str() == TABLE) {
+        let (versions, reached, dead) = versions(story, place, by_row);
+        set_aside.extend(dead.into_iter().map(|value| ("dlq", value)));
+        tables.insert(place.partition.0, (versions, reached));
+    }
+    let partitions = tables.len() as u32;
+    let mut out = Results::new();
+    for Read { event, stream_time, .. } in reading.records {
+        let (key, EventTime(time)) = (event.key % 3, event.time);
+        if time + GRACE < stream_time {
+            let mut travelled = Vec::new();
+            state::codec::encode_into(&mut travelled, &event).expect("an event can be encoded");
+            set_aside.insert(("late", travelled));
+            continue;
+        }
+        let (versions, reached) = &tables[&partition_for_key(&key.to_be_bytes(), partitions).0];
+        if time > settled || time >= *reached {
+            continue;
+        }
+        let mut past = versions.iter().filter(|version| version.key == key && version.effective <= time);
+        let row = past.next_back().and_then(|version| version.row.as_ref()).map_or(0, |row| row.amount);
+        out.entry(key).or_default().push(format!("{time} {} {} {row}", event.key, event.amount));
+    }
+    out.values_mut().for_each(|lines| lines.sort());
+    Expected { results: BTreeMap::from([("out", out)]), set_aside }
 }
 
 /// What is said last, however seldom something is said.

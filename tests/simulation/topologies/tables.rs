@@ -48,6 +48,22 @@ fn tables_of_three() -> Plan {
     built(topology)
 }
 
+/// Records of several partitions under one key, beside the row that it has at their time.
+fn gathered() -> Plan {
+    let topology = Topology::named("gathered");
+    let table = topology.table(Topic::with(TABLE, Plain)).event_time(time).grace(ms(3));
+    topology
+        .stream(Topic::with("in", Plain))
+        .event_time(time)
+        .key_by(|event| event.key % 3)
+        .repartition("by-third")
+        .left_join_table(table, "rows", |_, event, row| {
+            format!("{} {} {} {}", event.time.0, event.key, event.amount, row.map_or(0, |row| row.amount))
+        })
+        .to(Topic::with("out", Text));
+    built(topology)
+}
+
 /// How far at least two words of a key of these topics of [`limited`] lie apart.
 pub(crate) const LIMITS: [(&str, i64); 3] = [("latest", 300), ("current", 700), ("out", 450)];
 
@@ -137,6 +153,8 @@ macro_rules! scenario {
 scenario!(TABLES_INNER, tables_inner, 300, &[TABLE, TABLE_TOO]);
 scenario!(TABLES_OUTER, tables_outer, 300, &[TABLE, TABLE_TOO]);
 scenario!(TABLES_OF_THREE, tables_of_three, 300, &[TABLE, IN_TOO, TABLE_TOO]);
+// So dense that records of one key often have one time.
+scenario!(GATHERED, gathered, 6, &["in", TABLE]);
 scenario!(LIMITED, limited, 300, &["in", TABLE, TABLE_TOO]);
 // So dense that updates and records often have one time.
 scenario!(BROADCAST_JOIN, broadcast_join, 6, &["in", EVERYWHERE]);
