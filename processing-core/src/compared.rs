@@ -3,8 +3,7 @@
 //! What Kafka Streams answers is taken from its developer guide, its Javadoc and the tests that pin both; the cases
 //! are run as scripts in the files `documented.rs` beside each operator. The last column names the test.
 //!
-//! Not here: tables of tables, processors and sliding windows, and what is only an addition (cuts of sessions,
-//! local time, time to live). Invariant: every case names a test that exists.
+//! Not here: sliding windows, and what is only an addition (cuts of sessions, local time, time to live). Invariant: every case names a test that exists.
 //!
 //! # Time and lateness
 //!
@@ -71,6 +70,47 @@
 //! | a record without a value, an update without a key | dropped, counted | a dead letter | nothing is lost without a word | `what_cannot_be_read_is_a_dead_letter_and_changes_no_row` |
 //! | topics of different partition counts | refused | the same, with the remedy | | `topics_that_split_their_keys_differently_are_refused_with_the_remedy` |
 //!
+//! # Tables of tables
+//!
+//! | case | Kafka Streams | here | why | test |
+//! |---|---|---|---|---|
+//! | the guide's table, inner, left and outer | a row or a tombstone for each update that changes it | the same | | `the_documented_cases_of_the_inner_join`, `the_documented_cases_of_the_left_join`, `the_documented_cases_of_the_outer_join` |
+//! | several updates of a key within one commit | each is told, unless a cache holds it back | the last one is told | what lies between hangs on how two topics are read, which a replay need not keep | `updates_of_joined_tables_within_one_commit_are_told_as_one` |
+//! | an update whose time is before its row's | plain: replaces the row; versioned: does not | replaces the row | the log's order decides, as for every table here | `the_order_of_the_log_decides_whatever_the_times` |
+//! | a tombstone for a key without a result | none is sent, says the guide; the code may send one | none | there is nothing to take back | `the_order_of_the_log_decides_whatever_the_times`, `the_documented_cases_of_the_inner_join` |
+//! | an update without a key | dropped, counted | a dead letter | nothing is lost without a word | `an_update_without_a_key_is_a_dead_letter_and_changes_no_row` |
+//! | tables of topics, of streams and of joins | joined alike | the same | | `tables_of_topics_of_streams_and_of_joins_are_joined_alike` |
+//! | topics of different partition counts | refused at the start | the same, with both counts and the remedy | | `tables_that_split_their_keys_differently_are_refused_with_the_remedy` |
+//!
+//! # Tables that every task holds: `GlobalKTable`
+//!
+//! | case | Kafka Streams | here | why | test |
+//! |---|---|---|---|---|
+//! | which row a record meets | the one that the instance holds when it takes the record in | that of the record's own time | a replay has to say the same | `a_record_meets_the_row_that_it_names_as_it_was_at_its_time` |
+//! | the beginning | the whole topic is read before the first record | a record waits until all of the table's partitions have come to its time; a silent one follows the streams | what the table said then is known, and what it says later does not matter | `a_record_waits_for_all_partitions_of_a_table_that_is_not_silent` |
+//! | an update, a tombstone | brings nothing out | the same; it counts from its time on | | `a_record_meets_the_row_that_it_names_as_it_was_at_its_time` |
+//! | keys and numbers of partitions | need not be the table's | the same | | `a_record_meets_the_row_that_it_names_as_it_was_at_its_time` |
+//! | a record that names no row | inner: dropped; left: joined with null (KIP-962) | the same, by `None` | | `what_cannot_be_joined_is_a_dead_letter_and_what_names_nothing_is_left_out`, `one_stream_stands_beside_several_tables_and_keeps_its_key` |
+//! | a record without a value, an update without a key | dropped, counted | a dead letter | nothing is lost without a word | `what_cannot_be_joined_is_a_dead_letter_and_what_names_nothing_is_left_out` |
+//!
+//! # Processors
+//!
+//! | case | Kafka Streams | here | why | test |
+//! |---|---|---|---|---|
+//! | punctuation by stream time that is due several times | called once, with the present stream time | a timer fires at each of its times | what it says does not hang on how far a record lies from the next | `a_schedule_misses_no_tick_and_what_it_forwards_has_its_time` |
+//! | records and punctuation | records as they are taken in, then what is due | a timer after the records of its time and before all later ones, of all inputs | one order in every replay | `a_timer_comes_after_the_records_of_its_time_and_before_all_later_ones` |
+//! | punctuation by the wall clock | yes | none; event time goes on while an input is silent and another speaks | a replay could not say the same | `a_timer_waits_for_event_time_and_not_for_the_clock`, `time_stands_still_without_input_and_follows_who_still_speaks` |
+//! | what a punctuation belongs to | a processor's task; it goes through a store for what is due | a key | a deadline is of something, and a scan of all keys is none | `a_timer_that_is_set_anew_fires_once_at_the_last_time_and_one_that_is_cancelled_never` |
+//! | a schedule after a restart or a move | forgotten; `init` sets it anew | stands in a store | a deadline outlives a process | `a_timer_that_is_set_anew_fires_once_at_the_last_time_and_one_that_is_cancelled_never` |
+//! | forward | to all children or one by its name | to the chain that follows, and to named outputs by their handle | a name that is wrong does not compile | `a_processor_knows_where_a_record_came_from` |
+//! | the time of what is forwarded | the record's, or any other | the record's or the timer's | no result is older than what closes windows behind it | `a_schedule_misses_no_tick_and_what_it_forwards_has_its_time` |
+//! | headers | go along with what is forwarded | the same; a timer has none | | `the_headers_of_a_record_go_on_with_what_a_processor_forwards` |
+//! | topic, partition and offset | of the record; none in a punctuation | the same; none behind a repartition or a window | it would be that of a bundle | `a_processor_knows_where_a_record_came_from`, `closed_windows_can_be_processed_too` |
+//! | a record that cannot be used | an exception, which ends the thread or is handled | a verdict: a dead letter with its reason | one record stops nobody, and none is lost | `a_record_or_timer_that_is_refused_is_a_dead_letter` |
+//! | rows of a window store | until their segment is dropped, by the task's time | exactly until their retention, by stream time | when a range is dropped shows in no answer | `versions_are_found_by_time_and_windows_until_their_retention` |
+//! | versions | the latest one not later than asked for, within the history | the same | | `versions_are_found_by_time_and_windows_until_their_retention` |
+//! | a store that several processors share | connected by its name | each has its own; a handle of another stops the worker | two that write one row would have no order | `what_another_processor_has_declared_stops_the_worker` |
+//!
 //! # Two streams in a window
 //!
 //! | case | Kafka Streams | here | why | test |
@@ -92,6 +132,7 @@
 //! | merge | no order between the streams | the same | | `merged_streams_are_one` |
 //! | another key | marked, and repartitioned by whoever needs the key | by the type: what follows `key_by` is grouped anew, `already_keyed_by` promises that it need not be | what a repartition costs is seen where it is written | `another_key_is_another_partition` |
 //! | a record that cannot be read | stops the application, or is dropped by the handler that is set | goes to the dead letters, within the transaction | one record stops nobody, and none is lost | `what_cannot_be_read_is_a_dead_letter_and_the_stream_goes_on` |
+//! | another name for a store | `Materialized.as` is the changelog's name: to keep it, the old word stays in the code | `stored_as`: the name in the program, in queries and messages is another than the one it is kept under | what a thing is called is not where it stands | `a_store_that_was_renamed_keeps_its_rows_under_its_old_name` |
 //! | testing | `TopologyTestDriver`: one partition, no crash, no rebalance | scripts with crashes at every line, and a simulator: [`crate::testing`] | what breaks a promise is what nobody thought of | `a_script_holds_through_every_crash_and_rebalance`, `a_sound_topology_holds_under_every_seed` |
 
 #[cfg(test)]

@@ -478,4 +478,6 @@ where
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;

@@ -111,6 +111,27 @@ fn a_record_waits_for_all_partitions_of_a_table_that_is_not_silent() {
 }
 
 #[test]
+fn what_cannot_be_joined_is_a_dead_letter_and_what_names_nothing_is_left_out() {
+    check(
+        inner,
+        r#"
+        set  idle 100ms
+        in   prices  10:00:00  a   {"cents": 5}
+        in   prices  10:00:01  -   {"cents": 6}
+        dead table_key
+        in   prices  10:00:02  a   {"cents": "much"}
+        dead json
+        in   calls   10:00:03  -   ~
+        dead tombstone
+        in   calls   10:00:04  -   {"at": $ms, "model": null}
+        in   calls   10:00:05  -   {"at": $ms, "model": "b"}
+        in   calls   10:00:06  -   {"at": $ms, "model": "a"}
+        out  out     all  "a 5"
+        "#,
+    );
+}
+
+#[test]
 fn one_stream_stands_beside_several_tables_and_keeps_its_key() {
     check(
         left,

@@ -14,6 +14,7 @@ use crate::layout::Layout;
 use crate::log::Log as _;
 use crate::log::memory::FaultPlan;
 use crate::plan::Plan;
+use crate::processor::{Context, Processor};
 use crate::record::{EventTime, TopicName};
 use crate::window::Tumbling;
 
@@ -69,6 +70,41 @@ fn travelling() -> Plan {
         .map(|closed| closed.value.get())
         .to(Topic::json("out"));
     app.build().unwrap()
+}
+
+/// Hands on what it is handed.
+#[derive(Clone)]
+struct Passing;
+
+impl Processor for Passing {
+    type Key = String;
+    type In = Seen;
+    type Out = Seen;
+
+    fn process(&self, ctx: &mut Context<Self>, key: &String, seen: Seen) -> Result<(), Poison> {
+        ctx.forward(key.clone(), seen);
+        Ok(())
+    }
+}
+
+/// The same by way of a processor.
+fn processing() -> Plan {
+    let app = Topology::named("rules");
+    let seen = app.stream(Topic::json("in")).event_time(|seen: &Seen| EventTime(seen.at));
+    seen.already_keyed_by(|seen| seen.key.clone())
+        .process("passing", |_| Passing)
+        .tee(|side| side.map(|seen| seen.at).to(Topic::json("passed")))
+        .window(Tumbling::seconds(1))
+        .fold("counts", count())
+        .on_close()
+        .map(|closed| closed.value.get())
+        .to(Topic::json("out"));
+    app.build().unwrap()
+}
+
+#[test]
+fn the_headers_of_a_record_go_on_with_what_a_processor_forwards() {
+    headers_go_on(processing);
 }
 
 #[test]

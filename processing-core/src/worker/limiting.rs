@@ -5,6 +5,7 @@
 
 use super::rules::{Seen, Stage};
 use crate::aggregate::count;
+use crate::decode::Json;
 use crate::dsl::{Topic, Topology};
 use crate::plan::Plan;
 use crate::record::{DurationMs, EventTime, TopicName};
@@ -104,6 +105,33 @@ fn the_interval_holds_across_crashes_and_the_last_word_comes_after_them() {
         assert_eq!(results.last().map(String::as_str), Some("120"), "crash after {crash_after}");
         assert!(stage.gap().unwrap() >= INTERVAL_MS, "crash after {crash_after}: {:?}", stage.gap());
     }
+}
+
+/// Two tables side by side, at no limited rate.
+fn pairs() -> Plan {
+    let app = Topology::named("rules");
+    let table = |topic: &str| app.table::<String, _>(Topic::<Json<Seen>>::json(topic));
+    table("left")
+        .join(table("right"), "pairs", |_, left, right| (left.at, right.at))
+        .on_update(|rows| rows.to_table(Topic::json("out").compacted()));
+    app.build().unwrap()
+}
+
+#[test]
+fn updates_of_joined_tables_within_one_commit_are_told_as_one() {
+    let mut stage = Stage::new_of(pairs, &["left", "right"]);
+    stage.rest().unwrap();
+    for n in 0..3 {
+        stage.append_to("left", 0, "a", n);
+        stage.append_to("right", 0, "a", 10 + n);
+    }
+    stage.until_commit();
+    stage.rest().unwrap();
+    let begin = crate::log::memory::MemoryOptions::default().start.0;
+    assert_eq!(stage.results(), [format!("[{},{}]", begin + 2, begin + 12)]);
+    stage.append_to("left", 0, "a", 5);
+    stage.rest().unwrap();
+    assert_eq!(stage.results().len(), 2);
 }
 
 /// A worker takes over on a host whose clock is far behind.
