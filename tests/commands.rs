@@ -228,6 +228,22 @@ fn a_demo_shows_its_stores_and_goes_on_after_a_kill() {
 }
 
 #[test]
+fn a_demo_feeds_places_where_they_are_wanted_and_stays_with_them() {
+    let fleet = Streamfleet::new();
+    let feed =
+        ["--headless", "--every", "20ms", "--speed", "max", "--history", "1h", "--start", "2026-11-01T08:00:00Z"];
+    let with = |more: &[&'static str]| [&feed[..], more].concat();
+    fleet.demo(&with(&["--events", "14000", "--places"])).finish_with_words();
+    let places = values(&fleet.run(&["read", "poi.ingested"], ""));
+    assert!(places.len() > 1_000 && places.iter().all(|place| place["payload"]["city"].is_string()));
+    assert!(!fleet.run(&["state", "poi-city"], "").out.is_empty(), "the worker keeps them as a table");
+    // The folder knows.
+    let told = fleet.demo(&with(&["--events", "15000"])).finish_with_words();
+    assert!(told.contains("going on after "), "{told}");
+    assert!(values(&fleet.run(&["read", "poi.ingested"], "")).len() > places.len());
+}
+
+#[test]
 fn mistakes_are_named_with_their_place_and_a_way_out() {
     let fleet = Streamfleet::new();
     for command in [&["topics"][..], &["read", "t"], &["state", "trending"]] {

@@ -50,7 +50,8 @@ pub(crate) fn plan_by(worker: &str, sources: &Sources) -> Result<(Plan, Settings
     }
 }
 
-fn trending_cities(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, CoreError> {
+/// The plan of trending-cities by these settings.
+pub(crate) fn trending_cities(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, CoreError> {
     trending_cities::topology(settings, cities).map_err(|error| CoreError::config(error.to_string()))
 }
 

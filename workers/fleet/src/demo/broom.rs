@@ -82,7 +82,7 @@ mod tests {
     fn what_was_set_aside_is_swept_as_results_are() {
         let folder = std::env::temp_dir().join(format!("streamfleet-broom-{}", std::process::id()));
         let log = door::open(&folder, None).unwrap();
-        feeder::make_topics(&*log).unwrap();
+        feeder::make_topics(&*log, false).unwrap();
         let plan = plan_of("trending-cities", Arc::new(Gazetteer::shipped())).unwrap();
         let mut batch = RecordBatch::new();
         for time in [10, 20, 30] {

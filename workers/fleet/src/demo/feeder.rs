@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use events::feed::{Feed, FeedRecord};
-use events::{Gazetteer, SignalContract};
+use events::{Gazetteer, SignalContract, poi_ingested};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::clock::Clock;
 use processing_core::error::{CoreError, Remedy};
@@ -90,22 +90,27 @@ pub(crate) fn producer(log: &dyn Log) -> Result<Box<dyn Transaction>, LogError> 
     log.transaction(&TransactionalId(PRODUCER.to_owned()))
 }
 
-/// All partitions of the inputs.
-pub(crate) fn inputs() -> impl Iterator<Item = TopicPartition> {
-    SignalContract::ALL.into_iter().flat_map(|contract| {
-        (0..PARTITIONS).map(move |partition| TopicPartition::new(contract.event_type(), partition))
-    })
+/// The topics that the feed writes into, that of places last.
+pub(crate) fn topics(places: bool) -> impl Iterator<Item = &'static str> {
+    let signals = SignalContract::ALL.into_iter().map(SignalContract::event_type);
+    signals.chain(places.then_some(poi_ingested::EVENT_TYPE))
+}
+
+/// All partitions of the inputs; `places`: of those that places are written into as well.
+pub(crate) fn inputs(places: bool) -> impl Iterator<Item = TopicPartition> {
+    topics(places).flat_map(|topic| (0..PARTITIONS).map(move |partition| TopicPartition::new(topic, partition)))
 }
 
 /// Makes the input topics if there are none.
-pub(crate) fn make_topics(log: &dyn Log) -> Result<(), LogError> {
+pub(crate) fn make_topics(log: &dyn Log, places: bool) -> Result<(), LogError> {
     let settings =
         |partitions, cleanup| TopicSettings { partitions, cleanup, retention_ms: None, log_append_time: false };
     let mut admin = log.admin()?;
     // ORDER: the feed's own first, by which the others are known to be a demo's.
     admin.create_topic(&POSITIONS.into(), settings(1, Cleanup::Compact))?;
-    for contract in SignalContract::ALL {
-        admin.create_topic(&contract.event_type().into(), settings(PARTITIONS, Cleanup::Delete))?;
+    for topic in topics(places) {
+        let cleanup = if topic == poi_ingested::EVENT_TYPE { Cleanup::Compact } else { Cleanup::Delete };
+        admin.create_topic(&topic.into(), settings(PARTITIONS, cleanup))?;
     }
     Ok(())
 }
@@ -140,7 +145,7 @@ struct Feeding {
     feed: Feed,
     /// Transactions in a row that came to nothing.
     failures: u32,
-    /// By contract and partition.
+    /// By topic and partition, those of places last.
     batches: Vec<(TopicPartition, RecordBatch)>,
     position: RecordBatch,
 }
@@ -148,7 +153,7 @@ struct Feeding {
 impl Feeding {
     fn new(order: FeedOrder) -> Self {
         let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        let batches = inputs().map(|place| (place, RecordBatch::new())).collect();
+        let batches = inputs(order.from.places).map(|place| (place, RecordBatch::new())).collect();
         Self { feed, failures: 0, batches, position: RecordBatch::new(), order }
     }
 
@@ -156,7 +161,7 @@ impl Feeding {
         let history = self.feed.history_records();
         // Wall clock and feed clock at which the paced part of this process began.
         let mut pace: Option<(Duration, LogTime)> = None;
-        let mut bytes = Vec::new();
+        let (mut bytes, mut beside) = (Vec::new(), Vec::new());
         while !self.order.shutdown.requested() {
             let until = self.order.until.unwrap_or(u64::MAX);
             if self.feed.position() >= until {
@@ -185,6 +190,12 @@ impl Feeding {
             while count < BATCH_RECORDS && self.feed.position() < until && self.feed.next_sent() <= due {
                 let record = self.feed.next_into(&mut bytes);
                 self.take(&record, &bytes);
+                if self.order.from.places
+                    && let Some(place) = self.feed.place_beside(record.number, &mut beside)
+                {
+                    let (key, value) = (&beside[place.key], &beside[place.value]);
+                    self.put(SignalContract::ALL.len(), place.sent, key, value);
+                }
                 count += 1;
             }
             if count == 0 {
@@ -204,12 +215,17 @@ impl Feeding {
 
     fn take(&mut self, record: &FeedRecord, bytes: &[u8]) {
         let (key, value) = (&bytes[record.key.clone()], &bytes[record.value.clone()]);
-        let partition = partition_for_key(key, PARTITIONS).0 as usize;
         let contract = SignalContract::ALL.iter().position(|contract| *contract == record.contract).unwrap_or(0);
-        if let Some((_, batch)) = self.batches.get_mut(contract * PARTITIONS as usize + partition) {
+        self.put(contract, record.sent, key, value);
+    }
+
+    /// Adds a record to the topic of this number.
+    fn put(&mut self, topic: usize, timestamp: LogTime, key: &[u8], value: &[u8]) {
+        let partition = partition_for_key(key, PARTITIONS).0 as usize;
+        if let Some((_, batch)) = self.batches.get_mut(topic * PARTITIONS as usize + partition) {
             batch.push(RecordRef {
                 offset: Offset::ZERO,
-                timestamp: record.sent,
+                timestamp,
                 key: Some(key),
                 value: Some(value),
                 headers: Headers::NONE,

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use events::SignalContract;
 use processing_core::clock::Clock;
 use processing_core::error::{CoreError, Remedy};
 use processing_core::keeper::LogKeeper;
@@ -19,7 +18,7 @@ use processing_core::service::http::HttpServer;
 use processing_core::service::signals::Shutdown;
 use state::MemoryBudget;
 
-use super::feeder::{FeedProgress, PAUSE};
+use super::feeder::{self, FeedProgress, PAUSE};
 use super::port::Inlet;
 use super::position::POSITIONS;
 use crate::door;
@@ -67,13 +66,13 @@ impl Ground {
     }
 
     /// Fails where events that no demo has fed would be among the demo's, and would be deleted with them.
-    pub(crate) fn refuse_strangers(&self, shutdown: &Shutdown) -> Result<(), CoreError> {
+    pub(crate) fn refuse_strangers(&self, places: bool, shutdown: &Shutdown) -> Result<(), CoreError> {
         let Self::Kafka { log, brokers } = self else { return Ok(()) };
         let mut admin = log.admin()?;
         if patiently(shutdown, || admin.topic(&POSITIONS.into()))?.is_some() {
             return Ok(());
         }
-        for topic in SignalContract::ALL.map(|contract| TopicName::new(contract.event_type())) {
+        for topic in feeder::topics(places).map(TopicName::new) {
             if patiently(shutdown, || admin.topic(&topic))?.is_some() {
                 return Err(CoreError::Usage(format!(
                     "Kafka at {brokers} has a topic {topic} that no demo has made; a demo writes events of its own into it \

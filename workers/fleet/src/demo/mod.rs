@@ -49,7 +49,7 @@ use self::results::Results;
 use self::screen::{Frame, Paint, Screen};
 use self::speed::Speed;
 use self::view::{Rates, View};
-use crate::describe::plan_of;
+use crate::describe::trending_cities;
 use crate::folder::{DataFolder, refused};
 
 /// How often the picture is drawn.
@@ -104,6 +104,9 @@ pub(crate) struct Demo {
     /// Events per minute of the feed's clock; fixed by the first start
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
+    /// Publish places as well (`poi.ingested`), in which events without a city find theirs; fixed by the first start
+    #[arg(long)]
+    places: bool,
     /// How long the topics keep their records, by the feed's clock
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = span)]
     keep: Duration,
@@ -169,22 +172,24 @@ impl Demo {
         let around = self.surroundings(&data)?;
         let budget = MemoryBudget::new(MEMORY_BYTES);
         let gazetteer = Arc::new(Gazetteer::shipped());
-        let plan = Arc::new(plan_of("trending-cities", Arc::clone(&gazetteer))?);
-        let ground = Ground::open(&data, self.brokers.as_deref(), plan.name(), &budget)?;
+        let application = TrendingSettings::default().application_id;
+        let ground = Ground::open(&data, self.brokers.as_deref(), &application, &budget)?;
         let log = ground.log();
 
         self.greet(&data);
-        ground.refuse_strangers(&around.shutdown)?;
+        ground.refuse_strangers(self.places, &around.shutdown)?;
         // ORDER: the producer first. What one that was killed has left undecided is decided then, and stays so.
         let producer = patiently(&around.shutdown, || feeder::producer(&*log))?;
         let from = self.position(&*log, &around)?;
+        let settings = if from.places { TrendingSettings::with_places() } else { TrendingSettings::default() };
+        let plan = Arc::new(trending_cities(&settings, &gazetteer)?);
         let resumed_at = from.position;
         self.tell(&from);
-        patiently(&around.shutdown, || feeder::make_topics(&*log))?;
+        patiently(&around.shutdown, || feeder::make_topics(&*log, from.places))?;
         let keeper = ground.keeper(&around.clock).map_err(thread)?;
         let running =
             Running::start(Arc::clone(&plan), Arc::clone(&log), self.options(&data, &budget), around.clone())?;
-        let answers = http::routes(&TrendingSettings::default(), &gazetteer, running.queries());
+        let answers = http::routes(&settings, &gazetteer, running.queries());
         let progress = Arc::new(FeedProgress::at(&from, &gazetteer));
         let server = port::open(ground.inlet(&progress), &around, answers)?;
         let note = server.as_ref().map(|server| ground.note(server)).transpose()?;
@@ -197,7 +202,7 @@ impl Demo {
         let follower = Follower {
             log: Arc::clone(&log),
             group: plan.name().to_owned(),
-            inputs: feeder::inputs().collect(),
+            inputs: feeder::inputs(from.places).collect(),
             between: between.map(|output| output.topic.clone()).collect(),
         };
         let feeder = Feeder::start(FeedOrder {
@@ -267,7 +272,8 @@ impl Demo {
                 .or_else(|| {
                     let given = self.history.map(|history| history.as_millis().to_string());
                     differs("--history", found.history_ms.to_string(), given)
-                });
+                })
+                .or_else(|| differs("--places", found.places.to_string(), self.places.then(|| true.to_string())));
             return match wrong {
                 None => Ok(found),
                 Some(wrong) => Err(CoreError::Usage(format!(
@@ -282,6 +288,7 @@ impl Demo {
             history_ms: self.history.map_or(48 * 60 * MINUTE, |history| history.as_millis() as i64),
             events_per_minute: self.rate.unwrap_or(200).max(1),
             position: 0,
+            places: self.places,
         })
     }
 

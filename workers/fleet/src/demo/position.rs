@@ -26,6 +26,9 @@ pub(crate) struct FeedPosition {
     pub(crate) events_per_minute: u32,
     /// The number of the next record.
     pub(crate) position: u64,
+    /// Whether places are written beside the events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) places: bool,
 }
 
 impl FeedPosition {
