@@ -2,7 +2,8 @@
 //!
 //! Not here: the updates of windows, which have their interval at the window ([`crate::updates`], [`crate::latest`]).
 //! Invariant: between two updates of a key that go on lies at least the interval, across crashes and moves too, and the
-//! last one goes on though nothing more comes.
+//! last one goes on though nothing more comes. Times are those at which commits are made: one that has to be tried again
+//! is written later, and what comes next lies so much closer to it in the log.
 //!
 //! A key that has been told has a row until its interval is over; an update that comes meanwhile waits in it, in the place
 //! of the one before. A queue says in which order the rows come to their turn. Both are stores with changelogs, so what

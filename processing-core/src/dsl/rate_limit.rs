@@ -37,8 +37,9 @@ where
     /// # app.build().unwrap();
     /// ```
     ///
-    /// The interval is one of the wall clock, from commit to commit, as that of a window's
-    /// [`on_update`](super::Table::on_update); it holds across crashes and moves too. `store` names what waits, and
+    /// The interval is one of the wall clock, from commit to commit as they are made, as that of a window's
+    /// [`on_update`](super::Table::on_update); it holds across crashes and moves too. A commit that has to be tried again
+    /// is written later than it was made. `store` names what waits, and
     /// `<store>-waiting` whose turn is when. A key takes room there until an interval has passed without an update; an
     /// update that has to wait is written to the changelog as the row of a table is.
     ///
