@@ -119,8 +119,8 @@ where
     let (left, right) = (left.updates(), right.updates());
     let shared = Rc::clone(&left.draft);
     let mut draft = shared.borrow_mut();
-    // A plan lives as long as its process.
-    let named = |suffix: &str| -> &'static str { format!("{store}-{suffix}").leak() };
+    let [sent, others, results, subscriptions, responses] =
+        ["sent", "right", "results", "subscriptions", "responses"].map(|suffix| draft.name_beside(store, suffix));
     let (key, row) = (type_name::<KeyOf<L>>(), type_name::<RowOf<L>>());
     let (foreign, other) = (type_name::<KeyOf<R>>(), type_name::<RowOf<R>>());
     let kind = J::KIND.name();
@@ -128,23 +128,22 @@ where
         (name, draft.store(sub, name, StoreKind::Composed, DurationMs(0), holds))
     };
 
-    let sent = composed(&mut draft, left.sub, named("sent"), format!("{kind}: what {foreign} is named by {key}"));
+    let sent = composed(&mut draft, left.sub, sent, format!("{kind}: what {foreign} is named by {key}"));
     let at = draft.step(left.sub, StepKind::Subscribe(sent.0), &[left.at]);
-    let subscriptions = format!("{store}-subscriptions");
-    let ((sub, subscribed), subscribing) = draft.through((left.sub, at), &subscriptions);
+    let ((sub, subscribed), subscribing) = draft.through((left.sub, at), subscriptions);
 
     let sources = draft.take_over(sub, right.sub);
     debug_assert_eq!(sources, 1, "the subscriptions come first");
     let stores = Stores {
         left: composed(&mut draft, sub, store, format!("{kind}: {row} by {key} under {foreign}")),
-        right: composed(&mut draft, sub, named("right"), format!("{other} by {foreign}")),
+        right: composed(&mut draft, sub, others, format!("{other} by {foreign}")),
         turns: draft.queue(sub, (store, "turns"), DurationMs(0), format!("turns of {foreign}")),
     };
     let at = draft.step(sub, StepKind::ForeignKeyJoin(store), &[subscribed, right.at]);
-    let ((end, responded), responding) = draft.through((sub, at), &format!("{store}-responses"));
+    let ((end, responded), responding) = draft.through((sub, at), responses);
 
     let out = type_name::<J::Out>();
-    let standing = composed(&mut draft, end, named("results"), format!("{kind}: whether there is {out} by {key}"));
+    let standing = composed(&mut draft, end, results, format!("{kind}: whether there is {out} by {key}"));
     let gone = draft.queue(end, (store, "gone"), DurationMs(0), format!("{key} that is gone"));
     let at = draft.step(end, StepKind::Results(standing.0), &[responded]);
     drop(draft);
