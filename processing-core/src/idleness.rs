@@ -120,6 +120,12 @@ impl Idleness {
         Ok(())
     }
 
+    /// From here on event time stands still where every input is idle.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn let_time_stand_still(&mut self) {
+        self.close = None;
+    }
+
     /// The time that the clock has taken idle inputs to, in steps that are the same in every process.
     fn behind_the_clock(&self, now: WallTime) -> Option<EventTime> {
         let close = self.close?;

@@ -233,6 +233,12 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         self.probe = probe;
     }
 
+    /// From here on event time stands still where every input is idle.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn let_time_stand_still(&mut self) {
+        self.idleness.let_time_stand_still();
+    }
+
     /// Whether the probe has broken: such a worker must be dropped as a dead process is.
     pub fn has_crashed(&self) -> bool {
         self.crashed

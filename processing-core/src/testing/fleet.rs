@@ -30,8 +30,8 @@ const SETTLE_TICK_MS: u64 = 10;
 /// The same once it seems to be at rest: over all quiet rounds longer than any timeout, since an open
 /// transaction of somebody who is gone hides what lies behind it until it times out.
 const QUIET_TICK_MS: u64 = 2_000;
-/// So many rounds pass that quickly where time goes on with the clock, which is never at rest for long.
-const QUICK_ROUNDS_MAX: usize = 500;
+/// Rounds after which time no longer goes on with the clock: whatever follows it is never at rest for long.
+const CLOCK_ROUNDS: usize = 200;
 
 /// How often what happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -194,8 +194,10 @@ impl Fleet {
         let tasks: usize = self.layout.parts.iter().map(|part| part.tasks as usize).sum();
         let mut quiet = 0;
         for round in 0..SETTLE_ROUNDS_MAX {
-            let quick = quiet > 2 && (self.options.idle_close.is_none() || round < QUICK_ROUNDS_MAX);
-            self.pass(if quick { QUIET_TICK_MS } else { SETTLE_TICK_MS });
+            self.pass(if quiet > 2 { QUIET_TICK_MS } else { SETTLE_TICK_MS });
+            if round >= CLOCK_ROUNDS {
+                self.seats.iter_mut().filter_map(|seat| seat.worker.as_mut()).for_each(Worker::let_time_stand_still);
+            }
             let mut idle = true;
             for index in 0..self.seats.len() {
                 idle &= self.step(index)?;
