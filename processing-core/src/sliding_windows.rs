@@ -92,7 +92,7 @@ const PANE_MAX: i64 = 1_000;
 ///     in   payments  11:00  c2  {"at_ms": $ms, "card": "c2", "cents": 100}
 ///     out  spent  c1  [1, 500]
 ///     out  spent  c1  [2, 1200]
-///     # The first one has gone.
+///     // The first one has gone.
 ///     out  spent  c1  [1, 700]
 ///     "#,
 /// );
