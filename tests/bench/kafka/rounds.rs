@@ -21,6 +21,9 @@ use crate::table::{Table, Taken};
 
 const PATIENCE: Duration = Duration::from_secs(3_600);
 pub(crate) const COMMIT_INTERVAL_MS: u32 = 100;
+/// Who says nothing for so long has said everything. Kafka Streams, closing many windows on a machine that is busy
+/// otherwise, is silent for more than a second between two commits.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// What the command line may change.
 pub(crate) struct Terms {
@@ -173,7 +176,7 @@ impl Bench {
         Running::start(system, &Ground { brokers: &self.broker.address(), folder: self.folder() }, work)
     }
 
-    /// Waits until the side's topics have not grown for half a second; answers what the side and the broker had
+    /// Waits until the side's topics have not grown for as long as [`QUIET`]; answers what the side and the broker had
     /// used when they stopped growing.
     pub(crate) fn settle(&self, app: &str, running: &Running, broker_before: f64) -> (Usage, f64) {
         // The time of inputs is logged now and then, with nothing to do as well.
@@ -182,7 +185,7 @@ impl Bench {
             let used = (running.usage(), self.broker_cpu_ms() - broker_before);
             let ends = || topics.iter().map(|topic| self.client.end(topic)).collect::<Vec<_>>();
             let before = ends();
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(QUIET);
             if ends() == before {
                 // Markers included.
                 for (topic, end) in topics.iter().zip(before) {
