@@ -89,8 +89,8 @@ const PANE_MAX: i64 = 1_000;
 ///     r#"
 ///     in   payments  10:00  c1  {"at_ms": $ms, "card": "c1", "cents": 500}
 ///     in   payments  10:09  c1  {"at_ms": $ms, "card": "c1", "cents": 700}
-///     in   payments  11:00  c2  {"at_ms": $ms, "card": "c2", "cents": 100}
 ///     out  spent  c1  [1, 500]
+///     in   payments  11:00  c2  {"at_ms": $ms, "card": "c2", "cents": 100}
 ///     out  spent  c1  [2, 1200]
 ///     // The first one has gone.
 ///     out  spent  c1  [1, 700]
