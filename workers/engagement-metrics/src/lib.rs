@@ -1,0 +1,1 @@
+//! How engaged the users are: active users, sessions, funnels, pipelines, retention.

@@ -1,0 +1,3 @@
+//! The `engagement-metrics` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What calls of LLMs cost and how long they take: rollups, budgets, objectives.

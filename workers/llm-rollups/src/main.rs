@@ -1,0 +1,3 @@
+//! The `llm-rollups` binary.
+
+fn main() {}

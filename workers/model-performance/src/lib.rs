@@ -1,0 +1,1 @@
+//! How well the models do: recommendations, drift, intents and A/B tests.

@@ -1,0 +1,3 @@
+//! The `model-performance` binary.
+
+fn main() {}
