@@ -1,0 +1,33 @@
+//! `ai.process.result`: the AI has answered.
+//!
+//! Published by the AI service; its page gives its fields. BizNavigate's page's table calls topic and type
+//! `ai.process.result`, its picture `ai.result`; both are read. Not here: the entities and the suggested answer,
+//! which are private. Invariant: an answer that was not asked for by [`super::ai_process_request`] is normal.
+//!
+//! The intent's `tier` says who found it: `rules` for no model at all. `processing_time_ms` is the latency of
+//! [`LlmCall`], which names what else its page leaves open.
+
+use crate::contracts::llm_call::LlmCall;
+use crate::field::List;
+use crate::number::Number;
+use crate::text::{IdText, Text};
+
+crate::contract! {
+    /// The AI has answered.
+    pub struct AiProcessResult<'a> = BizNavigate "ai.process.result" alias "ai.result" {
+        /// The processing.
+        optional processing: IdText<'a> = "processing_id" | "request_id",
+        /// The lead that it is about.
+        optional lead: IdText<'a> = "lead_id",
+        /// What the lead wants.
+        optional intent: Text<'a> = "intent/intent" | "intent/name" | "intent_type" | "intent",
+        /// How sure the AI is of that, from 0 to 1.
+        optional confidence: Number = "intent/confidence" | "confidence",
+        /// Who found it: `rules`, or a tier of models.
+        optional intent_tier: Text<'a> = "intent/tier" | "tier",
+        /// What the AI proposes to do.
+        optional suggested_actions: List<IdText<'a>> =
+            "suggested_actions/*" | "suggested_actions/*/action" | "suggested_actions/*/type",
+        with call: LlmCall<'a>,
+    }
+}

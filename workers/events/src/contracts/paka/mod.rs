@@ -1,0 +1,13 @@
+//! Paka: documents, notifications, audit, reports.
+//!
+//! Not here: the other systems. Invariant: one file for each topic. All their fields stand at the top. The topic
+//! says of which type they are.
+
+pub mod audit_event;
+pub mod document_embedded;
+pub mod document_parsed;
+pub mod document_uploaded;
+pub mod notification_send;
+pub mod notification_sent;
+pub mod report_generate;
+pub mod report_ready;
