@@ -12,27 +12,34 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test is the outside"))]
 
-pub mod envelope;
+pub mod amount;
+pub mod contract;
+pub mod contracts;
+pub mod event;
 pub mod feed;
+pub mod field;
 pub mod gazetteer;
+pub mod head;
 pub mod identity;
+pub mod mapping;
+pub mod number;
 pub mod place;
+pub mod poi_ingested;
 pub mod poison;
 pub mod query;
+pub mod schema;
+pub mod settings;
 pub mod signal;
 pub mod text;
 pub mod timestamp;
-pub mod wire;
+pub mod token;
+pub mod tokens;
+pub mod topics;
 
-pub mod chat_itinerary_saved;
-pub mod itinerary_saved;
-pub mod itinerary_updated;
-pub mod poi_favorited;
-pub mod poi_ingested;
-pub mod poi_unfavorited;
-pub mod search_executed;
-
+pub use event::{ContractName, Event};
 pub use gazetteer::{CityRef, Gazetteer};
+pub use head::Head;
 pub use poi_ingested::Place;
 pub use poison::{Poison, PoisonReason};
 pub use signal::{SearchSource, Signal, SignalContract, SignalKind};
+pub use topics::{Contracts, TopicReader};

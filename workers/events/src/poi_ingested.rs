@@ -4,34 +4,19 @@
 //! of the place, and one without a value takes it away. Becomes a [`Place`]. Invariant: a place without a city's name
 //! has no city, as an event without one has none ([`place`]).
 
+use std::sync::LazyLock;
+
 use processing_core::record::EventTime;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::Envelope;
+use crate::event::{ContractName, Event};
 use crate::gazetteer::{CityRef, Gazetteer};
-use crate::place::{self, Coordinate};
+use crate::place;
 use crate::poison::Poison;
-use crate::text::Text;
+use crate::topics::{Contracts, TopicReader};
 
 /// The contract's name, which is also its topic's unless the settings say otherwise.
 pub const EVENT_TYPE: &str = "poi.ingested";
-
-/// The contract's JSON Schema (draft 2020-12), for whoever publishes such events.
-pub const SCHEMA: &str = include_str!("../schemas/poi.ingested.json");
-
-crate::wire! {
-    /// The payload's fields as they are sent. The place's identifier is the record's key.
-    pub struct PoiIngested<'a> {
-        /// The city of the place.
-        city: Text<'a> = "city" | "city_name" | "cityName",
-        /// The city's country, two letters.
-        country: Text<'a> = "country" | "country_code" | "countryCode",
-        /// Where in the city, degrees north.
-        latitude: Coordinate = "latitude" | "lat",
-        /// Where in the city, degrees east.
-        longitude: Coordinate = "longitude" | "lon" | "lng",
-    }
-}
 
 /// What is known of a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,12 +27,20 @@ pub struct Place {
     pub city: Option<CityRef>,
 }
 
+/// How Loci publishes it.
+static SHIPPED: LazyLock<TopicReader> =
+    LazyLock::new(|| Contracts::shipped().alone(ContractName::PoiIngested, EVENT_TYPE));
+
 /// Reads the record's `value`.
 ///
 /// # Errors
 /// The verdict on a value that is not of this contract.
 pub fn decode(value: Option<&[u8]>, cities: &Gazetteer) -> Result<Place, Poison> {
-    let Envelope { time, payload, .. } = Envelope::<PoiIngested<'_>>::read(value, EVENT_TYPE)?;
-    let PoiIngested { city, country, latitude, longitude, .. } = payload;
-    Ok(Place { time, city: place::city(cities, city, country, latitude, longitude)? })
+    Ok(match SHIPPED.decode(value)? {
+        Event::PoiIngested(head, place) => {
+            let city = place::city(cities, place.city, place.country, place.latitude, place.longitude);
+            Place { time: head.time, city }
+        }
+        other => Place { time: other.head().time, city: None },
+    })
 }

@@ -21,8 +21,6 @@ pub enum PoisonReason {
     MissingField,
     /// The timestamp is none, or lies outside the years 1970 to 9999.
     Timestamp,
-    /// The event is of another type than the topic's contract.
-    EventType,
 }
 
 impl PoisonReason {
@@ -35,7 +33,6 @@ impl PoisonReason {
             Self::WrongValue => "wrong_value",
             Self::MissingField => "missing_field",
             Self::Timestamp => "timestamp",
-            Self::EventType => "event_type",
         }
     }
 }
@@ -71,7 +68,7 @@ impl Poison {
     ///
     /// The reader's own words are safe to repeat for these two classes: they are fixed sentences with
     /// a line and a column. Its third class, a value of the wrong type, quotes the value; the fields
-    /// of [`mod@crate::wire`] never raise it.
+    /// of [`crate::field`] never raise it.
     pub(crate) fn from_json(error: &serde_json::Error) -> Self {
         match error.classify() {
             serde_json::error::Category::Eof => Self::new(PoisonReason::Truncated, error.to_string()),

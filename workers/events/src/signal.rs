@@ -3,16 +3,21 @@
 //! Not here: what each kind weighs (a setting of the worker). Invariant: of bounded size, and free of
 //! identifiers in clear but for that of a place whose city is sought; only the query keeps text of the user's.
 
+use std::sync::LazyLock;
+
 use compact_str::CompactString;
 use processing_core::record::EventTime;
 use serde::{Deserialize, Serialize};
 
+use crate::event::{ContractName, Event};
 use crate::gazetteer::{CityRef, Gazetteer};
+use crate::head::Head;
 use crate::identity::IdHash;
+use crate::place::{self, Coordinate};
 use crate::poison::Poison;
-use crate::{
-    chat_itinerary_saved, itinerary_saved, itinerary_updated, poi_favorited, poi_unfavorited, search_executed,
-};
+use crate::query;
+use crate::text::{IdText, Text};
+use crate::topics::{Contracts, TopicReader};
 
 /// One sign of interest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +60,8 @@ pub enum SignalKind {
     ItineraryUpdated,
     /// Saved an itinerary that the chat proposed.
     ChatItinerarySaved,
+    /// Something else, of which nothing is counted.
+    Other,
 }
 
 /// Where a search came from.
@@ -93,19 +100,25 @@ impl SearchSource {
 /// The contracts whose events are signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SignalContract {
-    /// [`search_executed`].
+    /// [`search_executed`](crate::contracts::loci::search_executed).
     SearchExecuted,
-    /// [`poi_favorited`].
+    /// [`poi_favorited`](crate::contracts::loci::poi_favorited).
     PoiFavorited,
-    /// [`poi_unfavorited`].
+    /// [`poi_unfavorited`](crate::contracts::loci::poi_unfavorited).
     PoiUnfavorited,
-    /// [`itinerary_saved`].
+    /// [`itinerary_saved`](crate::contracts::loci::itinerary_saved).
     ItinerarySaved,
-    /// [`itinerary_updated`].
+    /// [`itinerary_updated`](crate::contracts::loci::itinerary_updated).
     ItineraryUpdated,
-    /// [`chat_itinerary_saved`].
+    /// [`chat_itinerary_saved`](crate::contracts::loci::chat_itinerary_saved).
     ChatItinerarySaved,
 }
+
+/// How Loci publishes them.
+static SHIPPED: LazyLock<Vec<TopicReader>> = LazyLock::new(|| {
+    let contracts = Contracts::shipped();
+    SignalContract::ALL.map(|contract| contracts.alone(contract.name(), contract.event_type())).into()
+});
 
 impl SignalContract {
     /// All of them, in the order of their numbers.
@@ -123,16 +136,21 @@ impl SignalContract {
         self as usize
     }
 
+    /// The contract itself.
+    pub fn name(self) -> ContractName {
+        match self {
+            Self::SearchExecuted => ContractName::SearchExecuted,
+            Self::PoiFavorited => ContractName::PoiFavorited,
+            Self::PoiUnfavorited => ContractName::PoiUnfavorited,
+            Self::ItinerarySaved => ContractName::ItinerarySaved,
+            Self::ItineraryUpdated => ContractName::ItineraryUpdated,
+            Self::ChatItinerarySaved => ContractName::ChatItinerarySaved,
+        }
+    }
+
     /// The events' type, which is also the topic's name unless the settings say otherwise.
     pub fn event_type(self) -> &'static str {
-        match self {
-            Self::SearchExecuted => search_executed::EVENT_TYPE,
-            Self::PoiFavorited => poi_favorited::EVENT_TYPE,
-            Self::PoiUnfavorited => poi_unfavorited::EVENT_TYPE,
-            Self::ItinerarySaved => itinerary_saved::EVENT_TYPE,
-            Self::ItineraryUpdated => itinerary_updated::EVENT_TYPE,
-            Self::ChatItinerarySaved => chat_itinerary_saved::EVENT_TYPE,
-        }
+        self.name().spec().event_type
     }
 
     /// The contract whose events have the type `event_type`.
@@ -140,30 +158,67 @@ impl SignalContract {
         Self::ALL.into_iter().find(|contract| contract.event_type() == event_type)
     }
 
-    /// Reads a record's `value` as an event of this contract, its city by `cities`.
+    /// Reads a record's `value` as an event of this contract as Loci publishes it, its city by `cities`.
     ///
     /// # Errors
     /// The verdict on a value that is no such event.
     pub fn decode(self, value: Option<&[u8]>, cities: &Gazetteer) -> Result<Signal, Poison> {
-        match self {
-            Self::SearchExecuted => search_executed::decode(value, cities),
-            Self::PoiFavorited => poi_favorited::decode(value, cities),
-            Self::PoiUnfavorited => poi_unfavorited::decode(value, cities),
-            Self::ItinerarySaved => itinerary_saved::decode(value, cities),
-            Self::ItineraryUpdated => itinerary_updated::decode(value, cities),
-            Self::ChatItinerarySaved => chat_itinerary_saved::decode(value, cities),
+        Ok(Signal::of(SHIPPED[self.index()].decode(value)?, cities))
+    }
+}
+
+impl Signal {
+    /// What an event says of interest in a city.
+    pub fn of(event: Event<'_>, cities: &Gazetteer) -> Self {
+        match event {
+            Event::SearchExecuted(head, search) => {
+                let kind = SignalKind::Search {
+                    source: search.source.map_or(SearchSource::Other, |source| SearchSource::of(source.as_str())),
+                    results: search.results.map(|count| count.0),
+                    query: search.query.and_then(|query| query::normalised(query.as_str())),
+                };
+                let place = (search.city, search.country, search.latitude, search.longitude);
+                Self::new(&head, kind, None, city(cities, place))
+            }
+            Event::PoiFavorited(head, poi) => {
+                let place = (poi.city, poi.country, poi.latitude, poi.longitude);
+                Self::of_poi(&head, SignalKind::Favourite, &poi.poi, city(cities, place))
+            }
+            Event::PoiUnfavorited(head, poi) => {
+                let place = (poi.city, poi.country, poi.latitude, poi.longitude);
+                Self::of_poi(&head, SignalKind::Unfavourite, &poi.poi, city(cities, place))
+            }
+            Event::ItinerarySaved(head, saved) => {
+                let place = (saved.city, saved.country, saved.latitude, saved.longitude);
+                Self::new(&head, SignalKind::ItinerarySaved, Some(&saved.itinerary), city(cities, place))
+            }
+            Event::ItineraryUpdated(head, updated) => {
+                let place = (updated.city, updated.country, updated.latitude, updated.longitude);
+                Self::new(&head, SignalKind::ItineraryUpdated, Some(&updated.itinerary), city(cities, place))
+            }
+            Event::ChatItinerarySaved(head, saved) => {
+                let place = (saved.city, saved.country, saved.latitude, saved.longitude);
+                Self::new(&head, SignalKind::ChatItinerarySaved, Some(&saved.itinerary), city(cities, place))
+            }
+            other => Self::new(other.head(), SignalKind::Other, None, None),
         }
     }
 
-    /// The contract's JSON Schema (draft 2020-12), for whoever publishes such events.
-    pub fn schema(self) -> &'static str {
-        match self {
-            Self::SearchExecuted => include_str!("../schemas/search.executed.json"),
-            Self::PoiFavorited => include_str!("../schemas/poi.favorited.json"),
-            Self::PoiUnfavorited => include_str!("../schemas/poi.unfavorited.json"),
-            Self::ItinerarySaved => include_str!("../schemas/itinerary.saved.json"),
-            Self::ItineraryUpdated => include_str!("../schemas/itinerary.updated.json"),
-            Self::ChatItinerarySaved => include_str!("../schemas/chat.itinerary.saved.json"),
-        }
+    fn new(head: &Head<'_>, kind: SignalKind, item: Option<&IdText<'_>>, city: Option<CityRef>) -> Self {
+        let item = item.map(|item| IdHash::of(item.as_str()));
+        Self { time: head.time, event_id: head.id, user: head.who(), kind, item, city, poi: None }
     }
+
+    /// By its place the city of one that names none is found elsewhere.
+    fn of_poi(head: &Head<'_>, kind: SignalKind, poi: &IdText<'_>, city: Option<CityRef>) -> Self {
+        let sought = city.is_none().then(|| poi.as_str().into());
+        Self { poi: sought, ..Self::new(head, kind, Some(poi), city) }
+    }
+}
+
+/// What an event says of a city: its name, its country, where it is.
+type Named<'a> = (Option<Text<'a>>, Option<Text<'a>>, Option<Coordinate>, Option<Coordinate>);
+
+fn city(cities: &Gazetteer, (name, country, latitude, longitude): Named<'_>) -> Option<CityRef> {
+    place::city(cities, name, country, latitude, longitude)
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::{Field, Scalar};
+use crate::field::{Field, Kind, Listed, Scalar};
 
 /// The longest text kept of a field, in bytes; what is longer is cut.
 pub const TEXT_BYTES_MAX: usize = 1_024;
@@ -14,7 +14,12 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<'a>(Cow<'a, str>);
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// A text that is known to be short.
+    pub(crate) fn borrowed(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -22,6 +27,8 @@ impl Text<'_> {
 }
 
 impl<'de> Scalar<'de> for Text<'de> {
+    const KIND: Kind = Kind::Text;
+
     fn from_borrowed(text: &'de str) -> Field<Self> {
         Field::Given(Self(Cow::Borrowed(cut(text, TEXT_BYTES_MAX))))
     }
@@ -47,6 +54,8 @@ impl IdText<'_> {
 }
 
 impl<'de> Scalar<'de> for IdText<'de> {
+    const KIND: Kind = Kind::Id;
+
     fn from_borrowed(text: &'de str) -> Field<Self> {
         if text.is_empty() {
             return Field::Absent;
@@ -73,6 +82,16 @@ impl<'de> Scalar<'de> for IdText<'de> {
     }
 }
 
+impl<'a> From<IdText<'a>> for Text<'a> {
+    fn from(id: IdText<'a>) -> Self {
+        Self(id.0)
+    }
+}
+
+impl<'de> Listed<'de> for IdText<'de> {
+    const LIST: Kind = Kind::Ids;
+}
+
 /// The digits of a float that is a whole number of at most 64 bits: some tools turn every number into
 /// a float on its way, and `42.0` is still user 42.
 pub(crate) fn whole(number: f64) -> Option<String> {
@@ -87,9 +106,8 @@ pub struct Count(pub u32);
 const NOT_A_COUNT: &str = "a number that is not whole or not from 0 to 4294967295";
 
 impl<'de> Scalar<'de> for Count {
-    fn from_text(_: &str) -> Field<Self> {
-        Field::Wrong("a string")
-    }
+    const KIND: Kind = Kind::Count;
+
     fn from_unsigned(number: u64) -> Field<Self> {
         u32::try_from(number).map_or(Field::Wrong(NOT_A_COUNT), |n| Field::Given(Self(n)))
     }

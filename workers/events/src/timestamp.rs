@@ -16,7 +16,7 @@
 
 use processing_core::record::EventTime;
 
-use crate::wire::{Field, Scalar};
+use crate::field::{Field, Kind, Scalar};
 
 /// The first second that is not in the year 9999 any more, since 1970.
 const YEAR_10000_S: u64 = 253_402_300_800;
@@ -34,6 +34,12 @@ fn within(ms: i64) -> Field<Timestamp> {
 }
 
 impl<'de> Scalar<'de> for Timestamp {
+    const KIND: Kind = Kind::Time;
+
+    fn from_moment(ms: i64) -> Field<Self> {
+        within(ms)
+    }
+
     fn from_text(text: &str) -> Field<Self> {
         let bytes = text.as_bytes();
         // RFC 3339 has a `-` after the four digits of the year; an epoch number never has one.
@@ -78,11 +84,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::ReadInto;
+    use crate::token::{ScalarVisitor, Token};
 
     fn read(json: &str) -> Option<i64> {
-        let mut field = Field::Absent;
-        field.read_into(&mut serde_json::Deserializer::from_str(json)).unwrap();
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let token: Token<'_> = serde::Deserializer::deserialize_any(&mut reader, ScalarVisitor).unwrap();
+        let field = Field::of(token);
         match field {
             Field::Given(Timestamp(EventTime(ms))) => Some(ms),
             _ => None,

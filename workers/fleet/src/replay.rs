@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use clap::Args;
 use events::timestamp::Timestamp;
-use events::wire::{Field, Scalar as _};
+use events::field::{Field, Scalar as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use processing_core::error::CoreError;
 use processing_core::record::LogTime;

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use events::{Gazetteer, SignalContract, poi_ingested};
+use events::{Contracts, Gazetteer, SignalContract, poi_ingested};
 use processing_core::error::CoreError;
 use processing_core::record::DurationMs;
 use processing_core::service::settings::{Declarations, Settings, SettingsError, Spec, ValueKind};
@@ -22,6 +22,8 @@ pub struct TrendingSettings {
     /// The inputs that are read, each with its topic's name. One that is not named here counts in no
     /// minimum.
     pub inputs: Vec<(SignalContract, String)>,
+    /// How the records of these topics become events.
+    pub contracts: Contracts,
     /// The topic of places, by which an event that names a place and no city finds its city; `None` where there is none.
     pub places: Option<String>,
     /// Where results go.
@@ -106,6 +108,7 @@ impl Default for TrendingSettings {
         Self {
             application_id: "trending-cities.v1".to_owned(),
             inputs: SignalContract::ALL.iter().map(|input| (*input, input.event_type().to_owned())).collect(),
+            contracts: Contracts::shipped(),
             places: None,
             outputs: Outputs::default(),
             window: DurationMs::minutes(60),
@@ -193,6 +196,7 @@ impl TrendingSettings {
             ),
             spec("run.id", RUN_ID, &default.run_id, "Tells runs apart in the results"),
         ]);
+        declared = declared.with(events::settings::specs());
         for (contract, topic) in &default.inputs {
             declared = declared.input(&input_name(*contract), topic, true);
         }
@@ -205,7 +209,12 @@ impl TrendingSettings {
     /// # Errors
     /// What does not go together, by name; a file of cities that cannot be used.
     pub fn read(settings: &Settings) -> Result<(Self, Arc<Gazetteer>), CoreError> {
-        let read = Self::values(settings)?;
+        let mut read = Self::values(settings)?;
+        read.contracts = Contracts::read(settings)?;
+        for contract in SignalContract::ALL {
+            let mapped = read.contracts.topics_of(contract.name()).filter(|topic| *topic != contract.event_type());
+            read.inputs.extend(mapped.map(|topic| (contract, topic.to_owned())));
+        }
         let odd = |name: &str, span: DurationMs| {
             CoreError::config(format!("{}: `{name}` ({}) must be whole minutes", settings.origin(name), span.0))
         };
@@ -250,6 +259,7 @@ impl TrendingSettings {
         Ok(Self {
             application_id: settings.application.id.clone(),
             inputs: inputs.collect(),
+            contracts: Contracts::shipped(),
             places: settings.inputs.get(PLACES).filter(|input| input.enabled).map(|input| input.topic.to_string()),
             outputs: Outputs {
                 trending: settings.get("outputs.trending.topic")?,

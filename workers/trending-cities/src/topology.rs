@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use events::{Gazetteer, Place, Signal, SignalContract, SignalKind, poi_ingested};
+use events::{Gazetteer, Place, Signal, SignalKind, TopicReader, poi_ingested};
 use processing_core::decode::{Decoder, Json, Poison};
 use processing_core::dsl::{Grouped, Stream, Windowed};
 use processing_core::prelude::*;
@@ -35,9 +35,11 @@ pub fn topology(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<
     let with = || Arc::new(settings.clone());
     let signals = app
         .streams(settings.inputs.iter().map(|(contract, topic)| {
-            Topic::with(topic, SignalDecoder { contract: *contract, cities: Arc::clone(cities) })
+            let reader = settings.contracts.alone(contract.name(), topic);
+            Topic::with(topic, SignalDecoder { reader, cities: Arc::clone(cities) })
         }))
-        .event_time(|signal: &Signal| signal.time);
+        .event_time(|signal: &Signal| signal.time)
+        .filter_counted("other", |signal| signal.kind != SignalKind::Other);
     let minutes = match &settings.places {
         None => in_minutes(counting(signals, settings), settings).aggregate::<CityMinute>("city-minute"),
         Some(topic) => {
@@ -190,7 +192,7 @@ fn query_hour(
 /// Reads one contract's events.
 #[derive(Clone)]
 struct SignalDecoder {
-    contract: SignalContract,
+    reader: TopicReader,
     cities: Arc<Gazetteer>,
 }
 
@@ -198,7 +200,7 @@ impl Decoder for SignalDecoder {
     type Event = Signal;
 
     fn decode(&self, value: Option<&[u8]>) -> Result<Signal, Poison> {
-        let read = self.contract.decode(value, &self.cities);
+        let read = self.reader.decode(value).map(|event| Signal::of(event, &self.cities));
         read.map_err(|poison| Poison::new(poison.reason.as_str(), poison.detail))
     }
 }

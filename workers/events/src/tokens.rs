@@ -1,0 +1,158 @@
+//! The values of one event, in the order of its fields, on their way from the record into a struct.
+//!
+//! Not here: how they are found ([`crate::mapping`]). Invariant: values are handed out in the order of
+//! the mapping's labels, each once; the first path that holds a value wins, whatever the order in the record.
+
+use crate::field::{Field, LIST_MAX, Scalar};
+use crate::mapping::EVENT;
+use crate::poison::{Poison, PoisonReason};
+use crate::text::Text;
+use crate::token::Token;
+
+/// How many fields an event has at most, those of its head included.
+pub(crate) const SLOTS_MAX: usize = 64;
+
+/// One item of one array of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// The array's number among those that are read.
+    pub(crate) array: u32,
+    /// The item's place in it.
+    pub(crate) index: u32,
+}
+
+/// Values by field.
+pub struct Tokens<'a> {
+    slots: [Slot<'a>; SLOTS_MAX],
+    labels: &'a [Box<str>],
+    next: usize,
+}
+
+/// What was found for a field, and by which of its paths.
+struct Slot<'a> {
+    value: Token<'a>,
+    /// The place of the path among the field's own.
+    rank: u8,
+    /// Of a list: its array among those of the record, which item the last value came from, and by which path.
+    item: Option<(Item, u8)>,
+}
+
+impl<'a> Tokens<'a> {
+    /// None yet, for fields that verdicts name so.
+    pub(crate) fn new(labels: &'a [Box<str>]) -> Self {
+        Self { slots: [const { Slot { value: Token::Absent, rank: u8::MAX, item: None } }; SLOTS_MAX], labels, next: 0 }
+    }
+
+    /// Takes a value that the field's path number `rank` has led to. A path before it keeps its value, and null is none.
+    pub(crate) fn put(&mut self, field: usize, rank: u8, value: Token<'a>) {
+        let slot = &mut self.slots[field];
+        let better = rank < slot.rank || matches!(slot.value, Token::Absent);
+        if better && !matches!(value, Token::Absent) {
+            (slot.value, slot.rank) = (value, rank);
+        }
+    }
+
+    /// Begins the list of a field with an array; an empty one is a list too.
+    pub(crate) fn begin_list(&mut self, field: usize, rank: u8, array: u32) {
+        let slot = &mut self.slots[field];
+        if rank < slot.rank || matches!(slot.value, Token::Absent) {
+            let before_all = Item { array, index: u32::MAX };
+            *slot = Slot { value: Token::List(Vec::new()), rank, item: Some((before_all, u8::MAX)) };
+        }
+    }
+
+    /// Takes the value of an item, if it is of the array that the field's list began with.
+    pub(crate) fn put_item(&mut self, field: usize, rank: u8, item: Item, value: Token<'a>) {
+        let slot = &mut self.slots[field];
+        let (Token::List(items), Some((last, by))) = (&mut slot.value, slot.item) else { return };
+        if last.array != item.array {
+            return;
+        }
+        if last == item {
+            if rank < by
+                && let Some(last) = items.last_mut()
+            {
+                (*last, slot.item) = (value, Some((item, rank)));
+            }
+        } else if items.len() <= LIST_MAX {
+            // One more than a list may have, so that it is seen to be too long.
+            items.push(value);
+            slot.item = Some((item, rank));
+        }
+    }
+
+    /// Ends an item: one that held nothing for the field leaves a gap, or the items behind it would move up.
+    pub(crate) fn end_item(&mut self, field: usize, item: Item) {
+        self.put_item(field, u8::MAX, item, Token::Absent);
+    }
+
+    /// What verdicts call a field.
+    pub(crate) fn label(&self, field: usize) -> &'a str {
+        self.labels.get(field).map_or("", |label| label)
+    }
+
+    /// Whether the event is an object at all.
+    ///
+    /// # Errors
+    /// The verdict on one that is not.
+    pub(crate) fn is_an_object(&mut self) -> Result<(), Poison> {
+        if *self.peek(EVENT) == Token::Object { Ok(()) } else { self.object() }
+    }
+
+    /// The next value as an object, of which nothing but its being there is asked.
+    pub(crate) fn object(&mut self) -> Result<(), Poison> {
+        let (value, label) = self.value();
+        match value {
+            Token::Object => Ok(()),
+            other => match Field::<Text<'a>>::of(other) {
+                Field::Given(_) => Err(Poison::new(PoisonReason::WrongValue, format!("`{label}` cannot be a string"))),
+                field => field.required(label).map(|_| ()),
+            },
+        }
+    }
+
+    /// What was found for a field.
+    pub(crate) fn peek(&self, field: usize) -> &Token<'a> {
+        &self.slots[field].value
+    }
+
+    /// The next field's value as it is, and what verdicts call the field.
+    pub(crate) fn value(&mut self) -> (Token<'a>, &'a str) {
+        let at = self.next;
+        self.next += 1;
+        let value = self.slots.get_mut(at).map(|slot| std::mem::take(&mut slot.value)).unwrap_or_default();
+        (value, self.labels.get(at).map_or("", |label| label))
+    }
+
+    fn field<T: Scalar<'a>>(&mut self) -> (Field<T>, &'a str) {
+        let (value, label) = self.value();
+        (Field::of(value), label)
+    }
+
+    /// The next field's value, if the event has one.
+    ///
+    /// # Errors
+    /// A value that the field cannot hold.
+    pub fn optional<T: Scalar<'a>>(&mut self) -> Result<Option<T>, Poison> {
+        let (field, label) = self.field::<T>();
+        field.optional(label)
+    }
+
+    /// The next field's value.
+    ///
+    /// # Errors
+    /// A value that the field cannot hold, and none.
+    pub fn required<T: Scalar<'a>>(&mut self) -> Result<T, Poison> {
+        let (field, label) = self.field::<T>();
+        field.required(label)
+    }
+
+    /// As [`Self::required`], with another reason for a value that the field cannot hold.
+    ///
+    /// # Errors
+    /// A value that the field cannot hold, and none.
+    pub(crate) fn required_or<T: Scalar<'a>>(&mut self, reason: PoisonReason) -> Result<T, Poison> {
+        let (field, label) = self.field::<T>();
+        field.required_or(label, reason)
+    }
+}
