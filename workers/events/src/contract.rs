@@ -192,7 +192,9 @@ macro_rules! contract {
             $($(#[doc = $field_doc])+ pub $field: $crate::contract!(@type $need $type),)*
             $(
                 /// What it shares with other contracts.
-                pub $group: $group_type,
+                ///
+                /// Elsewhere, because it is much, and an event moves often on its way.
+                pub $group: Box<$group_type>,
             )?
             // Keeps the lifetime in the type, whether or not a field borrows.
             record: ::std::marker::PhantomData<&$life ()>,
@@ -218,7 +220,7 @@ macro_rules! contract {
                 let _ = &tokens;
                 Ok(Self {
                     $($field: $crate::contract!(@read $need tokens)?,)*
-                    $($group: <$group_type as $crate::contract::FromTokens<$life>>::from_tokens(tokens)?,)?
+                    $($group: Box::new(<$group_type as $crate::contract::FromTokens<$life>>::from_tokens(tokens)?),)?
                     record: ::std::marker::PhantomData,
                 })
             }

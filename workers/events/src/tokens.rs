@@ -9,9 +9,6 @@ use crate::poison::{Poison, PoisonReason};
 use crate::text::Text;
 use crate::token::Token;
 
-/// How many fields an event has at most, those of its head included.
-pub(crate) const SLOTS_MAX: usize = 64;
-
 /// One item of one array of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -23,7 +20,7 @@ pub(crate) struct Item {
 
 /// Values by field.
 pub struct Tokens<'a> {
-    slots: [Slot<'a>; SLOTS_MAX],
+    slots: Vec<Slot<'a>>,
     labels: &'a [Box<str>],
     next: usize,
 }
@@ -40,7 +37,8 @@ struct Slot<'a> {
 impl<'a> Tokens<'a> {
     /// None yet, for fields that verdicts name so.
     pub(crate) fn new(labels: &'a [Box<str>]) -> Self {
-        Self { slots: [const { Slot { value: Token::Absent, rank: u8::MAX, item: None } }; SLOTS_MAX], labels, next: 0 }
+        let none = || Slot { value: Token::Absent, rank: u8::MAX, item: None };
+        Self { slots: std::iter::repeat_with(none).take(labels.len()).collect(), labels, next: 0 }
     }
 
     /// Takes a value that the field's path number `rank` has led to. A path before it keeps its value, and null is none.

@@ -93,6 +93,8 @@ struct Inner {
     readers: Vec<(Reader, bool)>,
     /// Finds an event's type, where several come.
     types: Option<Tree>,
+    /// As many as the type needs; no verdict names them.
+    labels: Box<[Box<str>]>,
 }
 
 impl TopicReader {
@@ -112,7 +114,8 @@ impl TopicReader {
             }
             tree
         });
-        Self(Arc::new(Inner { topic: topic.to_owned(), readers, types }))
+        let labels = vec![Box::<str>::default(); TYPE + 1].into();
+        Self(Arc::new(Inner { topic: topic.to_owned(), readers, types, labels }))
     }
 
     /// The topic's name.
@@ -134,7 +137,7 @@ impl TopicReader {
         let (reader, told) = match &self.0.types {
             None => (self.0.readers.first(), false),
             Some(types) => {
-                let mut found = Tokens::new(&[]);
+                let mut found = Tokens::new(&self.0.labels);
                 types.seek(bytes, TYPE, &mut found);
                 match found.peek(TYPE).text() {
                     Some(word) => (self.of_type(word), true),

@@ -15,7 +15,7 @@ use crate::event::ContractName;
 use crate::field::Kind;
 use crate::head::Head;
 use crate::poison::Poison;
-use crate::tokens::{SLOTS_MAX, Tokens};
+use crate::tokens::Tokens;
 
 pub use envelope::Envelope;
 pub(crate) use envelope::HeadField;
@@ -31,8 +31,6 @@ pub(crate) const EVENT: usize = 0;
 pub(crate) const PAYLOAD: usize = 1;
 /// The first field of the head.
 pub(crate) const HEAD: usize = 2;
-/// The first field of the payload.
-const BODY: usize = HEAD + HeadField::ALL.len();
 /// Where the type of an event is kept.
 pub(crate) const TYPE: usize = HEAD + HeadField::Type as usize;
 
@@ -113,7 +111,6 @@ impl Mapping {
 
     /// Compiles it.
     pub(crate) fn reader(&self) -> Reader {
-        let spec = self.contract.spec();
         let mut tree = Tree::new();
         let mut labels: Vec<Box<str>> = vec!["the event".into(), "payload".into()];
         let mut constants = Vec::new();
@@ -134,7 +131,6 @@ impl Mapping {
                 constants.push((field, constant));
             }
         }
-        debug_assert!(BODY + spec.fields().count() <= SLOTS_MAX, "{} has too many fields", spec.name());
         Reader {
             contract: self.contract,
             typed: self.typed.clone(),

@@ -27,10 +27,9 @@ use serde::Deserialize;
 
 use super::envelope::{Envelope, HeadField};
 use super::places::PlacesText;
-use super::{BODY, Mapping, Said};
+use super::{Mapping, Said};
 use crate::contract::Typed;
 use crate::event::ContractName;
-use crate::tokens::SLOTS_MAX;
 
 /// What is wrong with a file of mappings, each mistake in a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -161,7 +160,6 @@ impl MappingText {
                 Err(mistake) => told.push(format!("field `{name}`: {mistake}")),
             }
         }
-        debug_assert!(BODY < SLOTS_MAX, "a head leaves room for fields");
         Some(Mapping { contract, topics: self.topics, envelope, typed, head, fields })
     }
 }
