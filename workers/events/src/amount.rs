@@ -30,7 +30,8 @@ pub struct Amount<'a> {
 }
 
 impl Amount<'_> {
-    /// As it is written: a decimal number, which may have a sign, a point and an exponent.
+    /// As it is written, but for numbers of more than 64 characters: a decimal number, which may have a sign, a point and
+    /// an exponent.
     pub fn as_str(&self) -> &str {
         &self.digits
     }
@@ -61,6 +62,11 @@ impl<'de> Scalar<'de> for Amount<'de> {
         amount(Cow::Owned(format!("{number:?}")), Finer::Rounded)
     }
     fn from_decimal(digits: &str) -> Field<Self> {
+        if digits.len() > TEXT_MAX {
+            // A number may have as many digits as it likes; its value has not.
+            let written = |pico| Amount { digits: Cow::Owned(format!("{pico}e-{PLACES}")), pico };
+            return pico(digits, Finer::Rounded).map_or_else(Field::Wrong, |pico| Field::Given(written(pico)));
+        }
         amount(Cow::Owned(digits.to_owned()), Finer::Rounded)
     }
 }
@@ -266,7 +272,9 @@ mod tests {
         ] {
             assert_eq!(text(digits), Err(wrong), "{digits}");
         }
-        assert_eq!(text(&"0".repeat(65)), Err(TOO_LONG));
+        let long = format!("0.{}", "3".repeat(70));
+        assert_eq!(text(&long), Err(TOO_LONG));
+        assert_eq!(number(&long), Ok(333_333_333_333));
         for token in [Token::Flag(true), Token::Array, Token::Object, Token::Float(f64::INFINITY)] {
             assert!(matches!(Field::<Amount<'_>>::of(token), Field::Wrong(_)));
         }

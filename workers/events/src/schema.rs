@@ -95,7 +95,9 @@ fn demand(kind: Kind, pointers: &[Pointer]) -> Value {
         for spelt in names {
             ways = ways
                 .iter()
-                .flat_map(|way: &Vec<String>| spelt.iter().map(move |name| [way.as_slice(), &[name.clone()]].concat()))
+                .flat_map(|way: &Vec<String>| {
+                    spelt.iter().map(move |name| [way.as_slice(), std::slice::from_ref(name)].concat())
+                })
                 .collect();
         }
         ways

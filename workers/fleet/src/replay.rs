@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::Args;
-use events::timestamp::Timestamp;
 use events::field::{Field, Scalar as _};
+use events::timestamp::Timestamp;
 use indicatif::{ProgressBar, ProgressStyle};
 use processing_core::error::CoreError;
 use processing_core::record::LogTime;

@@ -81,6 +81,7 @@ impl Aggregate<Signal> for CityMinute {
             SignalKind::ItinerarySaved => Kind::ItinerarySaved,
             SignalKind::ItineraryUpdated => Kind::ItineraryUpdated,
             SignalKind::ChatItinerarySaved => Kind::ChatItinerarySaved,
+            SignalKind::Other => return,
         };
         let item = user.and(signal.item).map_or(event, |item| item.get());
         self.signals.insert((user, kind, item), ());

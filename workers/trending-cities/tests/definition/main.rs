@@ -53,6 +53,7 @@ fn compare_beside(
     let counts = &outputs.counts;
     assert_eq!(counts.dead_total(), expected.dead + expected.dead_places);
     assert_eq!(count(&counts.dropped, "no_city"), expected.no_city);
+    assert_eq!(count(&counts.dropped, "other"), expected.other);
     assert_eq!(count(&counts.late, "city-minute"), expected.late_minutes);
     assert_eq!(count(&counts.late, "query-hour"), expected.late_hours);
     assert_eq!(count(&counts.late, "poi-city"), expected.late_sought);

@@ -83,7 +83,7 @@ fn bad_events_are_set_aside_as_they_came_and_change_nothing_else() {
     };
     let expected = compare(&settings, &cities, PARTITIONS, &records);
     // `compare` held the worker's counts to these: every record is in exactly one of them.
-    let accounted = expected.counted + expected.dead + expected.no_city + expected.late_minutes;
+    let accounted = expected.counted + expected.dead + expected.no_city + expected.other + expected.late_minutes;
     assert_eq!(accounted, records.len() as u64);
     assert!(expected.dead > 10_000 && expected.counted > 10_000 && expected.late_minutes > 100);
     assert!(expected.queries.len() > 3 && expected.lists.len() > 100);

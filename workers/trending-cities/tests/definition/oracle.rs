@@ -31,6 +31,8 @@ pub(crate) struct Expected {
     pub(crate) dead: u64,
     /// Events without a city.
     pub(crate) no_city: u64,
+    /// Of another type than their topic's.
+    pub(crate) other: u64,
     /// Events too late for their minute.
     pub(crate) late_minutes: u64,
     /// Searches too late for their hour, once for each scope.
@@ -117,6 +119,10 @@ pub(crate) fn expected(
         };
         let time = signal.time.0;
         *stream_time = time.max(before);
+        if signal.kind == SignalKind::Other {
+            expected.other += 1;
+            continue;
+        }
         let poi = signal.poi.clone().filter(|_| settings.places.is_some());
         if let Some(poi) = &poi {
             if time + settings.grace.0 < before {
@@ -193,6 +199,7 @@ fn weight(settings: &TrendingSettings, kind: &SignalKind) -> i64 {
         SignalKind::ItinerarySaved => settings.weights.itinerary_saved,
         SignalKind::ItineraryUpdated => settings.weights.itinerary_updated,
         SignalKind::ChatItinerarySaved => settings.weights.chat_itinerary_saved,
+        SignalKind::Other => 0,
     }
 }
 

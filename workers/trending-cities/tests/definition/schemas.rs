@@ -1,6 +1,6 @@
 //! The JSON Schemas beside what they describe: everything that the worker reads and publishes.
 
-use events::{Gazetteer, SignalContract};
+use events::{Gazetteer, SignalContract, SignalKind};
 use jsonschema::Validator;
 use serde_json::Value;
 use trending_cities::results::SCHEMAS;
@@ -42,10 +42,11 @@ pub(crate) fn hold(outputs: &Outputs) {
 /// What the worker takes for an event fits its contract's schema.
 pub(crate) fn hold_inputs(cities: &Gazetteer, records: &[Published]) {
     for contract in SignalContract::ALL {
-        let validator = validator(contract.schema());
+        let validator = validator(&events::schema::schema(contract.name()).to_string());
         let mut seen = 0;
         for record in records.iter().filter(|record| record.contract == contract).take(RECORDS_MAX) {
-            if contract.decode(Some(&record.value), cities).is_ok() {
+            let read = contract.decode(Some(&record.value), cities);
+            if read.is_ok_and(|signal| signal.kind != SignalKind::Other) {
                 accepts(contract.event_type(), &validator, &serde_json::from_slice(&record.value).unwrap());
                 seen += 1;
             }
