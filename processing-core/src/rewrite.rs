@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 use state::keys::meta::MetaKey;
-use state::{ColumnId, KeyRange, Position};
+use state::{ColumnId, KeyRange, Position, Row};
 
 use crate::changelog::{self, META};
 use crate::error::CoreError;
@@ -85,19 +85,7 @@ impl Rewrite {
     /// One slice of a round.
     fn write_some(&self, step: &mut Step<'_>, rounds: Rounds) -> Rounds {
         let from = rounds.cursor.unwrap_or_default();
-        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut bytes = 0;
-        let mut left_at = None;
-        let scanned = step.rows.scan(self.column, KeyRange::from(&from), &mut |key, value| {
-            if rows.len() >= REWRITE_ROWS_MAX || bytes >= REWRITE_BYTES_MAX {
-                left_at = Some(key.to_vec());
-                return ControlFlow::Break(());
-            }
-            bytes += key.len() + value.len();
-            rows.push((key.to_vec(), value.to_vec()));
-            ControlFlow::Continue(())
-        });
-        step.ok(scanned);
+        let (rows, left_at) = slice(step, self.column, &from, REWRITE_ROWS_MAX);
         for (key, value) in rows {
             changelog::put(step, self.column, &key, &value);
         }
@@ -127,4 +115,21 @@ pub(crate) fn read(rows: &dyn Rows, column: ColumnId) -> Result<Option<Rounds>, 
 pub(crate) fn rounds_of(bytes: &[u8], column: ColumnId) -> Result<Rounds, CoreError> {
     state::codec::decode(bytes)
         .map_err(|error| CoreError::store_refused(format!("the row of column {} cannot be read: {error}", column.0)))
+}
+
+/// The rows of a column from a key on that one commit may write again, at most `most`, and the key at which the rest
+/// begins, if there is any.
+pub(crate) fn slice(step: &mut Step<'_>, column: ColumnId, from: &[u8], most: usize) -> (Vec<Row>, Option<Vec<u8>>) {
+    let (mut rows, mut bytes, mut left_at) = (Vec::<Row>::new(), 0, None);
+    let scanned = step.rows.scan(column, KeyRange::from(from), &mut |key, value| {
+        if rows.len() >= most || bytes >= REWRITE_BYTES_MAX {
+            left_at = Some(key.to_vec());
+            return ControlFlow::Break(());
+        }
+        bytes += key.len() + value.len();
+        rows.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    });
+    step.ok(scanned);
+    (rows, left_at)
 }

@@ -47,9 +47,10 @@ use state::{ColumnContents, ColumnId, KeyFamily, KeyRange};
 use crate::changelog::{self, META};
 use crate::contents::{self, Held, HeldStore, UnderWay};
 use crate::error::CoreError;
-use crate::limits::{REWRITE_BYTES_MAX, REWRITE_ROWS_MAX};
+use crate::limits::REWRITE_ROWS_MAX;
 use crate::migration::{Envelope, Path};
 use crate::plan::{Plan, StoreKind, StorePlan, SubTopology};
+use crate::rewrite;
 use crate::state_view::Rows;
 use crate::step::Step;
 use crate::table;
@@ -327,19 +328,8 @@ impl Moving {
                 Some(step.ok(standing)?)
             }
         };
-        let mut rows: Vec<state::Row> = Vec::new();
-        let (mut bytes, mut left_at) = (0, None);
         let most = REWRITE_ROWS_MAX.min(step.terms.bounds.close_slice_records).max(1);
-        let scanned = step.rows.scan(column, KeyRange::from(&from), &mut |key, value| {
-            if rows.len() >= most || bytes >= REWRITE_BYTES_MAX {
-                left_at = Some(key.to_vec());
-                return ControlFlow::Break(());
-            }
-            bytes += key.len() + value.len();
-            rows.push((key.to_vec(), value.to_vec()));
-            ControlFlow::Continue(())
-        });
-        step.ok(scanned);
+        let (rows, left_at) = rewrite::slice(step, column, &from, most);
         for (key, old) in rows {
             // A table's rows behind the cursor of a move are never looked at again.
             if standing.as_ref().is_some_and(|standing| !standing.is_read(&key)) {

@@ -80,6 +80,9 @@ impl Expected {
     }
 }
 
+/// A window that has come out: its last moment, how far its partition's time is, and its sum.
+type Closed = (i64, i64, i64);
+
 /// A record that can be used, and how far its partition's time had come before it.
 struct Read {
     place: TopicPartition,
@@ -152,6 +155,20 @@ impl Reading {
             }
         }
         (by_window, late)
+    }
+
+    /// What comes out of windows in the task that reads, by key: their last moments, how far the partition's time is,
+    /// and the sums; and the records that are late for all their windows.
+    fn closed(&self, windows: Windows) -> (BTreeMap<u16, Vec<Closed>>, Late) {
+        let (by_window, late) = self.by_window(windows, |_| true);
+        let mut closed = BTreeMap::<u16, Vec<Closed>>::new();
+        for ((start, key), records) in &by_window {
+            let reached = self.reached[&records[0].place];
+            if windows.is_closed(*start, reached) {
+                closed.entry(*key).or_default().push((start + windows.size - 1, reached, sum(records)));
+            }
+        }
+        (closed, late)
     }
 }
 

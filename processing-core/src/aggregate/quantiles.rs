@@ -115,6 +115,12 @@ impl<const ERROR: u16> Quantiles<ERROR> {
         self.buckets.last().map(|(key, _)| Self::SCALE.value(*key))
     }
 
+    /// What is in the sketch: ascending numbers that stand for a bucket each, and how many are in it. Sketches of one
+    /// error have the same buckets, so that two of them can be compared bucket by bucket.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.buckets.iter().map(|(key, count)| (Self::SCALE.value(*key), *count))
+    }
+
     /// How many numbers were NaN or infinite. They are in no other answer.
     pub fn not_finite(&self) -> u64 {
         self.not_finite

@@ -118,15 +118,7 @@ pub(crate) fn local_sessions(story: &Story) -> Expected {
 pub(crate) fn sessions_of_windows(story: &Story) -> Expected {
     let (windows, sessions) = (Windows::tumbling(300, 200), Sessions { gap: 1_000, grace: 0, cut: None });
     let reading = Reading::of(story);
-    let (by_window, late) = reading.by_window(windows, |_| true);
-    // What comes out of windows is their last moment; how far the partition's time is, and the sum.
-    let mut closed = BTreeMap::<u16, Vec<(i64, i64, i64)>>::new();
-    for ((start, key), records) in &by_window {
-        let reached = reading.reached[&records[0].place];
-        if windows.is_closed(*start, reached) {
-            closed.entry(*key).or_default().push((start + windows.size - 1, reached, sum(records)));
-        }
-    }
+    let (closed, late) = reading.closed(windows);
     let mut out = Results::new();
     for (key, closed) in closed {
         for session in sessions.divide(closed, |(time, ..)| *time) {

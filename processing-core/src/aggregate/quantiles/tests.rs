@@ -136,3 +136,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn buckets_ascend_and_hold_every_number() {
+    let mut sketch = Quantiles::<10>::default();
+    for number in [-3.0, 0.0, 0.0, 7.0, 7.01, 900.0, f64::NAN] {
+        sketch.add(number);
+    }
+    let buckets: Vec<(f64, u64)> = sketch.buckets().collect();
+    assert!(buckets.is_sorted_by(|a, b| a.0 < b.0));
+    assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), sketch.count());
+    assert_eq!(buckets[1], (0.0, 2));
+}

@@ -1,0 +1,80 @@
+//! Attempts at funnels: how far one user came within the limit from the first step.
+//!
+//! The definition is ClickHouse's `windowFunnel` in its default mode: a chain of events, by time, that begins with the first
+//! step and goes on with the next ones in their order, other events between them allowed, all of them within the window
+//! from the first step on, both ends included. One attempt of a user runs at a time: the first event that fits the first
+//! step begins it, and it runs until the last step or until its limit has passed. A chain that begins with a later event
+//! could come no further within the same span: everything that may follow it may follow the first one. Every event does
+//! one step; events of one time are ordered by their ids.
+//!
+//! Not here: what is made of many attempts ([`hours`]). Invariant: an attempt that has begun is told once, whether it
+//! came to the last step or not.
+
+pub mod hours;
+
+use compact_str::CompactString;
+use processing_core::prelude::EventTime;
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::minute_last;
+use crate::definitions::Funnel;
+use crate::kind::Kind;
+
+/// An attempt at a funnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which funnel.
+    pub funnel: CompactString,
+    /// When the steps that were done were done, the first one first. Never empty.
+    pub steps: Vec<EventTime>,
+    /// The last moment at which a step counts.
+    pub until: EventTime,
+}
+
+impl Attempt {
+    /// When the first step was done.
+    pub fn began(&self) -> EventTime {
+        self.steps.first().copied().unwrap_or(self.until)
+    }
+
+    /// When it is over at the latest: everything up to its limit is known.
+    pub fn due(&self) -> EventTime {
+        minute_last(self.until.0)
+    }
+}
+
+/// Takes an event in and answers the attempts that are over with it: one of `running` whose limit it lies beyond, and
+/// one that it completes.
+pub fn advance(funnels: &[&Funnel], running: &mut Vec<Attempt>, time: EventTime, kind: Kind) -> Vec<Attempt> {
+    let mut over = Vec::new();
+    for funnel in funnels {
+        let mut place = running.iter().position(|attempt| attempt.funnel == funnel.name);
+        if let Some(at) = place.filter(|at| time > running[*at].until) {
+            over.push(running.swap_remove(at));
+            place = None;
+        }
+        match place {
+            Some(at) => {
+                let attempt = &mut running[at];
+                let next = funnel.steps.get(attempt.steps.len());
+                if next.is_some_and(|step| step.kinds.contains(kind)) {
+                    attempt.steps.push(time);
+                }
+                if attempt.steps.len() >= funnel.steps.len() {
+                    over.push(running.swap_remove(at));
+                }
+            }
+            None if funnel.steps.first().is_some_and(|step| step.kinds.contains(kind)) => {
+                let until = time.plus(funnel.within);
+                running.push(Attempt { funnel: funnel.name.clone(), steps: vec![time], until });
+            }
+            None => {}
+        }
+    }
+    over
+}
+
+/// Takes out the attempts whose limit has passed at `now`.
+pub fn expire(running: &mut Vec<Attempt>, now: EventTime) -> Vec<Attempt> {
+    running.extract_if(.., |attempt| attempt.due() <= now).collect()
+}

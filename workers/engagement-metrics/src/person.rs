@@ -1,0 +1,309 @@
+//! What one person does over time: sessions, attempts at funnels, and the days on which they are active.
+//!
+//! ```text
+//!   closed minutes of a person ──▶ [ person ] ──▶ what they add to their scope's sums
+//!                                      │ │ └──▶ sessions
+//!                                      │ └──▶ attempts at funnels
+//!                                      └──▶ labels: places, sources, journeys
+//! ```
+//!
+//! Not here: what was in time for its minute ([`crate::minute`]). Invariant: a person's deeds are taken in by time, then
+//! event; what ends by time alone is told at the end of the minute in which it ends, whatever comes or does not come
+//! behind it.
+
+use std::sync::Arc;
+
+use processing_core::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Traffic;
+use crate::attempts::{self, Attempt};
+use crate::calendar::{Calendar, Day, minute_last};
+use crate::definitions::Definitions;
+use crate::labels::Label;
+use crate::minute::{PersonMinute, Step};
+use crate::scope::{Person, Who};
+use crate::session::Session;
+use crate::tally::{COHORT_AGES, Measure, STREAKS, Tally};
+
+/// How many days back somebody counts as active in the month, and who comes back as returning.
+const MONTH_DAYS: i32 = 28;
+const WEEK_DAYS: i32 = 7;
+
+/// A closed minute on its way to its person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minute {
+    /// By time, then event.
+    pub steps: Vec<Step>,
+    /// Whether there was more than is kept.
+    pub is_cut: bool,
+}
+
+impl From<PersonMinute> for Minute {
+    fn from(minute: PersonMinute) -> Self {
+        Self { is_cut: minute.is_cut(), steps: minute.into_steps() }
+    }
+}
+
+/// What is known of a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// `None` while they were never active.
+    days: Option<Days>,
+    /// The session that may still go on.
+    session: Option<Session>,
+    /// Attempts that run, at most one for each funnel.
+    attempts: Vec<Attempt>,
+}
+
+/// The days on which a person was active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Days {
+    first: Day,
+    last: Day,
+    /// How many days in a row up to the last one.
+    streak: u32,
+    /// The last hour in which they were active began here.
+    hour: EventTime,
+    /// The last moment of the next day that has to be told.
+    due: Option<EventTime>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Lives {
+    /// What is counted how.
+    pub rules: Arc<Rules>,
+    /// By person.
+    pub lives: KeyValueStore<Person, Life>,
+    /// When the next thing of a person ends.
+    pub next: Timer,
+    /// Sessions that are over.
+    pub sessions: Output<Session>,
+    /// Attempts that are over.
+    pub attempts: Output<Attempt>,
+    /// What has names of its own.
+    pub labels: Output<Label>,
+}
+
+/// What people are counted by.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The zone's days and hours.
+    pub calendar: Calendar,
+    /// What the company says of itself.
+    pub definitions: Definitions,
+    /// What is longer splits a session.
+    pub gap: DurationMs,
+}
+
+/// What a call has to say beside the sums.
+#[derive(Default)]
+struct Said {
+    tally: Tally,
+    sessions: Vec<Session>,
+    attempts: Vec<Attempt>,
+    labels: Vec<Label>,
+}
+
+impl Processor for Lives {
+    type Key = Person;
+    type In = Minute;
+    type Out = Tally;
+
+    fn process(&self, ctx: &mut Context<Self>, person: &Person, minute: Minute) -> Result<(), Poison> {
+        let mut said = Said::default();
+        if minute.is_cut {
+            said.tally.count(Measure::CutMinutes);
+        }
+        self.rules.count(&minute, &mut said);
+        let live = matches!(person.who, Who::Known(_)) && self.rules.has_life(person, &minute);
+        if live {
+            let mut life = ctx.store(&self.lives).get(person).cloned().unwrap_or_default();
+            self.rules.live(person, &mut life, &minute, &mut said);
+            self.keep(ctx, person, life);
+        }
+        self.say(ctx, person, said);
+        Ok(())
+    }
+
+    fn on_timer(&self, ctx: &mut Context<Self>, person: &Person, _: Timer) -> Result<(), Poison> {
+        let Some(mut life) = ctx.store(&self.lives).get(person).cloned() else { return Ok(()) };
+        let mut said = Said::default();
+        self.rules.pass(&mut life, ctx.event_time(), &mut said);
+        self.keep(ctx, person, life);
+        self.say(ctx, person, said);
+        Ok(())
+    }
+}
+
+impl Lives {
+    /// Stores a life and sets the timer for what ends next in it.
+    fn keep(&self, ctx: &mut Context<Self>, person: &Person, life: Life) {
+        match self.rules.next_end(&life) {
+            Some(end) if ctx.timer(self.next) != Some(end) => ctx.set_timer(self.next, end),
+            Some(_) => {}
+            None => ctx.cancel_timer(self.next),
+        }
+        if life == Life::default() {
+            ctx.store(&self.lives).delete(person);
+        } else {
+            ctx.store(&self.lives).put(person, life);
+        }
+    }
+
+    fn say(&self, ctx: &mut Context<Self>, person: &Person, said: Said) {
+        let Said { tally, sessions, attempts, labels } = said;
+        sessions.into_iter().for_each(|session| ctx.forward_to(&self.sessions, person.clone(), session));
+        attempts.into_iter().for_each(|attempt| ctx.forward_to(&self.attempts, person.clone(), attempt));
+        labels.into_iter().for_each(|label| ctx.forward_to(&self.labels, person.clone(), label));
+        if !tally.is_empty() {
+            ctx.forward(person.clone(), tally);
+        }
+    }
+}
+
+impl Rules {
+    /// What a minute adds whoever did it.
+    fn count(&self, minute: &Minute, said: &mut Said) {
+        for Step { deed, .. } in &minute.steps {
+            match deed.traffic {
+                Traffic::Bot => said.tally.count(Measure::BotRequests),
+                Traffic::Internal => said.tally.count(Measure::InternalRequests),
+                Traffic::People => {
+                    said.tally.count(Measure::Requests(deed.kind));
+                    if deed.kind == crate::kind::Kind::XpEarned {
+                        said.tally.add(Measure::Xp, i128::from(deed.amount));
+                    }
+                    said.labels.extend(Label::of(deed));
+                }
+            }
+        }
+    }
+
+    /// Whether anything in the minute can change what is known of the person.
+    fn has_life(&self, person: &Person, minute: &Minute) -> bool {
+        let funnels = &self.definitions.funnels;
+        let app = person.scope.app();
+        let of_funnel = |kind| {
+            let ours = funnels.iter().filter(|funnel| funnel.app.as_ref().is_none_or(|only| *only == app));
+            ours.flat_map(|funnel| &funnel.steps).any(|step| step.kinds.contains(kind))
+        };
+        let people = minute.steps.iter().filter(|step| step.deed.traffic == Traffic::People);
+        people.map(|step| step.deed.kind).any(|kind| self.definitions.active.contains(kind) || of_funnel(kind))
+    }
+
+    /// Takes in a minute of a person.
+    fn live(&self, person: &Person, life: &mut Life, minute: &Minute, said: &mut Said) {
+        let funnels = self.definitions.funnels_of(&person.scope.app());
+        let mut was_active = false;
+        for Step { time, deed } in minute.steps.iter().filter(|step| step.deed.traffic == Traffic::People) {
+            let over = attempts::advance(&funnels, &mut life.attempts, *time, deed.kind);
+            said.attempts.extend(over);
+            if !self.definitions.active.contains(deed.kind) {
+                continue;
+            }
+            was_active = true;
+            self.be_active(&mut life.days, *time, &mut said.tally);
+            match &mut life.session {
+                Some(session) if self.goes_on(session, *time) => session.go_on(*time, deed),
+                session => {
+                    let begun = Session::begin(*time, deed);
+                    if let Some(over) = session.replace(begun) {
+                        said.end(over);
+                    }
+                }
+            }
+        }
+        if was_active {
+            said.tally.count(Measure::MinuteUsers);
+        }
+    }
+
+    /// Whether an event at `time` belongs to the session: a gap splits, and so does midnight.
+    fn goes_on(&self, session: &Session, time: EventTime) -> bool {
+        time.0.saturating_sub(session.last.0) <= self.gap.0
+            && self.calendar.day_of(session.last) == self.calendar.day_of(time)
+    }
+
+    /// The last moment of the minute in which a session ends, or of its day.
+    fn session_end(&self, session: &Session) -> EventTime {
+        let day = self.calendar.day_end(session.last).minus(DurationMs(1));
+        minute_last(session.last.plus(self.gap).0).min(day)
+    }
+
+    /// Somebody was active at `time`.
+    fn be_active(&self, days: &mut Option<Days>, time: EventTime, tally: &mut Tally) {
+        let hour = self.calendar.hour_start(time);
+        let Some(known) = days else {
+            let day = self.calendar.day_of(time);
+            let due = Some(self.calendar.day_end(time).minus(DurationMs(1)));
+            *days = Some(Days { first: day, last: day, streak: 1, hour, due });
+            for measure in [Measure::HourUsers, Measure::DayUsers, Measure::NewUsers] {
+                tally.count(measure);
+            }
+            return;
+        };
+        if known.hour == hour {
+            return;
+        }
+        known.hour = hour;
+        tally.count(Measure::HourUsers);
+        let day = self.calendar.day_of(time);
+        let since = day.since(known.last);
+        if since == 0 {
+            return;
+        }
+        let back = if since <= MONTH_DAYS { Measure::ReturningUsers } else { Measure::ResurrectedUsers };
+        known.streak = if since == 1 { known.streak.saturating_add(1) } else { 1 };
+        known.last = day;
+        known.due = Some(self.calendar.day_end(time).minus(DurationMs(1)));
+        tally.count(Measure::DayUsers);
+        tally.count(back);
+        for length in STREAKS.into_iter().filter(|length| known.streak >= u32::from(*length)) {
+            tally.count(Measure::StreakUsers(length));
+        }
+        for age in COHORT_AGES.into_iter().filter(|age| day.since(known.first) == i32::from(*age)) {
+            tally.count(Measure::CohortActive(age));
+        }
+    }
+
+    /// Ends what has ended when time has come to `now`, the last moment of a minute.
+    fn pass(&self, life: &mut Life, now: EventTime, said: &mut Said) {
+        if let Some(session) = life.session.take_if(|session| self.session_end(session) <= now) {
+            said.end(session);
+        }
+        said.attempts.extend(attempts::expire(&mut life.attempts, now));
+        let Some(days) = &mut life.days else { return };
+        let Some(due) = days.due.filter(|due| *due <= now) else { return };
+        let day = self.calendar.day_of(due);
+        let since = day.since(days.last);
+        if since < WEEK_DAYS {
+            said.tally.count(Measure::WeekUsers);
+        }
+        if since < MONTH_DAYS {
+            said.tally.count(Measure::MonthUsers);
+        }
+        for age in COHORT_AGES.into_iter().filter(|age| day.since(days.first) == i32::from(*age)) {
+            said.tally.count(Measure::CohortUsers(age));
+        }
+        // One day longer than they count, so that a cohort of 28 days ago is whole.
+        let next = self.calendar.day_end(due.plus(DurationMs(1))).minus(DurationMs(1));
+        days.due = (self.calendar.day_of(next).since(days.last) <= MONTH_DAYS).then_some(next);
+    }
+
+    /// When the next thing in a life ends by itself.
+    fn next_end(&self, life: &Life) -> Option<EventTime> {
+        let session = life.session.as_ref().map(|session| self.session_end(session));
+        let attempt = life.attempts.iter().map(Attempt::due).min();
+        [session, attempt, life.days.and_then(|days| days.due)].into_iter().flatten().min()
+    }
+}
+
+impl Said {
+    fn end(&mut self, session: Session) {
+        session.tally(&mut self.tally);
+        self.labels.push(Label::journey(&session));
+        self.sessions.push(session);
+    }
+}

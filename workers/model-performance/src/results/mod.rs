@@ -1,0 +1,43 @@
+//! The records that the worker publishes, as their readers see them.
+//!
+//! Not here: how they come about. Invariant: each has a JSON Schema in `schemas/` that a test holds it to, a `run_id` and a
+//! `revision`, and a key that depends on what it is about and on nothing else, so that a replay replaces instead of adding.
+
+pub mod experiment;
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::ModelSettings;
+
+/// What every result carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Which run made it.
+    pub run_id: String,
+    /// Rises when a run says something anew about the same window.
+    pub revision: u32,
+    /// What it is about: the same for every run.
+    pub key: String,
+    /// The first moment that is counted, in milliseconds since 1970 UTC.
+    pub window_start_ms: i64,
+    /// The first moment that is no longer counted.
+    pub window_end_ms: i64,
+}
+
+impl Stamp {
+    /// About something in a window.
+    pub(crate) fn new(settings: &ModelSettings, about: &str, (start, end): (i64, i64)) -> Self {
+        Self {
+            run_id: settings.run_id.clone(),
+            revision: 0,
+            key: format!("{about}@{end}"),
+            window_start_ms: start,
+            window_end_ms: end,
+        }
+    }
+
+    /// About something of which there is only one.
+    pub(crate) fn once(settings: &ModelSettings, about: &str, window: (i64, i64)) -> Self {
+        Self { key: about.to_owned(), ..Self::new(settings, about, window) }
+    }
+}
