@@ -353,10 +353,10 @@ fn plant(value: &mut Value, steps: &[&str], new: &Value) {
     }
     if let Value::Object(fields) = value {
         // The other spelling would be another value of the same field.
-        if camel(first) != *first {
-            if let Some(value) = fields.remove(&camel(first)) {
-                fields.insert((*first).to_owned(), value);
-            }
+        if camel(first) != *first
+            && let Some(value) = fields.remove(&camel(first))
+        {
+            fields.insert((*first).to_owned(), value);
         }
         plant(fields.entry(*first).or_insert(Value::Null), rest, new);
     }
