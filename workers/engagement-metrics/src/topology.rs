@@ -13,8 +13,8 @@ use processing_core::process::Terminal;
 
 use crate::action::{Action, Reading};
 use crate::attempts::Attempt;
-use crate::attempts::hours::{FunnelHour, FunnelHourKey, FunnelHours};
-use crate::calendar::{Calendar, utc_hour};
+use crate::attempts::hours::{FunnelHours, FunnelKey, HourOver};
+use crate::calendar::Calendar;
 use crate::definitions::Definitions;
 use crate::labels::{Dimension, First, Label, LabelKey, Named};
 use crate::minute::PersonMinute;
@@ -81,6 +81,7 @@ where
         .tee(|minutes| {
             minutes
                 .map_keyed(made.metrics(Grain::Minute))
+                .filter(|minute| !minute.is_silent())
                 .to(Topic::with(&settings.outputs.minutes, Json::<Metrics>::new()))
         })
         .window(hours)
@@ -88,7 +89,10 @@ where
         .fold("scope-hour", rolled_up())
         .on_close()
         .tee(|hours| {
-            hours.map_keyed(made.metrics(Grain::Hour)).to(Topic::with(&settings.outputs.hours, Json::<Metrics>::new()))
+            hours
+                .map_keyed(made.metrics(Grain::Hour))
+                .filter(|hour| !hour.is_silent())
+                .to(Topic::with(&settings.outputs.hours, Json::<Metrics>::new()))
         })
         .window(days)
         .keep(settings.keep)
@@ -98,6 +102,7 @@ where
             let Made { settings, .. } = made.clone();
             days.map_keyed(move |scope, day| Retention::of(&settings, &calendar, scope, day.window, &day.value))
                 .flat_map(|cohorts| cohorts)
+                .key_by(|cohort: &Retention| cohort.stamp.about())
                 .to(Topic::with(&made.settings.outputs.retention, Json::<Retention>::new()))
         })
         .map_keyed(made.metrics(Grain::Day))
@@ -128,18 +133,16 @@ fn funnels(made: &Made, over: OutputStream<Person, Attempt>) -> impl Terminal<Pe
         [person.scope.clone(), person.scope.whole_app()].map(|scope| (scope, attempt.clone()))
     })
     .flat_map(|both| both)
-    .key_by(|(scope, attempt): &(Scope, Attempt)| -> FunnelHourKey {
-        (scope.clone(), attempt.funnel.clone(), utc_hour(attempt.began().0))
-    })
+    .key_by(|(scope, attempt): &(Scope, Attempt)| -> FunnelKey { (scope.clone(), attempt.funnel.clone()) })
     .repartition("attempts")
     .map(|(_, attempt)| attempt)
     .process("funnel-hour", |setup| FunnelHours {
         hours: setup.key_value_store("funnel-hours"),
         over: setup.timer("over"),
     })
-    .map_keyed(move |key, hour: FunnelHour| {
+    .map_keyed(move |key, over: HourOver| {
         let funnel = rules.definitions.funnels.iter().find(|funnel| funnel.name == key.1)?;
-        Some(FunnelResult::of(&settings, funnel, key, &hour))
+        Some(FunnelResult::of(&settings, funnel, key, &over))
     })
     // Of a funnel that is no more nothing is told.
     .flat_map(|result| result)
