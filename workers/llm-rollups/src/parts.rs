@@ -1,0 +1,127 @@
+//! What becomes of an event: what is counted, what begins or answers an exchange, and what is spent of budgets.
+//!
+//! Not here: counting. Invariant: an event's cost is decided once, before it is taken apart, so that every result means the
+//! same cost.
+
+use compact_str::CompactString;
+
+use crate::budget::EVERYBODY;
+use crate::card::ProviderPrices;
+use crate::event::{LlmEvent, What};
+use crate::exchange::{Outcome, Turn, Unanswered};
+use crate::ledger::Spending;
+use crate::pricing::Cost;
+use crate::rollup::Measured;
+use crate::series::{Series, UNKNOWN};
+use crate::settings::LlmSettings;
+
+/// An event, with what it costs and where it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priced {
+    event: LlmEvent,
+    cost: Cost,
+    series: Series,
+}
+
+/// A part of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// It counts.
+    Measure(Series, Measured),
+    /// It begins or answers an exchange.
+    Turn(Turn),
+    /// It is spent of budgets.
+    Spending(Spending),
+}
+
+impl Priced {
+    /// By which row of the topic of prices an event is priced.
+    pub fn row_of(settings: &LlmSettings, event: &LlmEvent) -> Option<CompactString> {
+        match &event.what {
+            What::Call(call) => settings.pricing.provider(call),
+            _ => None,
+        }
+    }
+
+    /// An event, priced beside that row.
+    pub fn of(settings: &LlmSettings, event: LlmEvent, row: Option<&ProviderPrices>) -> Self {
+        let (cost, series) = match &event.what {
+            What::Call(call) => {
+                let (provider, model) = settings.pricing.names(call);
+                let series = Series::new(&event.tenant, &provider, &model, &call.operation);
+                (settings.pricing.cost(call, event.time.0, row), series)
+            }
+            What::SessionStarted => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "session")),
+            What::ItinerarySaved => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "itinerary")),
+            What::Linked | What::Other => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "none")),
+        };
+        Self { event, cost, series }
+    }
+
+    /// What becomes of it.
+    pub fn parts(self, settings: &LlmSettings) -> Vec<Part> {
+        let Self { event: LlmEvent { time, tenant, user, session, what, links, .. }, cost, series } = self;
+        let mut parts = Vec::with_capacity(4);
+        for link in links.into_iter().flatten() {
+            let answer = (!link.is_request).then(|| series.clone());
+            parts.push(Part::Turn(Turn { exchange: link.exchange, tenant: tenant.clone(), id: link.id, time, answer }));
+        }
+        match what {
+            What::Call(call) => {
+                let amount = match cost {
+                    Cost::Known { currency, amount, .. } => Some((currency, amount)),
+                    Cost::Unknown | Cost::NotBillable => None,
+                };
+                if cost != Cost::NotBillable {
+                    let model = call.model.clone().unwrap_or_default();
+                    for tenant in [tenant, EVERYBODY.into()] {
+                        // Whom the file does not name the topic may.
+                        let is_theirs = settings.budgets.of(&tenant).any(|own| own.covers(user.as_deref(), &model));
+                        if settings.budgets_topic.is_some() || is_theirs {
+                            let (user, model) = (user.clone(), model.clone());
+                            parts.push(Part::Spending(Spending { tenant, user, model, amount }));
+                        }
+                    }
+                }
+                let is_slow = call.latency_ms.is_some_and(|ms| ms > settings.slow.0.unsigned_abs());
+                parts.push(Part::Measure(series, Measured::Call { call, cost, session, is_slow }));
+            }
+            What::SessionStarted => parts.push(Part::Measure(series, Measured::SessionStarted)),
+            What::ItinerarySaved => parts.push(Part::Measure(series, Measured::ItinerarySaved)),
+            What::Linked | What::Other => {}
+        }
+        parts
+    }
+}
+
+impl Part {
+    /// As what begins or answers an exchange.
+    pub fn turn(self) -> Option<Turn> {
+        if let Self::Turn(turn) = self { Some(turn) } else { None }
+    }
+
+    /// As what is spent.
+    pub fn spending(self) -> Option<Spending> {
+        if let Self::Spending(spending) = self { Some(spending) } else { None }
+    }
+
+    /// As what counts.
+    pub fn measure(self) -> Option<(Series, Measured)> {
+        if let Self::Measure(series, what) = self { Some((series, what)) } else { None }
+    }
+}
+
+impl Outcome {
+    /// What counts of it, and where.
+    pub fn measured(self) -> (Series, Measured) {
+        match self {
+            Self::Answered { exchange, series, ms } => (series, Measured::Answered(exchange, ms)),
+            Self::TimedOut(unanswered) => (unanswered.series(), Measured::TimedOut(unanswered.exchange)),
+        }
+    }
+
+    /// The request, if nobody answered it.
+    pub fn timed_out(self) -> Option<Unanswered> {
+        if let Self::TimedOut(unanswered) = self { Some(unanswered) } else { None }
+    }
+}
