@@ -4,6 +4,8 @@
 //! `revision`, and a key that depends on what it is about and on nothing else, so that a replay replaces instead of adding.
 
 pub mod experiment;
+pub mod performance;
+pub mod signal;
 
 use serde::{Deserialize, Serialize};
 
