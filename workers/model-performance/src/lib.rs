@@ -16,6 +16,7 @@ pub mod judging;
 pub mod leads;
 pub mod outcomes;
 pub mod performance;
+pub mod reading;
 pub mod results;
 pub mod routing;
 pub mod series;
