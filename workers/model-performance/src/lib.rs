@@ -6,14 +6,27 @@
 //! [`topology()`] is the worker; read it first.
 
 pub mod arms;
+pub mod attribution;
+pub mod coverage;
+pub mod drift;
 pub mod event;
 pub mod experiments;
+pub mod intents;
 pub mod judging;
+pub mod leads;
+pub mod outcomes;
+pub mod performance;
+pub mod reading;
 pub mod results;
+pub mod routing;
+pub mod series;
+pub mod serving;
 pub mod settings;
+pub mod signals;
 pub mod span;
 pub mod statistics;
 pub mod subject;
+pub mod tally;
 mod topology;
 pub mod trials;
 pub mod verdict;

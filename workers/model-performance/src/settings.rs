@@ -58,6 +58,8 @@ pub struct Outputs {
     pub minutes: String,
     /// Models by the hour.
     pub hours: String,
+    /// Models' coverage by the day.
+    pub coverage: String,
     /// What somebody should look at.
     pub alerts: String,
     /// What should be trained anew.
@@ -73,6 +75,7 @@ impl Default for Outputs {
         Self {
             minutes: "model.performance.1m.v1".to_owned(),
             hours: "model.performance.1h.v1".to_owned(),
+            coverage: "model.coverage.1d.v1".to_owned(),
             alerts: "model.alerts.v1".to_owned(),
             retrain: "model.retrain.v1".to_owned(),
             results: "ab.results.v1".to_owned(),

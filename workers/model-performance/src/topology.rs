@@ -11,14 +11,28 @@ use processing_core::prelude::*;
 use processing_core::process::{Pipe, Sources};
 
 use crate::arms::Arms;
+use crate::attribution::{Attributing, Touch, TouchMinute};
+use crate::coverage::{self, Counted, Coverage, Items};
+use crate::drift::{History, REFERENCE};
 use crate::event::{ModelEvent, What};
-use crate::experiments::Role;
 use crate::judging::Judging;
+use crate::leads::{self, LeadMinute, LeadStep};
+use crate::performance::{Fact, Performance};
+use crate::results::coverage::CoverageRecord;
 use crate::results::experiment::{AbDecision, AbResults};
+use crate::results::performance::PerformanceRecord;
+use crate::results::signal::{Alert, Retrain};
+use crate::routing::{Routed, routes};
+use crate::serving::{Asked, Ended, Given, ended};
 use crate::settings::ModelSettings;
+use crate::signals::{Hour, Signalling};
 use crate::span::Span;
 use crate::subject::Subject;
-use crate::trials::{Enrolling, Finding, Step, Trial, TrialMinute};
+use crate::trials::{Enrolling, Trial, TrialMinute};
+
+const DAY: DurationMs = DurationMs::hours(24);
+/// For how long closed minutes can be asked for.
+pub(crate) const SHOWN: DurationMs = DurationMs::hours(1);
 
 /// The whole worker, over topics that are read by `D`.
 pub fn topology<D>(settings: &ModelSettings, inputs: Vec<Topic<D>>) -> Result<Plan, TopologyError>
@@ -26,67 +40,206 @@ where
     D: Decoder<Event = ModelEvent>,
 {
     let settings = Arc::new(settings.clone());
+    let with = || Arc::clone(&settings);
+    let minutes = Tumbling::minutes(1).grace(settings.grace);
+    let month = Hopping::new(coverage::WINDOW, DAY).grace(settings.grace);
     let app = Topology::named(settings.application_id.clone());
-    let events = app
+    let rules = with();
+    let routed = app
         .streams(inputs)
         .event_time(|event: &ModelEvent| event.time)
         .filter_counted("other", |event| event.what != What::Other)
-        .distinct_by("seen", |event| event.id, settings.duplicates);
-    without_tests(events, &settings).end();
+        .distinct_by("seen", |event| event.id, settings.duplicates)
+        .flat_map(move |event| routes(&rules, event));
+
+    let (routed, asked) = without_trials(routed, &settings).split().branch_off(
+        |routed| matches!(routed, Routed::Asked(..)),
+        |it| it.flat_map(asked).key_by(key).repartition("asked"),
+    );
+    let (routed, given) = routed.branch_off(
+        |routed| matches!(routed, Routed::Given(..)),
+        |it| it.flat_map(given).key_by(key).repartition("given"),
+    );
+    let (routed, reported) = routed.branch_off(
+        |routed| matches!(routed, Routed::Fact(..)),
+        |it| it.flat_map(fact).key_by(key).repartition("reported"),
+    );
+    let (routed, leads) = routed.branch_off(
+        |routed| matches!(routed, Routed::Lead(..)),
+        |it| it.flat_map(lead).key_by(key).repartition("leads"),
+    );
+    let (routed, touched) = routed.branch_off(
+        |routed| matches!(routed, Routed::Item(..)),
+        |it| it.flat_map(item).key_by(key).repartition("touched"),
+    );
+
+    // Requests and their answers: facts about the model, lists that users were shown, and their items.
+    let waits = JoinWindow::within(settings.skew, settings.timeout).grace(settings.grace);
+    let (ended, served) = asked
+        .map(|(_, asked)| asked)
+        .answered_by(given.map(|(_, given)| given), waits, "serving")
+        .flat_map(ended)
+        .split()
+        .branch_off(
+            |ended| matches!(ended, Ended::Fact(..)),
+            |it| it.flat_map(served).key_by(key).repartition("served"),
+        );
+    let (ended, items) = ended.branch_off(
+        |ended| matches!(ended, Ended::Items(..)),
+        |it| it.flat_map(items).key_by(key).repartition("items"),
+    );
+
+    // What users did with the lists.
+    let outcomes = routed
+        .rest()
+        .flat_map(acted)
+        .key_by(key)
+        .window(minutes)
+        .merge(ended.rest().flat_map(shown).key_by(key).window(minutes))
+        .aggregate::<TouchMinute>("touches")
+        .on_close()
+        .map(|minute| minute.value)
+        .process("attributing", |setup| Attributing {
+            window: settings.attribution,
+            shown: setup.key_value_store("shown"),
+            matures: setup.timer("matures"),
+        })
+        .key_by(key)
+        .repartition("outcomes");
+
+    // Whether messages were understood rightly.
+    let judged = leads
+        .window(minutes)
+        .aggregate::<LeadMinute>("lead-minutes")
+        .on_close()
+        .map(|minute| minute.value)
+        .process("lead-judging", |setup| leads::Judging {
+            within: settings.outcome,
+            waiting: setup.key_value_store("messages"),
+            gives_up: setup.timer("give-up"),
+        })
+        .key_by(key)
+        .repartition("judged");
+
+    // Items of 28 days, at each day's end.
+    let covering = with();
+    touched
+        .merge(items)
+        .window(month)
+        .aggregate::<Items>("items-28d")
+        .on_close()
+        .map_keyed(|model: &Subject, month| Counted { model: model.clone(), items: month.value.count() })
+        .key_by(|counted: &Counted| Subject::of([counted.model.part(0).as_str(), &counted.model.part(1)]))
+        .window(Tumbling::new(DAY))
+        .aggregate::<Coverage>("coverage")
+        .on_close()
+        .flat_map(move |day| CoverageRecord::all(&covering, &day.into()))
+        .key_by(|coverage: &CoverageRecord| coverage.subject())
+        .to(Topic::with(&settings.outputs.coverage, Json::<CoverageRecord>::new()));
+
+    let (names, hours) = (with(), with());
+    reported
+        .merge(served)
+        .merge(outcomes)
+        .merge(judged)
+        .window(minutes)
+        .keep(SHOWN)
+        .aggregate::<Performance>("performance-1m")
+        .on_close()
+        .tee(|minutes| {
+            minutes
+                .map_keyed(move |model: &Subject, minute| PerformanceRecord::minute(&names, model, &minute.into()))
+                .to(Topic::with(&settings.outputs.minutes, Json::<PerformanceRecord>::new()))
+        })
+        .roll_up(Tumbling::hours(1), "performance-1h")
+        .on_close_with("history", &[Frame::before(REFERENCE)], History::of)
+        .map(|closed| {
+            let (performance, earlier) = closed.value;
+            let reference = earlier.frames.into_iter().next().unwrap_or_default();
+            Span { start: closed.window.start.0, end: closed.window.end.0, value: Hour { performance, reference } }
+        })
+        .process("signalling", |setup| Signalling {
+            settings: hours,
+            drifting: setup.key_value_store("drifting"),
+            forget: setup.timer("forget"),
+            alerts: setup.output(|alerts| alerts.to(Topic::with(&settings.outputs.alerts, Json::<Alert>::new()))),
+            retrain: setup.output(|retrain| retrain.to(Topic::with(&settings.outputs.retrain, Json::<Retrain>::new()))),
+        })
+        .to(Topic::with(&settings.outputs.hours, Json::<PerformanceRecord>::new()));
     app.build()
 }
 
 /// What is no event of an experiment. Those are taken out: each user's first assignment and conversions, then each
 /// experiment's counts, then a look at each minute.
-fn without_tests<P>(
-    events: Stream<P, ()>,
+fn without_trials<P>(
+    routed: Stream<P, ()>,
     settings: &Arc<ModelSettings>,
-) -> Stream<impl Pipe<Head = Sources, Key = P::Key, Value = ModelEvent>, ()>
+) -> Stream<impl Pipe<Head = Sources, Key = P::Key, Value = Routed>, ()>
 where
-    P: Pipe<Head = Sources, Key: Clone, Value = ModelEvent>,
+    P: Pipe<Head = Sources, Key: Clone, Value = Routed>,
 {
-    let roles = Arc::clone(settings);
-    let is_test = |event: &ModelEvent| matches!(event.what, What::Tested(_));
-    let split = events.split().branch(is_test, |tests| {
-        tests
-            .flat_map(move |event: ModelEvent| trial(&roles, &event))
-            .key_by(|trial: &(Subject, Trial)| trial.0.clone())
-            .window(Tumbling::minutes(1).grace(settings.grace))
-            .aggregate::<TrialMinute>("trial-minutes")
-            .on_close()
-            .map(|minute| minute.value)
-            .process("enrolling", |setup| Enrolling {
-                experiments: Arc::clone(&settings.experiments),
-                users: setup.key_value_store("enrolled"),
-                forget: setup.timer("forget"),
-            })
-            .map_keyed(|user: &Subject, finding| (user.parent(), finding))
-            .key_by(|(experiment, _): &(Subject, Finding)| experiment.clone())
-            .window(Tumbling::minutes(1))
-            .aggregate::<Arms>("experiment-minutes")
-            .on_close()
-            .map(Span::from)
-            .process("judging", |setup| Judging {
-                settings: Arc::clone(settings),
-                standings: setup.key_value_store("experiments"),
-                ends: setup.timer("end"),
-                forget: setup.timer("forget"),
-                decisions: setup.output(|decisions| {
-                    decisions.to(Topic::with(&settings.outputs.decisions, Json::<AbDecision>::new()))
-                }),
-            })
-            .to(Topic::with(&settings.outputs.results, Json::<AbResults>::new()))
-    });
+    let split = routed.split().branch(
+        |routed| matches!(routed, Routed::Trial(..)),
+        |trials| {
+            trials
+                .flat_map(trial)
+                .key_by(key)
+                .window(Tumbling::minutes(1).grace(settings.grace))
+                .aggregate::<TrialMinute>("trial-minutes")
+                .on_close()
+                .map(|minute| minute.value)
+                .process("enrolling", |setup| Enrolling {
+                    experiments: Arc::clone(&settings.experiments),
+                    users: setup.key_value_store("enrolled"),
+                    forget: setup.timer("forget"),
+                })
+                .map_keyed(|user: &Subject, finding| (user.parent(), finding))
+                .key_by(key)
+                .window(Tumbling::minutes(1))
+                .aggregate::<Arms>("experiment-minutes")
+                .on_close()
+                .map(Span::from)
+                .process("judging", |setup| Judging {
+                    settings: Arc::clone(settings),
+                    standings: setup.key_value_store("experiments"),
+                    ends: setup.timer("end"),
+                    forget: setup.timer("forget"),
+                    decisions: setup.output(|decisions| {
+                        decisions.to(Topic::with(&settings.outputs.decisions, Json::<AbDecision>::new()))
+                    }),
+                })
+                .to(Topic::with(&settings.outputs.results, Json::<AbResults>::new()))
+        },
+    );
     split.rest()
 }
 
-/// What an event says of a user in an experiment, if anything.
-fn trial(settings: &ModelSettings, event: &ModelEvent) -> Option<(Subject, Trial)> {
-    let What::Tested(test) = &event.what else { return None };
-    let step = match settings.experiments.of(&test.experiment).role(&test.action)? {
-        Role::Assignment => Step::Assigned(test.variant.clone()?),
-        Role::Hit(measure) => Step::Hit(measure),
+/// The key that something goes under.
+fn key<T>((key, _): &(Subject, T)) -> Subject {
+    key.clone()
+}
+
+/// One kind of what is routed: each branch holds no other.
+macro_rules! only {
+    ($($name:ident: $from:ident::$variant:ident => $to:ty;)+) => {
+        $(fn $name(routed: $from) -> Option<(Subject, $to)> {
+            match routed {
+                $from::$variant(key, it) => Some((key, it)),
+                _ => None,
+            }
+        })+
     };
-    let user = event.scope().with(&test.experiment).with(&format!("{:016x}", event.who?));
-    Some((user, Trial { time: event.time.0, step, id: event.id }))
+}
+
+only! {
+    asked: Routed::Asked => Asked;
+    given: Routed::Given => Given;
+    acted: Routed::Touch => Touch;
+    fact: Routed::Fact => Fact;
+    item: Routed::Item => Vec<u64>;
+    lead: Routed::Lead => LeadStep;
+    trial: Routed::Trial => Trial;
+    served: Ended::Fact => Fact;
+    shown: Ended::Shown => Touch;
+    items: Ended::Items => Vec<u64>;
 }

@@ -3,21 +3,25 @@
 //! Not here: single attempts ([`super`]). Invariant: an hour is told once, when the last attempt that could have begun
 //! in it is over.
 
+use std::collections::BTreeSet;
+
 use compact_str::CompactString;
 use processing_core::aggregate::Quantiles;
 use processing_core::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
-use crate::calendar::{HOUR_MS, minute_last};
+use crate::calendar::{HOUR_MS, minute_last, utc_hour};
 use crate::scope::Scope;
 
-/// A scope, a funnel and the first moment of an hour.
-pub type FunnelHourKey = (Scope, CompactString, i64);
+/// A scope and a funnel.
+pub type FunnelKey = (Scope, CompactString);
 
 /// How far the attempts of an hour came.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunnelHour {
+    /// How long an attempt of it may take.
+    within: DurationMs,
     /// By step, the first one first.
     pub steps: Vec<FunnelStep>,
 }
@@ -34,6 +38,15 @@ pub struct FunnelStep {
 }
 
 impl FunnelHour {
+    fn new(within: DurationMs) -> Self {
+        Self { within, steps: Vec::new() }
+    }
+
+    /// When the last attempt that can have begun in the hour that begins at `start` is over.
+    pub fn due(&self, start: i64) -> EventTime {
+        minute_last(start.saturating_add(HOUR_MS - 1).saturating_add(self.within.0))
+    }
+
     /// Takes in an attempt that is over.
     pub fn add(&mut self, attempt: &Attempt) {
         if self.steps.len() < attempt.steps.len() {
@@ -51,35 +64,65 @@ impl FunnelHour {
     }
 }
 
-/// Gathers the attempts of each hour.
+/// Gathers the attempts of each hour, and tells of the hours of one funnel in their order.
 #[derive(Clone)]
 pub struct FunnelHours {
-    /// Hours that are not over.
-    pub hours: KeyValueStore<FunnelHourKey, FunnelHour>,
-    /// When one is.
+    /// Hours, for as long as they can be asked for.
+    pub hours: WindowedStore<FunnelKey, FunnelHour>,
+    /// When the hours began that are not told yet.
+    pub waiting: KeyValueStore<FunnelKey, BTreeSet<EventTime>>,
+    /// When the first of them is over.
     pub over: Timer,
 }
 
-impl Processor for FunnelHours {
-    type Key = FunnelHourKey;
-    type In = Attempt;
-    type Out = FunnelHour;
+/// An hour that is over, and when it began.
+pub type HourOver = (EventTime, FunnelHour);
 
-    fn process(&self, ctx: &mut Context<Self>, key: &FunnelHourKey, attempt: Attempt) -> Result<(), Poison> {
-        let within = attempt.until.0.saturating_sub(attempt.began().0);
-        let last = key.2.saturating_add(HOUR_MS - 1).saturating_add(within);
-        ctx.store(&self.hours).change(key, |hour| hour.get_or_insert_default().add(&attempt));
-        if ctx.timer(self.over).is_none() {
-            ctx.set_timer(self.over, minute_last(last));
+impl FunnelHours {
+    /// Sets the timer for the first hour that waits.
+    fn wait(&self, ctx: &mut Context<Self>, key: &FunnelKey) {
+        let Some(start) = ctx.store(&self.waiting).get(key).and_then(|waiting| waiting.first().copied()) else {
+            ctx.store(&self.waiting).delete(key);
+            return;
+        };
+        if let Some(hour) = ctx.store(&self.hours).get(key, start) {
+            ctx.set_timer(self.over, hour.due(start.0));
+        }
+    }
+}
+
+impl Processor for FunnelHours {
+    type Key = FunnelKey;
+    type In = Attempt;
+    type Out = HourOver;
+
+    fn process(&self, ctx: &mut Context<Self>, key: &FunnelKey, attempt: Attempt) -> Result<(), Poison> {
+        let start = EventTime(utc_hour(attempt.began().0));
+        let within = DurationMs(attempt.until.0.saturating_sub(attempt.began().0));
+        let known = ctx.store(&self.hours).get(key, start);
+        let is_new = known.is_none();
+        let mut hour = known.unwrap_or_else(|| FunnelHour::new(within));
+        hour.add(&attempt);
+        ctx.store(&self.hours).put(key, start, &hour);
+        if is_new {
+            ctx.store(&self.waiting).change(key, |waiting| {
+                waiting.get_or_insert_default().insert(start);
+            });
+            self.wait(ctx, key);
         }
         Ok(())
     }
 
-    fn on_timer(&self, ctx: &mut Context<Self>, key: &FunnelHourKey, _: Timer) -> Result<(), Poison> {
-        if let Some(hour) = ctx.store(&self.hours).get(key).cloned() {
-            ctx.store(&self.hours).delete(key);
-            ctx.forward(key.clone(), hour);
+    /// One hour at a time, in their order: whoever shortens a funnel's limit waits for the hours before.
+    fn on_timer(&self, ctx: &mut Context<Self>, key: &FunnelKey, _: Timer) -> Result<(), Poison> {
+        let mut first = None;
+        ctx.store(&self.waiting).change(key, |waiting| first = waiting.as_mut().and_then(BTreeSet::pop_first));
+        if let Some(start) = first
+            && let Some(hour) = ctx.store(&self.hours).get(key, start)
+        {
+            ctx.forward(key.clone(), (start, hour));
         }
+        self.wait(ctx, key);
         Ok(())
     }
 }

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use processing_core::record::{DurationMs, EventTime};
+use processing_core::record::DurationMs;
 use processing_core::windowed::Closed;
 use serde::{Deserialize, Serialize};
 
 use super::{Spans, Stamp, share};
-use crate::attempts::hours::{FunnelHour, FunnelHourKey};
+use crate::attempts::hours::{FunnelKey, HourOver};
 use crate::calendar::HOUR_MS;
 use crate::definitions::{Funnel, Pipeline};
 use crate::labels::{Dimension, First};
@@ -106,8 +106,8 @@ pub struct FunnelStepResult {
 
 impl FunnelResult {
     /// An hour that is over.
-    pub fn of(settings: &EngagementSettings, funnel: &Funnel, key: &FunnelHourKey, hour: &FunnelHour) -> Self {
-        let (scope, name, start) = key;
+    pub fn of(settings: &EngagementSettings, funnel: &Funnel, key: &FunnelKey, over: &HourOver) -> Self {
+        let ((scope, name), (start, hour)) = (key, over);
         let reached = |place: usize| hour.steps.get(place).map_or(0, |step| step.reached);
         let step = |(place, of): (usize, &crate::definitions::Stage)| {
             let before = place.checked_sub(1).map(reached);
@@ -124,9 +124,9 @@ impl FunnelResult {
             }
         };
         let (attempts, completed) = (reached(0), reached(funnel.steps.len().saturating_sub(1)));
-        let end = EventTime(start.saturating_add(HOUR_MS));
+        let end = start.plus(DurationMs(HOUR_MS));
         Self {
-            stamp: Stamp::new(settings, scope, name, EventTime(*start), end),
+            stamp: Stamp::new(settings, scope, name, *start, end),
             funnel: name.clone(),
             within_ms: funnel.within.0,
             attempts,
@@ -176,7 +176,7 @@ impl PipelineResult {
         let hour = &told.hour;
         let ended = hour.completed + hour.failed + hour.timed_out;
         Self {
-            stamp: Stamp::new(settings, scope, name, told.window.start, told.window.end),
+            stamp: Stamp::new(settings, scope, name, told.start, told.start.plus(DurationMs(HOUR_MS))),
             pipeline: name.clone(),
             timeout_ms: pipeline.timeout.0,
             started: hour.started,

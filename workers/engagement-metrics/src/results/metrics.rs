@@ -143,6 +143,13 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// Whether nothing happened: of a minute or hour in which merely a day ended nothing is told.
+    pub fn is_silent(&self) -> bool {
+        self.requests + self.bot_requests + self.internal_requests + self.sessions.count == 0
+    }
+}
+
 impl SessionSums {
     fn of(tally: &Tally) -> Self {
         let (count, bounces) = (tally.number(Measure::Sessions), tally.number(Measure::Bounces));

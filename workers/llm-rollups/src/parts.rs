@@ -1,0 +1,154 @@
+//! What becomes of an event: what is counted, what begins or answers an exchange, and what is spent of budgets.
+//!
+//! Not here: counting. Invariant: an event's cost is decided once, before it is taken apart, so that every result means the
+//! same cost.
+
+use compact_str::CompactString;
+
+use crate::budget::EVERYBODY;
+use crate::card::ProviderPrices;
+use crate::event::{LlmEvent, What};
+use crate::exchange::{Outcome, Turn, Unanswered};
+use crate::ledger::Spending;
+use crate::pricing::Cost;
+use crate::rollup::Measured;
+use crate::series::{Series, UNKNOWN};
+use crate::settings::LlmSettings;
+
+/// An event, with what it costs and where it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priced {
+    event: LlmEvent,
+    cost: Cost,
+    series: Series,
+}
+
+/// An event, or what is spent of budgets by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// The event.
+    Event(Priced),
+    /// What is spent.
+    Spending(Spending),
+}
+
+/// A part of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// It counts.
+    Measure(Series, Measured),
+    /// It begins or answers an exchange.
+    Turn(Turn),
+}
+
+impl Priced {
+    /// By which row of the topic of prices an event is priced.
+    pub fn row_of(settings: &LlmSettings, event: &LlmEvent) -> Option<CompactString> {
+        match &event.what {
+            What::Call(call) => settings.pricing.provider(call),
+            _ => None,
+        }
+    }
+
+    /// An event, priced beside that row.
+    pub fn of(settings: &LlmSettings, event: LlmEvent, row: Option<&ProviderPrices>) -> Self {
+        let (cost, series) = match &event.what {
+            What::Call(call) => {
+                let (provider, model) = settings.pricing.names(call);
+                let series = Series::new(&event.tenant, &provider, &model, &call.operation);
+                (settings.pricing.cost(call, event.time.0, row), series)
+            }
+            What::SessionStarted => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "session")),
+            What::ItinerarySaved => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "itinerary")),
+            What::Linked | What::Other => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "none")),
+        };
+        Self { event, cost, series }
+    }
+
+    /// By which it is known when it comes again.
+    pub fn id(&self) -> u64 {
+        self.event.id.get()
+    }
+
+    /// The event, and beside it what is spent by it: of a tenant's budgets, and of those over all tenants.
+    pub fn entries(self, settings: &LlmSettings) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(1);
+        let LlmEvent { id, tenant, user, what, .. } = &self.event;
+        if let (What::Call(call), cost @ (Cost::Known { .. } | Cost::Unknown)) = (what, self.cost) {
+            let amount = match cost {
+                Cost::Known { currency, amount, .. } => Some((currency, amount)),
+                Cost::Unknown | Cost::NotBillable => None,
+            };
+            let model = call.model.as_deref().unwrap_or_default();
+            for tenant in [tenant.as_str(), EVERYBODY] {
+                let is_theirs = settings.budgets.of(tenant).any(|own| own.covers(user.as_deref(), model));
+                // Whom the file does not name the topic may.
+                if is_theirs || settings.budgets_topic.is_some() {
+                    let (user, model) = (user.clone(), model.into());
+                    entries.push(Entry::Spending(Spending { id: *id, tenant: tenant.into(), user, model, amount }));
+                }
+            }
+        }
+        entries.push(Entry::Event(self));
+        entries
+    }
+
+    /// What becomes of it.
+    pub fn parts(self, settings: &LlmSettings) -> Vec<Part> {
+        let Self { event: LlmEvent { time, tenant, session, what, links, .. }, cost, series } = self;
+        let mut parts = Vec::with_capacity(2);
+        for link in links.into_iter().flatten() {
+            let answer = (!link.is_request).then(|| series.clone());
+            parts.push(Part::Turn(Turn { exchange: link.exchange, tenant: tenant.clone(), id: link.id, time, answer }));
+        }
+        match what {
+            What::Call(call) => {
+                let is_slow = call.latency_ms.is_some_and(|ms| ms > settings.slow.0.unsigned_abs());
+                parts.push(Part::Measure(series, Measured::Call { call, cost, session, is_slow }));
+            }
+            What::SessionStarted => parts.push(Part::Measure(series, Measured::SessionStarted)),
+            What::ItinerarySaved => parts.push(Part::Measure(series, Measured::ItinerarySaved)),
+            What::Linked | What::Other => {}
+        }
+        parts
+    }
+}
+
+impl Entry {
+    /// What is spent, if it is that.
+    pub fn spending(self) -> Option<Spending> {
+        if let Self::Spending(spending) = self { Some(spending) } else { None }
+    }
+
+    /// The event, if it is that.
+    pub fn event(self) -> Option<Priced> {
+        if let Self::Event(event) = self { Some(event) } else { None }
+    }
+}
+
+impl Part {
+    /// What begins or answers an exchange, if it is that.
+    pub fn turn(self) -> Option<Turn> {
+        if let Self::Turn(turn) = self { Some(turn) } else { None }
+    }
+
+    /// What counts, if it is that.
+    pub fn measure(self) -> Option<(Series, Measured)> {
+        if let Self::Measure(series, what) = self { Some((series, what)) } else { None }
+    }
+}
+
+impl Outcome {
+    /// What counts of it, and where.
+    pub fn measured(self) -> (Series, Measured) {
+        match self {
+            Self::Answered { exchange, series, ms } => (series, Measured::Answered(exchange, ms)),
+            Self::TimedOut(unanswered) => (unanswered.series(), Measured::TimedOut(unanswered.exchange)),
+        }
+    }
+
+    /// The request, if nobody answered it.
+    pub fn timed_out(self) -> Option<Unanswered> {
+        if let Self::TimedOut(unanswered) = self { Some(unanswered) } else { None }
+    }
+}

@@ -1,0 +1,527 @@
+//! The records that llm-rollups publishes, as their readers see them.
+//!
+//! Not here: how they come about. Invariant: each has a JSON Schema in `schemas/` that a test holds it to, a `run_id` and a
+//! `revision`, and a key that depends on what it is about and on nothing else, so that a replay replaces instead of adding.
+//! Money is decimal text, exact to the billionth.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use processing_core::record::EventTime;
+use processing_core::updates::Updated;
+use processing_core::window::Window;
+use serde::Serialize;
+
+use crate::budget::Period;
+use crate::event::Exchange;
+use crate::exchange::Unanswered;
+use crate::ledger::{Alert, Standing};
+use crate::money::{Currency, Money, Nanos};
+use crate::rollup::{Counts, DayCost, Rollup, Times};
+use crate::series::{Parts, Series};
+use crate::settings::LlmSettings;
+use crate::slo::{BurnAlert, Tally};
+use crate::tokens::{TokenKind, Tokens};
+
+/// The JSON Schema (draft 2020-12) of each result, by the topic that it goes to by default.
+pub const SCHEMAS: [(&str, &str); 7] = [
+    ("llm.rollups.1m.v1", include_str!("../schemas/llm.rollups.v1.json")),
+    ("llm.rollups.1h.v1", include_str!("../schemas/llm.rollups.v1.json")),
+    ("llm.rollups.1d.v1", include_str!("../schemas/llm.rollups.v1.json")),
+    ("llm.cost.current.v1", include_str!("../schemas/llm.cost.current.v1.json")),
+    ("llm.requests.timeout.v1", include_str!("../schemas/llm.requests.timeout.v1.json")),
+    ("llm.budget.alert.v1", include_str!("../schemas/llm.budget.alert.v1.json")),
+    ("llm.slo.alert.v1", include_str!("../schemas/llm.slo.alert.v1.json")),
+];
+
+/// What every result carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stamp {
+    /// Which run made it.
+    pub run_id: String,
+    /// Rises when a run says something anew about the same window.
+    pub revision: u32,
+    /// What it is about: the same for every run.
+    pub key: String,
+    /// The first moment that it is about, in milliseconds since 1970 UTC.
+    pub window_start_ms: i64,
+    /// The first moment that it is no longer about.
+    pub window_end_ms: i64,
+}
+
+impl Stamp {
+    fn new(settings: &LlmSettings, key: String, start: EventTime, end: EventTime) -> Self {
+        Self { run_id: settings.run_id.clone(), revision: 0, key, window_start_ms: start.0, window_end_ms: end.0 }
+    }
+}
+
+/// Whose calls; null stands for all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scope {
+    /// The tenant.
+    pub tenant: Option<CompactString>,
+    /// The provider.
+    pub provider: Option<CompactString>,
+    /// The model.
+    pub model: Option<CompactString>,
+    /// What was asked for.
+    pub operation: Option<CompactString>,
+}
+
+impl From<&Series> for Scope {
+    fn from(series: &Series) -> Self {
+        let Parts { tenant, provider, model, operation } = series.parts();
+        Self { tenant, provider, model, operation }
+    }
+}
+
+/// A sum in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    /// ISO 4217.
+    pub currency: CompactString,
+    /// Decimal text.
+    pub amount: String,
+}
+
+impl Sum {
+    fn of((currency, amount): (Currency, Nanos)) -> Self {
+        Self { currency: currency.text(), amount: amount.to_string() }
+    }
+}
+
+/// What calls cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CostAnswer {
+    /// By currency.
+    pub sums: Vec<Sum>,
+    /// Calls whose cost they report.
+    pub requests_reported: u64,
+    /// Calls whose cost was computed.
+    pub requests_computed: u64,
+    /// Calls whose cost nobody knows; they are in no sum.
+    pub requests_unknown: u64,
+    /// Calls of no model, which cost nothing.
+    pub requests_not_billable: u64,
+    /// Calls paid in currencies beyond the eight that are shown.
+    pub requests_in_other_currencies: u64,
+}
+
+impl CostAnswer {
+    /// The cost of the calls that are counted.
+    pub fn of(counts: &Counts, cost: &Money) -> Self {
+        Self {
+            sums: sums(cost),
+            requests_reported: counts.cost_reported,
+            requests_computed: counts.cost_computed,
+            requests_unknown: counts.cost_unknown,
+            requests_not_billable: counts.not_billable,
+            requests_in_other_currencies: cost.elsewhere(),
+        }
+    }
+}
+
+fn sums(money: &Money) -> Vec<Sum> {
+    money.amounts().map(|(currency, amount, _)| Sum::of((currency, amount))).collect()
+}
+
+/// Tokens; the kinds below are parts of the two sums and disjoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TokenCounts {
+    /// All input.
+    pub input: u64,
+    /// Of it, read from a cache.
+    pub cached_input: u64,
+    /// Of it, written into a cache for five minutes.
+    pub cache_write_5m: u64,
+    /// Of it, written into a cache for an hour.
+    pub cache_write_1h: u64,
+    /// Of it, sound.
+    pub audio_input: u64,
+    /// Of it, pictures.
+    pub image_input: u64,
+    /// All output.
+    pub output: u64,
+    /// Of it, thought.
+    pub reasoning: u64,
+    /// Of it, sound.
+    pub audio_output: u64,
+}
+
+impl From<&Tokens> for TokenCounts {
+    fn from(tokens: &Tokens) -> Self {
+        Self {
+            input: tokens.input(),
+            cached_input: tokens.get(TokenKind::CachedInput),
+            cache_write_5m: tokens.get(TokenKind::CacheWrite5m),
+            cache_write_1h: tokens.get(TokenKind::CacheWrite1h),
+            audio_input: tokens.get(TokenKind::AudioInput),
+            image_input: tokens.get(TokenKind::ImageInput),
+            output: tokens.output(),
+            reasoning: tokens.get(TokenKind::Reasoning),
+            audio_output: tokens.get(TokenKind::AudioOutput),
+        }
+    }
+}
+
+/// How times are distributed, in milliseconds: quantiles within 1 % and to the millisecond, the longest exactly. All null
+/// where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Distribution {
+    /// How many.
+    pub count: u64,
+    /// Half are shorter.
+    pub p50: Option<u64>,
+    /// One in twenty is longer.
+    pub p95: Option<u64>,
+    /// One in a hundred is longer.
+    pub p99: Option<u64>,
+    /// The longest.
+    pub max: Option<u64>,
+}
+
+impl From<&Times> for Distribution {
+    fn from(times: &Times) -> Self {
+        let max = times.max.get().copied();
+        // A bucket's number may be 1 % above all that is in it.
+        let whole = |ms: Option<f64>| Some((ms?.round() as u64).min(max?));
+        let sketch = &times.sketch;
+        Self {
+            count: sketch.count(),
+            p50: whole(sketch.p50()),
+            p95: whole(sketch.p95()),
+            p99: whole(sketch.p99()),
+            max,
+        }
+    }
+}
+
+/// How requests of one kind were answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Exchanged {
+    /// From the request to its answer.
+    pub end_to_end_ms: Distribution,
+    /// Requests that nobody answered in time.
+    pub timeouts: u64,
+}
+
+/// What is known of answers' quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QualityCounts {
+    /// The model refused.
+    pub refused: u64,
+    /// They were flagged.
+    pub flagged: u64,
+    /// They were asked for again.
+    pub regenerated: u64,
+    /// Somebody found them good.
+    pub feedback_positive: u64,
+    /// Somebody found them bad.
+    pub feedback_negative: u64,
+}
+
+/// `llm.rollups.1m.v1`, `llm.rollups.1h.v1`, `llm.rollups.1d.v1`: the last word on a window of a series, of a tenant and of
+/// everything.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RollupResult {
+    /// Which window.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// `1m`, `1h` or `1d`.
+    pub granularity: &'static str,
+    /// Whose calls.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// Calls.
+    pub requests: u64,
+    /// Calls that failed.
+    pub errors: u64,
+    /// Those by their type, the first 32 of the alphabet.
+    pub errors_by_type: BTreeMap<CompactString, u64>,
+    /// Tokens by kind.
+    pub tokens: TokenCounts,
+    /// What they cost.
+    pub cost: CostAnswer,
+    /// How long they took.
+    pub latency_ms: Distribution,
+    /// How long until the first token came.
+    pub time_to_first_token_ms: Distribution,
+    /// Output tokens over the time in which they came; null where no call says both.
+    pub tokens_per_second: Option<f64>,
+    /// Cached tokens among those of the input; null without input.
+    pub cache_share: Option<f64>,
+    /// Requests and their answers: `process`, `lead`, `embedding`.
+    pub exchanges: BTreeMap<&'static str, Exchanged>,
+    /// Of the answers.
+    pub quality: QualityCounts,
+    /// Chats that began.
+    pub sessions_started: u64,
+    /// Sessions with a call: exact up to some hundreds, then within 1.6 %.
+    pub sessions: u64,
+    /// What the calls of these sessions cost, by session.
+    pub cost_per_session: Vec<Sum>,
+    /// Itineraries that were saved.
+    pub itineraries_saved: u64,
+    /// What all calls cost, by saved itinerary: of a tenant and of everything.
+    pub cost_per_itinerary: Vec<Sum>,
+}
+
+impl RollupResult {
+    /// A closed window.
+    pub fn of(
+        settings: &LlmSettings,
+        granularity: &'static str,
+        series: &Series,
+        window: &Window,
+        of: &Rollup,
+    ) -> Self {
+        let counts = &of.counts;
+        let key = format!("{series}@{granularity}@{}", window.end.0);
+        let each = |money: &Money, count: u64| Rollup::cost_per(money, count).into_iter().map(Sum::of).collect();
+        let sessions = of.sessions.count();
+        let exchange = |kind: Exchange| {
+            let (times, timeouts) = (&of.answered[kind as usize], counts.timeouts[kind as usize]);
+            (kind.as_str(), Exchanged { end_to_end_ms: times.into(), timeouts })
+        };
+        Self {
+            stamp: Stamp::new(settings, key, window.start, window.end),
+            granularity,
+            scope: series.into(),
+            requests: counts.requests,
+            errors: of.errors.count(),
+            errors_by_type: of.errors.by_type().clone(),
+            tokens: (&of.tokens).into(),
+            cost: CostAnswer::of(counts, &of.cost),
+            latency_ms: (&of.latency).into(),
+            time_to_first_token_ms: (&of.first_token).into(),
+            tokens_per_second: of.tokens_per_second(),
+            cache_share: of.cache_share(),
+            exchanges: Exchange::ALL.into_iter().map(exchange).collect(),
+            quality: QualityCounts {
+                refused: counts.refused,
+                flagged: counts.flagged,
+                regenerated: counts.regenerated,
+                feedback_positive: counts.feedback_positive,
+                feedback_negative: counts.feedback_negative,
+            },
+            sessions_started: counts.sessions_started,
+            sessions,
+            cost_per_session: each(&of.session_cost, sessions),
+            itineraries_saved: counts.itineraries_saved,
+            // A series has either calls or saves.
+            cost_per_itinerary: if series.is_single() { Vec::new() } else { each(&of.cost, counts.itineraries_saved) },
+        }
+    }
+}
+
+/// `llm.cost.current.v1`: what was spent in the present day, by what has closed of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CurrentCost {
+    /// Which day.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// Whose calls.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// Whether the day is over.
+    pub is_final: bool,
+    /// Calls.
+    pub requests: u64,
+    /// What they cost.
+    pub cost: CostAnswer,
+}
+
+impl CurrentCost {
+    /// A day, over or not.
+    pub fn of(settings: &LlmSettings, series: &Series, day: &Updated<DayCost>) -> Self {
+        let DayCost { counts, cost } = &day.value;
+        Self {
+            stamp: Stamp::new(settings, series.as_str().to_owned(), day.window.start, day.window.end),
+            scope: series.into(),
+            is_final: day.is_final,
+            requests: counts.requests,
+            cost: CostAnswer::of(counts, cost),
+        }
+    }
+}
+
+/// `llm.requests.timeout.v1`: a request that nobody answered in time, once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Timeout {
+    /// From the request to the end of its patience.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// `process`, `lead` or `embedding`.
+    pub exchange: &'static str,
+    /// Whose.
+    pub tenant: CompactString,
+    /// The processing, the lead or the request of an embedding.
+    pub id: CompactString,
+    /// How long it waited.
+    pub timeout_ms: i64,
+}
+
+impl Timeout {
+    /// An unanswered request.
+    pub fn of(settings: &LlmSettings, of: &Unanswered) -> Self {
+        let key = format!("{}|{}|{}@{}", of.exchange.as_str(), of.tenant, of.id, of.requested.0);
+        Self {
+            stamp: Stamp::new(settings, key, of.requested, of.until),
+            exchange: of.exchange.as_str(),
+            tenant: of.tenant.clone(),
+            id: of.id.clone(),
+            timeout_ms: of.until.0 - of.requested.0,
+        }
+    }
+}
+
+/// How a budget stands, as alerts and answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BudgetStanding {
+    /// Its id.
+    pub budget: CompactString,
+    /// Its version.
+    pub version: u64,
+    /// Whose; `*` for everybody together.
+    pub tenant: CompactString,
+    /// Of which user only.
+    pub user: Option<CompactString>,
+    /// Of which model only.
+    pub model: Option<CompactString>,
+    /// `day` or `month`.
+    pub period: Period,
+    /// Whose midnights.
+    pub time_zone: CompactString,
+    /// ISO 4217.
+    pub currency: CompactString,
+    /// The budget.
+    pub amount: String,
+    /// What is spent of it.
+    pub spent: String,
+    /// Calls that count in it and whose cost nobody knows.
+    pub requests_unknown: u64,
+    /// When this was so.
+    pub at_ms: i64,
+    /// (spent / budget) / (elapsed / period), to the thousandth.
+    pub burn: Option<f64>,
+    /// What will be spent at the period's end, at the rate of the last 24 hours.
+    pub forecast: String,
+}
+
+impl BudgetStanding {
+    /// A standing.
+    pub fn of(standing: &Standing) -> Self {
+        let Standing { account, at, burn, forecast } = standing;
+        let budget = &account.budget;
+        Self {
+            budget: budget.id.clone(),
+            version: budget.version,
+            tenant: budget.tenant.clone(),
+            user: budget.user.clone(),
+            model: budget.model.clone(),
+            period: budget.period,
+            time_zone: budget.time_zone.clone(),
+            currency: budget.currency.text(),
+            amount: budget.amount.to_string(),
+            spent: account.spent.to_string(),
+            requests_unknown: account.unknown,
+            at_ms: at.0,
+            burn: burn.map(thousandths),
+            forecast: forecast.to_string(),
+        }
+    }
+}
+
+/// `llm.budget.alert.v1`: a threshold of a budget was reached, once for each version and period.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BudgetAlert {
+    /// Which period.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// Which threshold, in percent.
+    pub threshold: u16,
+    /// How the budget stood at the close of the minute.
+    #[serde(flatten)]
+    pub standing: BudgetStanding,
+}
+
+impl BudgetAlert {
+    /// An alert.
+    pub fn of(settings: &LlmSettings, alert: &Alert) -> Self {
+        let account = &alert.standing.account;
+        let (budget, start) = (&account.budget, account.start);
+        let key = format!("{}|{}|{}@{}@{}", budget.tenant, budget.id, budget.version, start.0, alert.threshold);
+        Self {
+            stamp: Stamp::new(settings, key, start, account.end),
+            threshold: alert.threshold,
+            standing: BudgetStanding::of(&alert.standing),
+        }
+    }
+}
+
+/// Calls in a window of an objective.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BurnWindow {
+    /// How long it is.
+    pub minutes: i64,
+    /// Calls in it.
+    pub requests: u64,
+    /// Those that were not good.
+    pub bad: u64,
+    /// How many times as fast as allowed the budget of failures burns, to the thousandth.
+    pub burn_rate: f64,
+}
+
+/// `llm.slo.alert.v1`: the budget of failures of an objective begins or ceases to burn too fast.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SloAlert {
+    /// From the beginning to this minute's close.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// Whose calls.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// `errors` or `latency`.
+    pub objective: &'static str,
+    /// The share of calls that is to be good.
+    pub target: f64,
+    /// `firing` or `resolved`.
+    pub state: &'static str,
+    /// From which burn rate on somebody is told.
+    pub factor: f64,
+    /// The long window.
+    pub long: BurnWindow,
+    /// The short window.
+    pub short: BurnWindow,
+}
+
+impl SloAlert {
+    /// An alert.
+    pub fn of(settings: &LlmSettings, series: &Series, alert: &BurnAlert) -> Self {
+        let BurnAlert { objective, share, pair, is_burning, since, at, long, short } = alert;
+        let state = if *is_burning { "firing" } else { "resolved" };
+        let factor = f64::from(pair.factor_tenths) / 10.0;
+        let window = |minutes, tally: &Tally| BurnWindow {
+            minutes,
+            requests: tally.all,
+            bad: tally.bad[*objective as usize],
+            burn_rate: thousandths(tally.burn(*objective, *share)),
+        };
+        let key = format!("{series}|{}|{factor}@{}@{state}", objective.as_str(), since.0);
+        Self {
+            stamp: Stamp::new(settings, key, *since, *at),
+            scope: series.into(),
+            objective: objective.as_str(),
+            target: f64::from(*share) / 1e6,
+            state,
+            factor,
+            long: window(pair.long, long),
+            short: window(pair.short, short),
+        }
+    }
+}
+
+/// Rounded where a person reads it; nothing is computed from it.
+fn thousandths(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
+}

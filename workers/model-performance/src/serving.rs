@@ -1,0 +1,209 @@
+//! Requests for recommendations and what became of them.
+//!
+//! A request is answered or timed out. It counts in the minute in which its answer came, and one without an answer in that
+//! of the request itself; which is told when its time to be answered has run out.
+//!
+//! Not here: who belongs to whom (`processing_core::join`), and what users did with the answers ([`crate::attribution`]).
+//! Invariant: each request is in exactly one of answered and timeouts; sums of whole numbers and sketches.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use processing_core::aggregate::{Exactness, Max, Mean, Mergeable, Quantiles};
+use processing_core::join::Exchange;
+use processing_core::record::EventTime;
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::{Touch, TouchKind};
+use crate::event::{ModelName, Response};
+use crate::performance::Fact;
+use crate::subject::Subject;
+
+/// A request on its way to its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// When.
+    pub time: EventTime,
+    /// Application and tenant.
+    pub scope: Subject,
+    /// Who asked.
+    pub who: Option<u64>,
+    /// The model that was asked.
+    pub name: ModelName,
+}
+
+/// An answer on its way to its request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// The event.
+    pub id: u64,
+    /// When.
+    pub time: EventTime,
+    /// Application and tenant.
+    pub scope: Subject,
+    /// To whom.
+    pub who: Option<u64>,
+    /// The hash of the request's id.
+    pub request: u64,
+    /// The answer.
+    pub response: Response,
+}
+
+/// What became of a request or an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// Something about a model.
+    Fact(Subject, Fact),
+    /// A list that a user was shown.
+    Shown(Subject, Touch),
+    /// Items that were shown, by the model, and by the tenant as a whole.
+    Items(Subject, Vec<u64>),
+}
+
+/// What follows from a request and its answer.
+pub fn ended(exchange: Exchange<Asked, Given>) -> Vec<Ended> {
+    let fact = |scope: &Subject, name: &ModelName, fact| Ended::Fact(model(scope, name), fact);
+    match exchange {
+        Exchange::Answered { request, answer } => {
+            let name = answer.response.name.clone().or(&request.name);
+            let measured = answer.time.0.saturating_sub(request.time.0).max(0).unsigned_abs();
+            let latency_ms = answer.response.latency_ms.unwrap_or(measured);
+            let time = answer.time.max(request.time);
+            let hour = hour_of(time);
+            let is_success = answer.response.is_success;
+            let mut all = vec![fact(&answer.scope, &name, Fact::Answered { latency_ms, is_success, hour })];
+            let who = answer.who.or(request.who);
+            all.extend(given(answer, name, who, time));
+            all
+        }
+        Exchange::TimedOut(request) => {
+            vec![fact(&request.scope, &request.name, Fact::TimedOut { hour: hour_of(request.time) })]
+        }
+        Exchange::Unasked(answer) => {
+            let (name, who, time) = (answer.response.name.clone(), answer.who, answer.time);
+            let mut all = vec![fact(&answer.scope, &name, Fact::Unasked)];
+            all.extend(given(answer, name, who, time));
+            all
+        }
+        Exchange::RequestedAgain(request) => vec![fact(&request.scope, &request.name, Fact::Repeated)],
+        Exchange::AnsweredAgain(answer) => vec![fact(&answer.scope, &answer.response.name, Fact::Repeated)],
+    }
+}
+
+/// What an answer brings whether or not anybody is known to have asked: scores, and a list for its user.
+fn given(answer: Given, name: ModelName, who: Option<u64>, time: EventTime) -> Vec<Ended> {
+    let Given { id, scope, request, response, .. } = answer;
+    let model = model(&scope, &name);
+    let mut all = Vec::new();
+    if !response.scores.is_empty() {
+        all.push(Ended::Fact(model.clone(), Fact::Scores(response.scores)));
+    }
+    if response.items.is_empty() {
+        return all;
+    }
+    all.push(Ended::Items(model.clone(), response.items.clone()));
+    all.push(Ended::Items(tenant(&scope), response.items.clone()));
+    match who {
+        Some(who) => {
+            let kind = TouchKind::Shown { model, request, items: response.items };
+            all.push(Ended::Shown(scope.with(&format!("{who:016x}")), Touch { time: time.0, kind, id }));
+        }
+        None => all.push(Ended::Fact(model, Fact::ShownToNobody)),
+    }
+    all
+}
+
+fn model(scope: &Subject, name: &ModelName) -> Subject {
+    scope.with(&name.model).with(&name.version).with(&name.variant)
+}
+
+/// The hour of the day, UTC.
+fn hour_of(time: EventTime) -> u8 {
+    (time.0.div_euclid(3_600_000).rem_euclid(24)) as u8
+}
+
+/// A model's requests.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Those that were answered.
+    pub answered: u64,
+    /// Answers that went well.
+    pub succeeded: u64,
+    /// Those that were not answered in time.
+    pub timeouts: u64,
+    /// Answers that nobody is known to have asked for.
+    pub unasked: u64,
+    /// Requests and answers that repeat others.
+    pub repeated: u64,
+    /// Lists that were shown to nobody known.
+    pub shown_to_nobody: u64,
+    /// Of answers, in milliseconds.
+    pub response_time: Quantiles,
+    /// The same, exactly.
+    pub mean: Mean,
+    /// The slowest.
+    pub slowest: Max<u64>,
+    /// Of lists.
+    pub scores: Quantiles,
+    /// Requests by the hour of the day, UTC.
+    pub by_hour: BTreeMap<u8, u64>,
+}
+
+impl Serving {
+    /// All requests.
+    pub fn requests(&self) -> u64 {
+        self.answered + self.timeouts
+    }
+
+    /// Takes a fact in, if it is about serving.
+    pub fn add(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Answered { latency_ms, is_success, hour } => {
+                self.answered += 1;
+                self.succeeded += u64::from(*is_success);
+                self.response_time.add(*latency_ms as f64);
+                self.mean.add(*latency_ms);
+                self.slowest.add(*latency_ms);
+                *self.by_hour.entry(*hour).or_default() += 1;
+            }
+            Fact::TimedOut { hour } => {
+                self.timeouts += 1;
+                *self.by_hour.entry(*hour).or_default() += 1;
+            }
+            Fact::Unasked => self.unasked += 1,
+            Fact::Repeated => self.repeated += 1,
+            Fact::ShownToNobody => self.shown_to_nobody += 1,
+            Fact::Scores(scores) => scores.iter().for_each(|score| self.scores.add(*score as f64 / 1e6)),
+            _ => {}
+        }
+    }
+}
+
+impl Mergeable for Serving {
+    const EXACTNESS: Exactness = Exactness::Exact;
+
+    fn merge(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.succeeded += other.succeeded;
+        self.timeouts += other.timeouts;
+        self.unasked += other.unasked;
+        self.repeated += other.repeated;
+        self.shown_to_nobody += other.shown_to_nobody;
+        self.response_time.merge(&other.response_time);
+        self.mean.merge(&other.mean);
+        self.slowest.merge(&other.slowest);
+        self.scores.merge(&other.scores);
+        for (hour, requests) in &other.by_hour {
+            *self.by_hour.entry(*hour).or_default() += requests;
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.response_time.heap_bytes() + self.scores.heap_bytes()
+    }
+}
+
+/// The model of nobody: what is said of a whole tenant stands here.
+pub fn tenant(scope: &Subject) -> Subject {
+    model(scope, &ModelName { model: CompactString::default(), ..ModelName::default() })
+}
