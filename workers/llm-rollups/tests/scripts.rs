@@ -98,9 +98,8 @@ fn only(topics: &[&str]) -> Contracts {
         }
         _ => format!("loci.{topic}"),
     };
-    let mappings = topics.iter().map(|topic| {
-        format!("[[mapping]]\ncontract = \"{}\"\ntopics = [\"{topic}\"]\n", contract(topic))
-    });
+    let mappings =
+        topics.iter().map(|topic| format!("[[mapping]]\ncontract = \"{}\"\ntopics = [\"{topic}\"]\n", contract(topic)));
     Contracts::of_systems(&[]).with(&mappings.collect::<String>(), "the test").unwrap()
 }
 
