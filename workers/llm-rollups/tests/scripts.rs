@@ -332,9 +332,9 @@ fn a_late_call_counts_until_a_day_after_its_period() {
         tick 48:00:00
         has llm.budget.alert.v1 acme {"key": "acme|daily|1@$ms(00:00)@50", "spent": "5.000000000"}
         in chat.response.generated 48:00:00 k {"event_id": "b", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        dead late_for_budget
         late {"event_id": "b", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
         tick 48:01:00
+        dead late_for_budget
         "#,
     );
 }
@@ -391,10 +391,43 @@ fn an_objective_that_burns_is_told_once_and_once_more_when_it_does_not() {
         crash
         call 10:02:00 {"id": "4", "model": "m", "error_type": "x"}
         call 10:03:00 {"id": "5", "model": "m", "error_type": "x"}
+        has llm.slo.alert.v1 *|*|*|* {"key": "*|*|*|*|errors|6@$ms(10:03)@firing", "factor": 6.0, "state": "firing", "target": 0.9, "long": {"minutes": 360, "requests": 4, "bad": 3, "burn_rate": 7.5}, "short": {"minutes": 30, "requests": 4, "bad": 3, "burn_rate": 7.5}}
+        has llm.slo.alert.v1 *|*|*|* {"key": "*|*|*|*|errors|3@$ms(10:03)@firing", "factor": 3.0}
+        has llm.slo.alert.v1 *|*|*|* {"key": "*|*|*|*|errors|1@$ms(10:03)@firing", "factor": 1.0}
+        has llm.slo.alert.v1 loci|*|*|* {"factor": 6.0}
+        has llm.slo.alert.v1 loci|*|*|* {"factor": 3.0}
+        has llm.slo.alert.v1 loci|*|*|* {"factor": 1.0}
+        has llm.slo.alert.v1 loci|unknown|m|chat {"factor": 6.0}
+        has llm.slo.alert.v1 loci|unknown|m|chat {"factor": 3.0}
+        has llm.slo.alert.v1 loci|unknown|m|chat {"factor": 1.0}
         tick 10:20:00
-        tick 10:32:59.999
-        tick 10:33:00
-        tick 10:40:00
+        # The last failure leaves the window of half an hour with the minute that ends at 10:04.
+        tick 10:34:00
+        crash
+        tick 10:35:00
+        has llm.slo.alert.v1 *|*|*|* {"key": "*|*|*|*|errors|6@$ms(10:03)@resolved", "state": "resolved", "window_start_ms": $ms(10:03), "window_end_ms": $ms(10:34), "short": {"requests": 0, "burn_rate": 0.0}}
+        has llm.slo.alert.v1 loci|*|*|* {"state": "resolved", "factor": 6.0}
+        has llm.slo.alert.v1 loci|unknown|m|chat {"state": "resolved", "factor": 6.0}
+        "#,
+    );
+}
+
+#[test]
+fn poison_is_set_aside_and_the_stream_goes_on() {
+    check(
+        &chat(),
+        r#"
+        in chat.response.generated 10:00:00 k {"event_id":
+        dead truncated
+        in chat.response.generated 10:00:01 k ~
+        dead tombstone
+        call 10:00:02 {"model": "gpt-4o", "input_tokens": "many"}
+        dead wrong_value
+        call 10:00:03 {"model": "gpt-4o", "input_tokens": 1}
+        tick 10:01:00
+        has llm.rollups.1m.v1 *|*|*|* {"requests": 1}
+        has llm.rollups.1m.v1 loci|*|*|* {"requests": 1}
+        has llm.rollups.1m.v1 loci|openai|gpt-4o|chat {"requests": 1}
         "#,
     );
 }
