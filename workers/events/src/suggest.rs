@@ -46,7 +46,7 @@ pub fn suggest(examples: &[Value], topic: &str, only: Option<ContractName>) -> O
     let envelope = envelope(&places);
     let best = candidates.into_iter().map(|contract| (score(contract, &places), contract));
     let (found, contract) = best.max_by(|(a, first), (b, second)| a.cmp(b).then(second.cmp(first)))?;
-    (found > 0).then(|| write(contract, topic, envelope, &places, count))
+    (found > 0 || only.is_some()).then(|| write(contract, topic, envelope, &places, count))
 }
 
 fn look(at: &str, value: &Value, places: &mut Places) {
