@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use events::Contracts;
 use processing_core::decode::{Decoder, Json};
 use processing_core::dsl::Stream;
 use processing_core::prelude::*;
@@ -18,6 +19,7 @@ use crate::event::{ModelEvent, What};
 use crate::judging::Judging;
 use crate::leads::{self, LeadMinute, LeadStep};
 use crate::performance::{Fact, Performance};
+use crate::reading::{CONTRACTS, ModelDecoder};
 use crate::results::coverage::CoverageRecord;
 use crate::results::experiment::{AbDecision, AbResults};
 use crate::results::performance::PerformanceRecord;
@@ -33,6 +35,13 @@ use crate::trials::{Enrolling, Trial, TrialMinute};
 const DAY: DurationMs = DurationMs::hours(24);
 /// For how long closed minutes can be asked for.
 pub(crate) const SHOWN: DurationMs = DurationMs::hours(1);
+
+/// The whole worker, over the topics of these contracts.
+pub fn topology_of(settings: &ModelSettings, contracts: &Contracts) -> Result<Plan, TopologyError> {
+    let topics = contracts.topics(CONTRACTS).into_iter();
+    let inputs = topics.map(|topic| Topic::with(topic.topic(), ModelDecoder::new(topic)));
+    topology(settings, inputs.collect())
+}
 
 /// The whole worker, over topics that are read by `D`.
 pub fn topology<D>(settings: &ModelSettings, inputs: Vec<Topic<D>>) -> Result<Plan, TopologyError>

@@ -26,7 +26,7 @@ const TOPICS: [&str; 8] = [
 pub(crate) fn topology(settings: &ModelSettings, story: &str) -> Result<Plan, TopologyError> {
     let topics = Contracts::shipped().topics(CONTRACTS).into_iter();
     let told = topics.filter(|topic| story.contains(&format!("in {} ", topic.topic())));
-    let topics = told.map(|topic| Topic::with(topic.topic().to_owned(), ModelDecoder::new(topic)));
+    let topics = told.map(|topic| Topic::with(topic.topic(), ModelDecoder::new(topic)));
     model_performance::topology(settings, topics.collect())
 }
 
@@ -71,7 +71,7 @@ fn ending(topic: &str) -> Value {
 /// | `does TIME USER EXPERIMENT ACTION` | a user does something in an experiment |
 fn told(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let number = |text: &str| text.parse::<f64>().unwrap();
+    let number = |text: &str| text.parse::<f64>().unwrap_or_else(|_| panic!("{text} is no number"));
     let (topic, who, fields) = match words.as_slice() {
         ["ask", _, user, request, model] => {
             ("recommendation-requests", *user, json!({ "request_id": request, "model": model }))
