@@ -131,7 +131,10 @@ fn whatever_happens_what_is_published_is_what_the_definition_says() {
     let (mut published_in, mut crashes, mut set_aside) = (BTreeMap::<&str, usize>::new(), 0, 0);
     for seed in 0..runs {
         let feed = feed::feed(&mut Dice::new(seed));
-        let report = simulate_seed(|| topology(&settings).unwrap(), &feed, seed, &SimOptions::hostile(seed));
+        let mut options = SimOptions::hostile(seed);
+        // An objective that burns is judged each minute until hours are over: in slices of a few the end is far.
+        options.bounds.close_slice_records = options.bounds.close_slice_records.max(24);
+        let report = simulate_seed(|| topology(&settings).unwrap(), &feed, seed, &options);
         let report = report.unwrap_or_else(|failure| panic!("{failure}"));
         crashes += report.tally.crashes;
         set_aside += report.outcome.set_aside.len();
@@ -168,7 +171,11 @@ fn whatever_happens_what_is_published_is_what_the_definition_says() {
         }
         expected.insert("llm.cost.current.v1", last);
         for (topic, validator) in &validators {
-            let found = published(&report.outcome, topic);
+            let mut found = published(&report.outcome, topic);
+            if *topic == "llm.requests.timeout.v1" {
+                // Of two requests of one id the later one may be over first: the other one came late.
+                found.values_mut().for_each(|values| values.sort_by_key(|value| value["window_start_ms"].as_i64()));
+            }
             for value in found.values().flatten() {
                 assert!(validator.is_valid(value), "seed {seed}, {topic}: {value} does not fit its schema");
             }
