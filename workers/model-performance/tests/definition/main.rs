@@ -18,7 +18,7 @@ use processing_core::testing::{SimOptions, simulate_seed};
 use crate::compare::Said;
 
 /// Worlds of a test run.
-const RUNS: u64 = 60;
+const RUNS: u64 = 150;
 
 fn check(seed: u64) -> Said {
     let settings = world::settings();
@@ -45,5 +45,8 @@ fn any_world_gives_what_the_definition_says() {
     // A test in which nothing happens proves nothing.
     for topic in compare::TOPICS {
         assert!(all.count(topic) > 0, "{topic}: nothing in {runs} worlds");
+    }
+    for decision in ["better", "worse", "stopped_guardrail", "invalid_srm", "no_decision"] {
+        assert!(all.decisions(decision) > 0, "{decision}: never in {runs} worlds");
     }
 }
