@@ -11,6 +11,7 @@ mod compare;
 mod experiments;
 mod lists;
 mod models;
+mod schemas;
 mod world;
 
 use processing_core::testing::{SimOptions, simulate_seed};
@@ -20,12 +21,13 @@ use crate::compare::Said;
 /// Worlds of a test run.
 const RUNS: u64 = 150;
 
-fn check(seed: u64) -> Said {
+fn check(schemas: &schemas::Schemas, seed: u64) -> Said {
     let settings = world::settings();
     let feed = world::feed(seed);
     let options = SimOptions { idle_after: None, idle_close: None, ..SimOptions::hostile(seed) };
     let report = simulate_seed(|| world::topology(&settings), &feed, seed, &options);
     let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+    schemas.hold(&report.outcome);
     let events = world::Events::of(&report.story, &settings);
     let mut expected = models::expected(&settings, &events);
     expected.extend(experiments::expected(&settings, &events));
@@ -37,9 +39,9 @@ fn check(seed: u64) -> Said {
 #[test]
 fn any_world_gives_what_the_definition_says() {
     let runs = std::env::var("MODEL_PERFORMANCE_RUNS").ok().map_or(RUNS, |runs| runs.parse().unwrap());
-    let mut all = Said::default();
+    let (schemas, mut all) = (schemas::Schemas::new(), Said::default());
     for seed in 0..runs {
-        all.add(check(seed));
+        all.add(check(&schemas, seed));
     }
     println!("{all}");
     // A test in which nothing happens proves nothing.
