@@ -68,7 +68,7 @@ where
 {
     let app = Topology::named(settings.application_id.clone());
     let calendar = Calendar::of(settings.zone)?;
-    let rules = Arc::new(Rules { calendar, definitions: definitions.clone(), gap: settings.gap });
+    let rules = Arc::new(Rules::new(calendar, definitions.clone(), settings.gap));
     let made = Made { settings: Arc::new(settings.clone()), rules: Arc::clone(&rules) };
     let (minutes, hours, days) = (Tumbling::minutes(1), LocalHours::of(settings.zone), LocalDays::of(settings.zone));
 
@@ -90,7 +90,12 @@ where
             attempts: setup.output(|over| funnels(&made, over)),
             labels: setup.output(|named| top(&made, named)),
         })
-        .map_keyed(|person, tally| person.scope.and_whole_app(tally))
+        .map_keyed(|person, tally| (person.scope.clone(), tally))
+        .key_by(|(scope, _): &(Scope, Tally)| scope.clone())
+        .window(minutes)
+        .aggregate::<Tally>("tenant-minute")
+        .on_close()
+        .map_keyed(|tenant, minute| tenant.and_whole_app(minute.value))
         .flat_map(|both| both)
         .key_by(|(scope, _): &(Scope, Tally)| scope.clone())
         .window(minutes)
