@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use clap::Args;
-use events::Gazetteer;
+use engagement_metrics::EngagementSettings;
+use engagement_metrics::definitions::Definitions;
+use events::{Contracts, Gazetteer};
+use llm_rollups::LlmSettings;
+use model_performance::ModelSettings;
 use processing_core::error::CoreError;
 use processing_core::plan::Plan;
 use processing_core::service::settings::{Settings, Sources};
 use trending_cities::TrendingSettings;
 
 /// The workers that this command knows.
-pub(crate) const WORKERS: &[&str] = &["trending-cities"];
+pub(crate) const WORKERS: &[&str] = &["trending-cities", "llm-rollups", "engagement-metrics", "model-performance"];
 
 /// Show what a worker reads, keeps and writes
 #[derive(Args)]
 pub(crate) struct Describe {
-    /// The worker: trending-cities
+    /// The worker: trending-cities, llm-rollups, engagement-metrics or model-performance
     worker: String,
     /// As a Mermaid diagram instead of text
     #[arg(long)]
@@ -34,27 +38,55 @@ impl Describe {
 pub(crate) fn plan_of(worker: &str, cities: Arc<Gazetteer>) -> Result<Plan, CoreError> {
     match worker {
         "trending-cities" => trending_cities(&TrendingSettings::default(), &cities),
+        "llm-rollups" => checked(llm_rollups::topology(&LlmSettings::default())),
+        "engagement-metrics" => {
+            let definitions = Definitions::shipped().map_err(|error| CoreError::config(error.to_string()))?;
+            checked(engagement_metrics::topology(&EngagementSettings::default(), &definitions))
+        }
+        "model-performance" => {
+            checked(model_performance::topology_of(&ModelSettings::default(), &Contracts::shipped()))
+        }
         other => Err(unknown(other)),
     }
 }
 
 /// A worker's plan as it would be with these settings, and the settings.
 pub(crate) fn plan_by(worker: &str, sources: &Sources) -> Result<(Plan, Settings), CoreError> {
-    match worker {
-        "trending-cities" => {
-            let settings = Settings::load(TrendingSettings::declared(), sources)?;
-            let (read, cities) = TrendingSettings::read(&settings)?;
-            Ok((trending_cities(&read, &cities)?, settings))
+    let declared = match worker {
+        "trending-cities" => TrendingSettings::declared(),
+        "llm-rollups" => LlmSettings::declared(),
+        "engagement-metrics" => EngagementSettings::declared(),
+        "model-performance" => ModelSettings::declared(),
+        other => return Err(unknown(other)),
+    };
+    let settings = Settings::load(declared, sources)?;
+    let plan = match worker {
+        "llm-rollups" => checked(llm_rollups::topology(&LlmSettings::read(&settings)?)),
+        "engagement-metrics" => {
+            let (read, definitions) = EngagementSettings::read(&settings)?;
+            checked(engagement_metrics::topology(&read, &definitions))
         }
-        other => Err(unknown(other)),
-    }
+        "model-performance" => {
+            let (read, contracts) = ModelSettings::read(&settings)?;
+            checked(model_performance::topology_of(&read, &contracts))
+        }
+        _ => {
+            let (read, cities) = TrendingSettings::read(&settings)?;
+            trending_cities(&read, &cities)
+        }
+    };
+    Ok((plan?, settings))
+}
+
+fn checked<E: std::fmt::Display>(plan: Result<Plan, E>) -> Result<Plan, CoreError> {
+    plan.map_err(|error| CoreError::config(error.to_string()))
 }
 
 /// The plan of trending-cities by these settings.
 pub(crate) fn trending_cities(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, CoreError> {
-    trending_cities::topology(settings, cities).map_err(|error| CoreError::config(error.to_string()))
+    checked(trending_cities::topology(settings, cities))
 }
 
 fn unknown(worker: &str) -> CoreError {
-    CoreError::Usage(format!("there is no worker {worker}; there is {}", WORKERS.join(", ")))
+    CoreError::Usage(format!("there is no worker {worker}; there are {}", WORKERS.join(", ")))
 }
