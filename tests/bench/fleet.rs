@@ -53,7 +53,7 @@ pub(crate) fn feed(case: &str, folder: &Path, events: u64) {
             input::fill(folder, "bench.clicks", 0..requests * 2, |number, key, value| {
                 let of = number / 2;
                 let item = item(of, hash(number) % 10);
-                let kind = if hash(number) % 8 == 0 { "click" } else { "view" };
+                let kind = if hash(number).is_multiple_of(8) { "click" } else { "view" };
                 interaction(number, user(of), item, kind, time(of, requests) + 5_000, key, value)
             });
         }

@@ -49,7 +49,7 @@ pub fn topology(settings: &EngagementSettings, definitions: &Definitions) -> Res
             "`contracts.systems` and `contracts.file` leave no topic to read; name a system",
         ));
     }
-    let read = |topic: TopicReader| Topic::with(topic.topic().to_owned(), ActionDecoder::new(topic, Arc::clone(&rule)));
+    let read = |topic: TopicReader| Topic::with(topic.topic(), ActionDecoder::new(topic.clone(), Arc::clone(&rule)));
     topology_of(settings, definitions, topics.into_iter().map(read))
 }
 
