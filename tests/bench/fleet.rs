@@ -98,6 +98,12 @@ fn user(number: u64) -> u64 {
     (hash(number) >> 17) % USERS
 }
 
+/// Which one: the third power skews models, as it does cities. A tenant has models of its own.
+fn model(number: u64) -> u64 {
+    let unit = (hash(number) >> 11) as f64 / (1_u64 << 53) as f64;
+    (unit * unit * unit * MODELS as f64) as u64
+}
+
 fn item(request: u64, rank: u64) -> u64 {
     hash(request * 10 + rank) % ITEMS
 }
@@ -118,9 +124,9 @@ fn answer(number: u64, time: i64, key: &mut String, value: &mut String) -> i64 {
          \"payload\":{{\"tenant_id\":\"t{}\",\"user_id\":\"u{user:06}\",\"session_id\":\"s{:08x}\",\"provider\":\"openai\",\
          \"model\":\"model-{:03}\",\"latency_ms\":{latency},\"ttft_ms\":{},\"cost_usd\":0.00{:04},\
          \"usage\":{{\"prompt_tokens\":{},\"completion_tokens\":{}}}}}}}",
-        hash % TENANTS,
+        model(number) % TENANTS,
         hash >> 32,
-        (hash >> 9) % MODELS,
+        model(number),
         latency / 4,
         hash % 9_973,
         200 + hash % 3_000,
@@ -152,7 +158,7 @@ fn request(number: u64, time: i64, key: &mut String, value: &mut String) -> i64 
         value,
         "{{\"requestId\":\"r{number:x}\",\"userId\":\"u{user:06}\",\"model\":\"ranker-{:03}\",\"version\":\"1\",\
          \"limit\":10,\"timestamp\":{time}}}",
-        hash(number) % MODELS,
+        model(number),
     )
     .expect("a String takes all");
     time
@@ -165,7 +171,7 @@ fn response(number: u64, time: i64, key: &mut String, value: &mut String) -> i64
         value,
         "{{\"requestId\":\"r{number:x}\",\"userId\":\"u{user:06}\",\"model\":\"ranker-{:03}\",\"version\":\"1\",\
          \"success\":true,\"response_time_ms\":{},\"timestamp\":{time},\"items\":[",
-        hash(number) % MODELS,
+        model(number),
         20 + hash(number) % 200,
     )
     .expect("a String takes all");
