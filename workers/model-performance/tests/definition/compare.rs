@@ -68,6 +68,10 @@ impl Said {
         self.of_topic(topic).count()
     }
 
+    pub(crate) fn decisions(&self, decision: &str) -> usize {
+        self.of_topic(TOPICS[5]).filter(|record| record["decision"] == decision).count()
+    }
+
     pub(crate) fn must_be(&self, seed: u64, expected: &Records) {
         let keys: std::collections::BTreeSet<_> = self.0.keys().chain(expected.keys()).collect();
         for key in keys {

@@ -11,6 +11,7 @@ mod compare;
 mod experiments;
 mod lists;
 mod models;
+mod schemas;
 mod world;
 
 use processing_core::testing::{SimOptions, simulate_seed};
@@ -18,14 +19,15 @@ use processing_core::testing::{SimOptions, simulate_seed};
 use crate::compare::Said;
 
 /// Worlds of a test run.
-const RUNS: u64 = 60;
+const RUNS: u64 = 150;
 
-fn check(seed: u64) -> Said {
+fn check(schemas: &schemas::Schemas, seed: u64) -> Said {
     let settings = world::settings();
     let feed = world::feed(seed);
     let options = SimOptions { idle_after: None, idle_close: None, ..SimOptions::hostile(seed) };
     let report = simulate_seed(|| world::topology(&settings), &feed, seed, &options);
     let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+    schemas.hold(&report.outcome);
     let events = world::Events::of(&report.story, &settings);
     let mut expected = models::expected(&settings, &events);
     expected.extend(experiments::expected(&settings, &events));
@@ -37,13 +39,16 @@ fn check(seed: u64) -> Said {
 #[test]
 fn any_world_gives_what_the_definition_says() {
     let runs = std::env::var("MODEL_PERFORMANCE_RUNS").ok().map_or(RUNS, |runs| runs.parse().unwrap());
-    let mut all = Said::default();
+    let (schemas, mut all) = (schemas::Schemas::new(), Said::default());
     for seed in 0..runs {
-        all.add(check(seed));
+        all.add(check(&schemas, seed));
     }
     println!("{all}");
     // A test in which nothing happens proves nothing.
     for topic in compare::TOPICS {
         assert!(all.count(topic) > 0, "{topic}: nothing in {runs} worlds");
+    }
+    for decision in ["better", "worse", "stopped_guardrail", "invalid_srm", "no_decision"] {
+        assert!(all.decisions(decision) > 0, "{decision}: never in {runs} worlds");
     }
 }

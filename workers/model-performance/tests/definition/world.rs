@@ -68,13 +68,20 @@ pub(crate) fn feed(seed: u64) -> Feed {
     let mut dice = Dice::new(seed ^ 0x0001_0de1);
     let mut sent = Vec::new();
     let mut now = START;
-    for number in 0..EVENTS {
+    // Every fifth world is one experiment of many users, in which something is true.
+    let effect = (seed % 5 == 4).then(|| dice.pick([Effect::Better, Effect::Worse, Effect::Errors]));
+    let events = if effect.is_some() { EVENTS * 3 / 2 } else { EVENTS };
+    for number in 0..events {
         now += match dice.below(20) {
+            _ if effect.is_some() => dice.below(20_000) as i64,
             0 => dice.below(900_000) as i64,
             1..=6 => 0,
             _ => dice.below(40_000) as i64,
         };
-        draw(&mut dice, number, now, &mut sent);
+        match effect {
+            None => draw(&mut dice, number, now, &mut sent),
+            Some(effect) => try_out(&mut dice, effect, number, now, &mut sent),
+        }
     }
     sent.sort_by_key(|sent| sent.at);
     let partitions = 1 + dice.below(3) as u32;
@@ -136,6 +143,34 @@ fn enveloped(topic: &str, id: &str, at: i64, payload: Value) -> Value {
         other => other,
     };
     json!({ "event_id": id, "event_type": event_type, "timestamp": at, "payload": payload })
+}
+
+/// What is true of the variant.
+#[derive(Clone, Copy)]
+enum Effect {
+    Better,
+    Worse,
+    Errors,
+}
+
+/// One more user of an experiment.
+fn try_out(dice: &mut Dice, effect: Effect, number: usize, now: i64, sent: &mut Vec<Sent>) {
+    let user = format!("x{number}");
+    let is_variant = dice.below(2) == 0;
+    let (often, error) = match effect {
+        Effect::Better => (if is_variant { 85 } else { 15 }, 10),
+        Effect::Worse => (if is_variant { 15 } else { 85 }, 10),
+        Effect::Errors => (40, if is_variant { 92 } else { 8 }),
+    };
+    let arm = if is_variant { "b" } else { "control" };
+    let mut does = vec![("assigned", json!(arm))];
+    does.extend((dice.below(100) < often).then_some(("converted", Value::Null)));
+    does.extend((dice.below(100) < error).then_some(("error", Value::Null)));
+    for (action, variant) in does {
+        let mut value = json!({ "experiment": "look", "event": action, "event_id": format!("{action} {number}") });
+        (value["timestamp"], value["userId"], value["variant"]) = (json!(now), json!(user), variant);
+        sent.push(Sent { at: now, topic: "ab-test-events", key: user.clone(), value });
+    }
 }
 
 fn draw(dice: &mut Dice, number: usize, now: i64, sent: &mut Vec<Sent>) {
