@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::oracle::{Came, DAY, Fact, HOUR, MINUTE, SLOW, What, decimal, scopes};
+use crate::oracle::{Came, DAY, Fact, HOUR, MINUTE, SLOW, Scope, What, decimal, scopes};
 
 /// The budgets of the runs, as the settings have them.
 pub(crate) const BUDGETS: &str = r#"
@@ -99,15 +99,17 @@ pub(crate) const CALLS_MIN: u64 = 3;
 
 const PAIRS: [(f64, i64, i64); 4] = [(14.4, 60, 5), (6.0, 360, 30), (3.0, 1_440, 120), (1.0, 4_320, 360)];
 
+/// Calls by their minute's end: all, failed, slow.
+type Minutes = BTreeMap<i64, [u64; 3]>;
+
 /// By key, in the order of time.
 pub(crate) fn objectives(facts: &[Fact], until: i64) -> BTreeMap<String, Vec<Value>> {
-    // Calls by series and minute's end: all, failed, slow.
-    let mut series: BTreeMap<String, ([Option<String>; 4], BTreeMap<i64, [u64; 3]>)> = BTreeMap::new();
+    let mut series: BTreeMap<String, (Scope, Minutes)> = BTreeMap::new();
     for fact in facts {
         let What::Call(call) = &fact.what else { continue };
         let is_slow = call.payload["latency_ms"].as_u64().is_some_and(|ms| ms > SLOW);
         for (key, scope) in scopes(&fact.series) {
-            let minutes = &mut series.entry(key).or_insert_with(|| (scope, BTreeMap::new())).1;
+            let minutes = &mut series.entry(key).or_insert_with(|| (scope, Minutes::new())).1;
             let minute = minutes.entry(fact.time - fact.time.rem_euclid(MINUTE) + MINUTE).or_default();
             minute[0] += 1;
             minute[1] += u64::from(call.error.is_some());

@@ -152,8 +152,17 @@ impl Came {
     }
 }
 
-/// Everything that counts, and the requests that timed out: their kind, tenant, id and time.
-pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<(&'static str, String, String, i64)>) {
+/// A request that timed out: its kind, tenant, id and time.
+pub(crate) type Unanswered = (&'static str, String, String, i64);
+
+/// Requests and answers.
+type Turns<'a> = (Vec<&'a Came>, Vec<&'a Came>);
+
+/// The names that a key stands for; `None` for all.
+pub(crate) type Scope = [Option<String>; 4];
+
+/// Everything that counts, and the requests that timed out.
+pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<Unanswered>) {
     let fresh: Vec<&Came> = came.iter().filter(|came| came.is_fresh).collect();
     let mut facts: Vec<Fact> = fresh.iter().filter(|came| came.is_in_time).filter_map(|came| came.fact()).collect();
     let mut timeouts = BTreeSet::new();
@@ -162,7 +171,7 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<(&'static str, String
         ("lead", LEAD_TIMEOUT, "lead_id", "lead.message", &["ai.process.result"]),
     ];
     for (kind, timeout, id, request, answer) in kinds {
-        let mut keys: BTreeMap<(String, String), (Vec<&Came>, Vec<&Came>)> = BTreeMap::new();
+        let mut keys: BTreeMap<(String, String), Turns<'_>> = BTreeMap::new();
         for came in &fresh {
             let Some(id) = came.payload[id].as_str() else { continue };
             let key = (came.tenant().to_owned(), id.to_owned());
@@ -215,7 +224,7 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<(&'static str, String
 }
 
 /// The keys under which a series counts, and what they stand for.
-pub(crate) fn scopes(series: &[String; 4]) -> [(String, [Option<String>; 4]); 3] {
+pub(crate) fn scopes(series: &[String; 4]) -> [(String, Scope); 3] {
     let [tenant, provider, model, operation] = series.clone();
     [
         ("*|*|*|*".to_owned(), [None, None, None, None]),
@@ -233,7 +242,7 @@ fn start(time: i64, size: i64) -> i64 {
 
 /// The results of all windows of this size: key and value, by key in the order of time.
 pub(crate) fn rollups(facts: &[Fact], granularity: &str, size: i64) -> BTreeMap<String, Vec<Value>> {
-    let mut windows: BTreeMap<(String, i64), ([Option<String>; 4], Vec<&Fact>)> = BTreeMap::new();
+    let mut windows: BTreeMap<(String, i64), (Scope, Vec<&Fact>)> = BTreeMap::new();
     for fact in facts {
         for (key, scope) in scopes(&fact.series) {
             let window = windows.entry((key, start(fact.time, size)));
@@ -319,7 +328,6 @@ fn rollup(facts: &[&Fact], is_single: bool) -> Value {
     let saved = facts.iter().filter(|fact| matches!(fact.what, What::Itinerary)).count();
     let (input, output) = (total("input_tokens"), total("output_tokens"));
     let is_reported = |call: &Call| !call.payload["cost"].is_null();
-    let no_sums: Vec<Value> = Vec::new();
     json!({
         "requests": calls.len(),
         "errors": errors.values().sum::<u64>(),
@@ -350,8 +358,8 @@ fn rollup(facts: &[&Fact], is_single: bool) -> Value {
         },
         "sessions_started": facts.iter().filter(|fact| matches!(fact.what, What::Session)).count(),
         "sessions": sessions.len(),
-        "cost_per_session": if sessions.is_empty() { no_sums.clone() } else { sums(&session_cost, sessions.len() as i128) },
+        "cost_per_session": if sessions.is_empty() { Vec::new() } else { sums(&session_cost, sessions.len() as i128) },
         "itineraries_saved": saved,
-        "cost_per_itinerary": if is_single || saved == 0 { no_sums } else { sums(&cost, saved as i128) },
+        "cost_per_itinerary": if is_single || saved == 0 { Vec::new() } else { sums(&cost, saved as i128) },
     })
 }
