@@ -331,3 +331,41 @@ fn a_table_is_replayed_with_its_own_time_and_a_bad_row_is_named() {
     let told = replay(&fleet, &lines, &["--map", "city"]).failed();
     assert!(told.contains("FIELD=PATH"), "{told}");
 }
+
+#[test]
+fn a_companys_events_are_judged_and_a_mapping_is_proposed_that_reads_them() {
+    let fleet = Streamfleet::new();
+    let listed = fleet.run_without_folder(&["contracts"], "");
+    assert_eq!(listed.out.lines().filter(|line| line.starts_with("  ")).count(), 50, "{}", listed.out);
+    let schema: Value =
+        serde_json::from_str(&fleet.run_without_folder(&["contracts", "schema", "lens.model-metrics"], "").out)
+            .unwrap();
+    assert_eq!(schema["title"], "lens.model-metrics");
+
+    let shipped = "{\"userId\":1,\"interactionType\":\"click\",\"timestamp\":1}\n{\"timestamp\":1}\n";
+    let judged = fleet.run_without_folder(&["contracts", "check", "user-interactions", "-"], shipped);
+    assert!(!judged.ok);
+    assert!(
+        judged.out.contains("standard input line 2: missing_field: `interaction_type` is missing"),
+        "{}",
+        judged.out
+    );
+    assert!(judged.out.contains("1  lens.user-interactions"), "{}", judged.out);
+
+    let own = "{\"uid\":1,\"verb\":\"click\",\"ts\":1761388200,\"film\":7,\"score\":4.5}\n";
+    let unknown = fleet.run_without_folder(&["contracts", "check", "clicks", "-"], own);
+    assert!(unknown.failed().contains("--config names a file that maps others"));
+    let proposed = fleet.run_without_folder(
+        &["contracts", "suggest", "-", "--topic", "clicks", "--contract", "lens.user-interactions"],
+        own,
+    );
+    // What nothing in the events tells, a person adds.
+    let mapping = proposed.out.replace("# kind = \"/...\"", "kind = \"/verb\"");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("own.toml");
+    fs::write(&config, &mapping).unwrap();
+    let judged =
+        fleet.run_without_folder(&["contracts", "check", "clicks", "-", "--config", config.to_str().unwrap()], own);
+    let said = format!("{mapping}\n{}", judged.out);
+    assert!(judged.ok && judged.out.contains("1  lens.user-interactions"), "{said}");
+}

@@ -76,7 +76,15 @@ impl Streamfleet {
 
     /// Runs a command on another data folder.
     pub fn run_in(&self, data: &Path, arguments: &[&str], input: &str) -> Answer {
-        let mut child = self.child(data, arguments, Stdio::piped());
+        Self::ended(self.child(&[arguments, &["--data", &data.to_string_lossy()]].concat(), Stdio::piped()), input)
+    }
+
+    /// Runs a command that knows no data folder.
+    pub fn run_without_folder(&self, arguments: &[&str], input: &str) -> Answer {
+        Self::ended(self.child(arguments, Stdio::piped()), input)
+    }
+
+    fn ended(mut child: Child, input: &str) -> Answer {
         let mut stdin = child.stdin.take().expect("its input was asked for");
         // A command that has refused its arguments reads nothing.
         drop(stdin.write_all(input.as_bytes()));
@@ -88,16 +96,15 @@ impl Streamfleet {
 
     /// Starts a command that prints as it goes.
     pub fn start(&self, arguments: &[&str]) -> Started {
-        let mut child = self.child(&self.data(), arguments, Stdio::null());
+        let data = self.data();
+        let mut child = self.child(&[arguments, &["--data", &data.to_string_lossy()]].concat(), Stdio::null());
         let lines = BufReader::new(child.stdout.take().expect("its output was asked for"));
         Started { child, lines }
     }
 
-    fn child(&self, data: &Path, arguments: &[&str], input: Stdio) -> Child {
+    fn child(&self, arguments: &[&str], input: Stdio) -> Child {
         Command::new(&self.program)
             .args(arguments)
-            .arg("--data")
-            .arg(data)
             .current_dir(self.folder())
             .stdin(input)
             .stdout(Stdio::piped())

@@ -3,7 +3,7 @@
 //! Not here: the contracts of the events (`events`), and everything about windows, state and exactly-once
 //! (`processing_core`). Invariant: results depend on the input log and the time log alone.
 //!
-//! [`topology_of()`] is the worker; read it first. Everything that is counted was in time for its minute, and a
+//! [`topology()`] is the worker; read it first. Everything that is counted was in time for its minute, and a
 //! person's minute holds each event once: so lateness and repeats are decided in one place, and whatever comes behind is
 //! a function of what was accepted.
 
@@ -11,11 +11,13 @@ pub mod action;
 pub mod attempts;
 pub mod calendar;
 pub mod definitions;
+pub mod http;
 pub mod kind;
 pub mod labels;
 pub mod minute;
 pub mod person;
 pub mod pipelines;
+pub mod reading;
 pub mod results;
 pub mod scope;
 pub mod session;
@@ -25,4 +27,4 @@ mod topology;
 pub mod welch;
 
 pub use settings::EngagementSettings;
-pub use topology::topology_of;
+pub use topology::{topology, topology_of};

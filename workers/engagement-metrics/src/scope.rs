@@ -44,6 +44,11 @@ impl Scope {
         Self(whole)
     }
 
+    /// Something of a tenant, which is of its whole application too.
+    pub fn and_whole_app<V: Clone>(&self, value: V) -> [(Self, V); 2] {
+        [(self.clone(), value.clone()), (self.whole_app(), value)]
+    }
+
     /// The application.
     pub fn app(&self) -> CompactString {
         plain(self.parts().0)

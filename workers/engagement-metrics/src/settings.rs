@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
+use events::Contracts;
 use processing_core::error::CoreError;
 use processing_core::record::DurationMs;
 use processing_core::service::settings::{Declarations, Settings, SettingsError, Spec, ValueKind};
@@ -18,6 +19,8 @@ use crate::definitions::Definitions;
 pub struct EngagementSettings {
     /// The application's id: the prefix of its group and its internal topics.
     pub application_id: String,
+    /// Whose events are read, and how.
+    pub contracts: Contracts,
     /// Where results go.
     pub outputs: Outputs,
     /// Whose days and hours.
@@ -74,6 +77,7 @@ impl Default for EngagementSettings {
     fn default() -> Self {
         Self {
             application_id: "engagement-metrics.v1".to_owned(),
+            contracts: Contracts::shipped(),
             outputs: Outputs::default(),
             zone: Tz::UTC,
             grace: DurationMs::minutes(5),
@@ -114,7 +118,7 @@ impl EngagementSettings {
             ..Spec::new(name, kind, "", help)
         };
         let Outputs { minutes, hours, days, sessions, funnels, pipelines, retention, top } = &default.outputs;
-        Declarations::library(&default.application_id).with([
+        Declarations::library(&default.application_id).with(events::settings::specs()).with([
             spec("engagement.zone", ZONE, &default.zone.name(), "The time zone whose days and hours are counted"),
             spec(
                 "engagement.grace.ms",
@@ -148,7 +152,7 @@ impl EngagementSettings {
     /// # Errors
     /// A file of definitions that cannot be used; a setting that is not what its declaration says.
     pub fn read(settings: &Settings) -> Result<(Self, Definitions), CoreError> {
-        let read = Self::values(settings)?;
+        let read = Self { contracts: Contracts::read(settings)?, ..Self::values(settings)? };
         let definitions = match settings.get::<Option<PathBuf>>(DEFINITIONS_FILE)? {
             None => Definitions::shipped().map_err(|error| CoreError::config(error.to_string()))?,
             Some(file) => {
@@ -167,6 +171,7 @@ impl EngagementSettings {
         let zone: String = settings.get("engagement.zone")?;
         Ok(Self {
             application_id: settings.application.id.clone(),
+            contracts: Contracts::shipped(),
             outputs: Outputs {
                 minutes: settings.get("outputs.minutes.topic")?,
                 hours: settings.get("outputs.hours.topic")?,

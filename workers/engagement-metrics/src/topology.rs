@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use events::TopicReader;
 use processing_core::decode::{Decoder, Json};
 use processing_core::dsl::OutputStream;
 use processing_core::error::CoreError;
@@ -14,13 +15,14 @@ use processing_core::process::Terminal;
 use crate::action::{Action, Reading};
 use crate::attempts::Attempt;
 use crate::attempts::hours::{FunnelHours, FunnelKey, HourOver};
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, HOUR_MS};
 use crate::definitions::Definitions;
 use crate::labels::{Dimension, First, Label, LabelKey, Named};
 use crate::minute::PersonMinute;
 use crate::person::{Lives, Minute, Rules};
-use crate::pipelines::hours::{Backlogs, Hour, PipelineHour, PipelineKey, Told};
+use crate::pipelines::hours::{Backlogs, Hour, PipelineFact, PipelineHour, PipelineKey, Told};
 use crate::pipelines::{Fact, Heard, Things};
+use crate::reading::{ActionDecoder, CONTRACTS};
 use crate::results::metrics::Grain;
 use crate::results::{FunnelResult, Metrics, PipelineResult, Retention, SessionResult, TopResult};
 use crate::scope::{Person, Scope};
@@ -33,6 +35,22 @@ use crate::tally::Tally;
 struct Made {
     settings: Arc<EngagementSettings>,
     rules: Arc<Rules>,
+}
+
+/// The whole worker, over the topics of the contracts in force.
+///
+/// # Errors
+/// Contracts without a topic that this worker reads; what the library refuses.
+pub fn topology(settings: &EngagementSettings, definitions: &Definitions) -> Result<Plan, CoreError> {
+    let rule = Arc::new(definitions.traffic.clone());
+    let topics = settings.contracts.topics(CONTRACTS);
+    if topics.is_empty() {
+        return Err(CoreError::config(
+            "`contracts.systems` and `contracts.file` leave no topic to read; name a system",
+        ));
+    }
+    let read = |topic: TopicReader| Topic::with(topic.topic().to_owned(), ActionDecoder::new(topic, Arc::clone(&rule)));
+    topology_of(settings, definitions, topics.into_iter().map(read))
 }
 
 /// The whole worker over topics of any kind that are read as actions.
@@ -71,7 +89,7 @@ where
             attempts: setup.output(|over| funnels(&made, over)),
             labels: setup.output(|named| top(&made, named)),
         })
-        .map_keyed(|person, tally| [person.scope.clone(), person.scope.whole_app()].map(|scope| (scope, tally.clone())))
+        .map_keyed(|person, tally| person.scope.and_whole_app(tally))
         .flat_map(|both| both)
         .key_by(|(scope, _): &(Scope, Tally)| scope.clone())
         .window(minutes)
@@ -129,25 +147,27 @@ fn sessions(made: &Made, over: OutputStream<Person, Session>) -> impl Terminal<P
 /// Attempts by the hour in which they began.
 fn funnels(made: &Made, over: OutputStream<Person, Attempt>) -> impl Terminal<Person, Attempt> + use<> {
     let Made { settings, rules } = made.clone();
-    over.map_keyed(|person, attempt| {
-        [person.scope.clone(), person.scope.whole_app()].map(|scope| (scope, attempt.clone()))
-    })
-    .flat_map(|both| both)
-    .key_by(|(scope, attempt): &(Scope, Attempt)| -> FunnelKey { (scope.clone(), attempt.funnel.clone()) })
-    .repartition("attempts")
-    .map(|(_, attempt)| attempt)
-    .process("funnel-hour", |setup| FunnelHours {
-        hours: setup.key_value_store("funnel-hours"),
-        over: setup.timer("over"),
-    })
-    .map_keyed(move |key, over: HourOver| {
-        let funnel = rules.definitions.funnels.iter().find(|funnel| funnel.name == key.1)?;
-        Some(FunnelResult::of(&settings, funnel, key, &over))
-    })
-    // Of a funnel that is no more nothing is told.
-    .flat_map(|result| result)
-    .key_by(|result: &FunnelResult| result.stamp.about())
-    .to(Topic::with(&made.settings.outputs.funnels, Json::<FunnelResult>::new()))
+    // An hour is told when its last attempt is over, and can be asked for from then on.
+    let longest = rules.definitions.funnels.iter().map(|funnel| funnel.within.0).max().unwrap_or(0);
+    let kept = DurationMs(settings.keep.0 + longest + 2 * HOUR_MS);
+    over.map_keyed(|person, attempt| person.scope.and_whole_app(attempt))
+        .flat_map(|both| both)
+        .key_by(|(scope, attempt): &(Scope, Attempt)| -> FunnelKey { (scope.clone(), attempt.funnel.clone()) })
+        .repartition("attempts")
+        .map(|(_, attempt)| attempt)
+        .process("funnel-hour", |setup| FunnelHours {
+            hours: setup.windowed_store("funnel-hours", kept),
+            waiting: setup.key_value_store("funnels-waiting"),
+            over: setup.timer("over"),
+        })
+        .map_keyed(move |key, over: HourOver| {
+            let funnel = rules.definitions.funnels.iter().find(|funnel| funnel.name == key.1)?;
+            Some(FunnelResult::of(&settings, funnel, key, &over))
+        })
+        // Of a funnel that is no more nothing is told.
+        .flat_map(|result| result)
+        .key_by(|result: &FunnelResult| result.stamp.about())
+        .to(Topic::with(&made.settings.outputs.funnels, Json::<FunnelResult>::new()))
 }
 
 /// Names by the day, each counted in a row of its own before the first ones are chosen.
@@ -156,7 +176,7 @@ fn top(made: &Made, named: OutputStream<Person, Label>) -> impl Terminal<Person,
     let Made { settings, .. } = made.clone();
     let list_length = settings.list_length;
     named
-        .map_keyed(|person, label| [person.scope.clone(), person.scope.whole_app()].map(|scope| (scope, label.clone())))
+        .map_keyed(|person, label| person.scope.and_whole_app(label))
         .flat_map(|both| both)
         .key_by(|(scope, label): &(Scope, Label)| -> LabelKey {
             (scope.clone(), label.dimension.number(), label.name.clone())
@@ -185,6 +205,7 @@ fn pipelines(made: &Made, minutes: OutputStream<Person, Minute>) -> impl Termina
     let Made { settings, rules } = made.clone();
     let definitions = Arc::new(rules.definitions.clone());
     let heard = Arc::clone(&definitions);
+    let keep = settings.keep;
     minutes
         .map_keyed(move |person, minute| Heard::of(&heard, person, &minute))
         .flat_map(|heard| heard)
@@ -198,16 +219,18 @@ fn pipelines(made: &Made, minutes: OutputStream<Person, Minute>) -> impl Termina
             runs: setup.key_value_store("runs"),
             timeout: setup.timer("timeout"),
         })
-        .map_keyed(|(scope, pipeline, _), fact: Fact| {
-            [scope.clone(), scope.whole_app()].map(|scope| ((scope, pipeline.clone()), fact.clone()))
-        })
+        .map_keyed(|(scope, pipeline, _), fact: Fact| scope.and_whole_app((pipeline.clone(), fact)))
         .flat_map(|both| both)
-        .key_by(|(pipeline, _): &(PipelineKey, Fact)| pipeline.clone())
+        .key_by(|(scope, (pipeline, _)): &PipelineFact| -> PipelineKey { (scope.clone(), pipeline.clone()) })
         .window(Tumbling::hours(1))
         .aggregate::<PipelineHour>("pipeline-hour")
         .on_close()
         .map(|closed| Hour(closed.value))
-        .process("backlog", |setup| Backlogs { open: setup.key_value_store("open"), hour: setup.timer("hour") })
+        .process("backlog", |setup| Backlogs {
+            open: setup.key_value_store("open"),
+            told: setup.windowed_store("pipeline-hours", keep),
+            hour: setup.timer("hour"),
+        })
         .map_keyed(move |key, told: Told| {
             let pipeline = definitions.pipelines.iter().find(|pipeline| pipeline.name == key.1)?;
             Some(PipelineResult::of(&settings, pipeline, key, &told))

@@ -183,8 +183,14 @@ impl<'de, T: Scalar<'de>> Field<T> {
 }
 
 /// A list of scalars, at most [`LIST_MAX`].
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T> List<T> {
     /// Its items.

@@ -31,6 +31,7 @@ pub mod query;
 pub mod schema;
 pub mod settings;
 pub mod signal;
+pub mod suggest;
 pub mod text;
 pub mod timestamp;
 pub mod token;

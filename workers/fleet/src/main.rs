@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command line is the outside as a whole")]
 
 mod acls;
+mod contracts;
 mod demo;
 mod describe;
 mod door;
@@ -43,6 +44,7 @@ enum Command {
     Topics(topics::Topics),
     State(state::State),
     Replay(replay::Replay),
+    Contracts(contracts::ContractsCommand),
     Describe(describe::Describe),
     Acls(acls::Acls),
     Pause(pausing::Pause),
@@ -58,6 +60,7 @@ fn main() -> std::process::ExitCode {
         Command::Topics(topics) => topics.run(),
         Command::State(state) => state.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Contracts(contracts) => contracts.run(),
         Command::Describe(describe) => describe.run(),
         Command::Acls(acls) => acls.run(),
         Command::Pause(pause) => pause.run(),

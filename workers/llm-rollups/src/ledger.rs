@@ -9,6 +9,7 @@
 //! the period costs at the rate of the last 24 hours of the clock, the present one among them.
 
 use compact_str::CompactString;
+use events::identity::IdHash;
 use processing_core::dsl::Setup;
 use processing_core::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ const RATE_HOURS: i64 = 24;
 /// What a call cost, for those whose budgets it counts in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spending {
+    /// By which it is known when it comes again.
+    pub id: IdHash,
     /// Whose budgets: a tenant, or [`crate::budget::EVERYBODY`].
     pub tenant: CompactString,
     /// Who called.
@@ -98,6 +101,13 @@ pub struct Alert {
     pub standing: Standing,
     /// Which one, in percent.
     pub threshold: u16,
+}
+
+impl Spending {
+    /// What it has in common with itself when it comes again: an event is spent of a tenant's budgets and of everybody's.
+    pub fn of_event(&self) -> (CompactString, u64) {
+        (self.tenant.clone(), self.id.get())
+    }
 }
 
 impl Charge {

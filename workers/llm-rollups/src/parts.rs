@@ -23,6 +23,15 @@ pub struct Priced {
     series: Series,
 }
 
+/// An event, or what is spent of budgets by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// The event.
+    Event(Priced),
+    /// What is spent.
+    Spending(Spending),
+}
+
 /// A part of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
@@ -30,8 +39,6 @@ pub enum Part {
     Measure(Series, Measured),
     /// It begins or answers an exchange.
     Turn(Turn),
-    /// It is spent of budgets.
-    Spending(Spending),
 }
 
 impl Priced {
@@ -58,31 +65,44 @@ impl Priced {
         Self { event, cost, series }
     }
 
+    /// By which it is known when it comes again.
+    pub fn id(&self) -> u64 {
+        self.event.id.get()
+    }
+
+    /// The event, and beside it what is spent by it: of a tenant's budgets, and of those over all tenants.
+    pub fn entries(self, settings: &LlmSettings) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(1);
+        let LlmEvent { id, tenant, user, what, .. } = &self.event;
+        if let (What::Call(call), cost @ (Cost::Known { .. } | Cost::Unknown)) = (what, self.cost) {
+            let amount = match cost {
+                Cost::Known { currency, amount, .. } => Some((currency, amount)),
+                Cost::Unknown | Cost::NotBillable => None,
+            };
+            let model = call.model.as_deref().unwrap_or_default();
+            for tenant in [tenant.as_str(), EVERYBODY] {
+                let is_theirs = settings.budgets.of(tenant).any(|own| own.covers(user.as_deref(), model));
+                // Whom the file does not name the topic may.
+                if is_theirs || settings.budgets_topic.is_some() {
+                    let (user, model) = (user.clone(), model.into());
+                    entries.push(Entry::Spending(Spending { id: *id, tenant: tenant.into(), user, model, amount }));
+                }
+            }
+        }
+        entries.push(Entry::Event(self));
+        entries
+    }
+
     /// What becomes of it.
     pub fn parts(self, settings: &LlmSettings) -> Vec<Part> {
-        let Self { event: LlmEvent { time, tenant, user, session, what, links, .. }, cost, series } = self;
-        let mut parts = Vec::with_capacity(4);
+        let Self { event: LlmEvent { time, tenant, session, what, links, .. }, cost, series } = self;
+        let mut parts = Vec::with_capacity(2);
         for link in links.into_iter().flatten() {
             let answer = (!link.is_request).then(|| series.clone());
             parts.push(Part::Turn(Turn { exchange: link.exchange, tenant: tenant.clone(), id: link.id, time, answer }));
         }
         match what {
             What::Call(call) => {
-                let amount = match cost {
-                    Cost::Known { currency, amount, .. } => Some((currency, amount)),
-                    Cost::Unknown | Cost::NotBillable => None,
-                };
-                if cost != Cost::NotBillable {
-                    let model = call.model.clone().unwrap_or_default();
-                    for tenant in [tenant, EVERYBODY.into()] {
-                        // Whom the file does not name the topic may.
-                        let is_theirs = settings.budgets.of(&tenant).any(|own| own.covers(user.as_deref(), &model));
-                        if settings.budgets_topic.is_some() || is_theirs {
-                            let (user, model) = (user.clone(), model.clone());
-                            parts.push(Part::Spending(Spending { tenant, user, model, amount }));
-                        }
-                    }
-                }
                 let is_slow = call.latency_ms.is_some_and(|ms| ms > settings.slow.0.unsigned_abs());
                 parts.push(Part::Measure(series, Measured::Call { call, cost, session, is_slow }));
             }
@@ -94,18 +114,25 @@ impl Priced {
     }
 }
 
-impl Part {
-    /// As what begins or answers an exchange.
-    pub fn turn(self) -> Option<Turn> {
-        if let Self::Turn(turn) = self { Some(turn) } else { None }
-    }
-
-    /// As what is spent.
+impl Entry {
+    /// What is spent, if it is that.
     pub fn spending(self) -> Option<Spending> {
         if let Self::Spending(spending) = self { Some(spending) } else { None }
     }
 
-    /// As what counts.
+    /// The event, if it is that.
+    pub fn event(self) -> Option<Priced> {
+        if let Self::Event(event) = self { Some(event) } else { None }
+    }
+}
+
+impl Part {
+    /// What begins or answers an exchange, if it is that.
+    pub fn turn(self) -> Option<Turn> {
+        if let Self::Turn(turn) = self { Some(turn) } else { None }
+    }
+
+    /// What counts, if it is that.
     pub fn measure(self) -> Option<(Series, Measured)> {
         if let Self::Measure(series, what) = self { Some((series, what)) } else { None }
     }

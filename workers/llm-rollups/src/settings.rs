@@ -36,6 +36,8 @@ pub struct LlmSettings {
     pub grace: DurationMs,
     /// Within how much event time an id that comes again is the same event.
     pub repeats: DurationMs,
+    /// The same of what is spent of budgets, which also counts no later than this.
+    pub spendings_repeat: DurationMs,
     /// Whose midnights cut days.
     pub time_zone: Tz,
     /// How many hours can be asked for.
@@ -98,6 +100,7 @@ impl Default for LlmSettings {
             outputs: Outputs::default(),
             grace: DurationMs::minutes(1),
             repeats: DurationMs::minutes(10),
+            spendings_repeat: DurationMs::hours(48),
             time_zone: Tz::UTC,
             hours_kept: DurationMs::hours(24 * 35),
             pricing: Arc::default(),
@@ -112,6 +115,7 @@ impl Default for LlmSettings {
 
 const GRACE: ValueKind = ValueKind::Millis { min: DurationMs(0), max: DurationMs::hours(24), off: false };
 const SPAN: ValueKind = ValueKind::Millis { min: DurationMs::seconds(1), max: DurationMs::hours(24), off: false };
+const LATE: ValueKind = ValueKind::Millis { min: DurationMs::hours(1), max: DurationMs::hours(24 * 40), off: false };
 const KEPT: ValueKind = ValueKind::Millis { min: DurationMs::hours(1), max: DurationMs::hours(24 * 400), off: false };
 const TOPIC: ValueKind = ValueKind::Checked {
     wants: "1 to 249 of the letters a-z A-Z 0-9 . _ -",
@@ -176,6 +180,12 @@ impl LlmSettings {
                     SPAN,
                     &default.repeats.0,
                     "Within how much event time an id that comes again is the same event",
+                ),
+                spec(
+                    "budgets.repeats.ms",
+                    LATE,
+                    &default.spendings_repeat.0,
+                    "The same of what is spent of budgets, which also counts no later than this",
                 ),
                 spec("rollups.time-zone", ZONE, &default.time_zone, "Whose midnights cut days"),
                 spec(
@@ -263,6 +273,7 @@ impl LlmSettings {
             },
             grace: settings.get("rollups.grace.ms")?,
             repeats: settings.get("events.repeats.ms")?,
+            spendings_repeat: settings.get("budgets.repeats.ms")?,
             time_zone: settings.get::<String>("rollups.time-zone")?.parse().unwrap_or(Tz::UTC),
             hours_kept: settings.get("rollups.hours.kept.ms")?,
             pricing: Arc::new(Pricing { cards, preference }),

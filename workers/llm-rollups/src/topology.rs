@@ -16,7 +16,7 @@ use crate::card::ProviderPrices;
 use crate::event::{LlmEvent, What};
 use crate::exchange::{Exchanges, Outcome, Turn};
 use crate::ledger::{Charge, Ledger, Spending};
-use crate::parts::{Part, Priced};
+use crate::parts::{Entry, Part, Priced};
 use crate::reading::LlmDecoder;
 use crate::results::{BudgetAlert, CurrentCost, RollupResult, SloAlert, Timeout};
 use crate::rollup::{DayCost, Measure, Rollup};
@@ -36,8 +36,7 @@ pub fn topology(settings: &LlmSettings) -> Result<Plan, TopologyError> {
     let events = app
         .streams(LlmDecoder::of(&settings.contracts).into_iter().map(|(topic, reader)| Topic::with(topic, reader)))
         .event_time(|event: &LlmEvent| event.time)
-        .filter_counted("other", |event| event.what != What::Other)
-        .distinct_by("events-seen", |event| event.id.get(), settings.repeats);
+        .filter_counted("other", |event| event.what != What::Other);
     match &settings.prices {
         None => rollups(&app, &with, events.map(priced(&with))),
         Some(topic) => {
@@ -68,7 +67,20 @@ where
     let settings = || Arc::clone(with);
     let outputs = &with.outputs;
     let minute = Tumbling::minutes(1);
-    let (parts, turns) = priced
+    let entries = {
+        let settings = settings();
+        move |priced: Priced| priced.entries(&settings)
+    };
+    // What is spent counts long after its minute is over: budgets judge by themselves what comes late or again.
+    let (events, spendings) = priced.flat_map(entries).split().branch_off(
+        |entry| matches!(entry, Entry::Spending(_)),
+        |entries| entries.flat_map(Entry::spending).key_by(|spending| spending.tenant.clone()).repartition("spendings"),
+    );
+    ledger(app, with, spendings.distinct_by("spendings-seen", Spending::of_event, with.spendings_repeat));
+    let (parts, turns) = events
+        .rest()
+        .flat_map(Entry::event)
+        .distinct_by("events-seen", Priced::id, with.repeats)
         .flat_map({
             let settings = settings();
             move |priced| priced.parts(&settings)
@@ -78,11 +90,6 @@ where
             |part| matches!(part, Part::Turn(_)),
             |parts| parts.flat_map(Part::turn).key_by(Turn::key).repartition("turns"),
         );
-    let (parts, spendings) = parts.branch_off(
-        |part| matches!(part, Part::Spending(_)),
-        |parts| parts.flat_map(Part::spending).key_by(|spending| spending.tenant.clone()).repartition("spendings"),
-    );
-    ledger(app, with, spendings);
     let exchanged = turns
         .process("exchanges", |setup| Exchanges::declare(setup, with.patience()))
         .tee(|outcomes| {

@@ -326,7 +326,8 @@ mod tests {
         // Named.
         assert_eq!(clicks(&with(&[click(70, 2, Some(10))]).0), [(1, 1), (0, 0), (0, 0)]);
         // The last moment of the first list, and one beyond; before the list; in no list.
-        let (all, unattributed) = with(&[click(110, 1, None), click(111, 1, None), click(9, 1, None), click(70, 9, None)]);
+        let (all, unattributed) =
+            with(&[click(110, 1, None), click(111, 1, None), click(9, 1, None), click(70, 9, None)]);
         assert_eq!((clicks(&all), unattributed), (vec![(1, 1), (0, 0), (0, 0)], 3));
     }
 

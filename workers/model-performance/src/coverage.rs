@@ -8,10 +8,13 @@
 use std::collections::BTreeMap;
 
 use processing_core::aggregate::{Aggregate, Distinct, Exactness, Max, Mergeable};
+use processing_core::record::DurationMs;
 use serde::{Deserialize, Serialize};
 
-use crate::performance::Fact;
 use crate::subject::Subject;
+
+/// Items count for so long.
+pub const WINDOW: DurationMs = DurationMs::hours(28 * 24);
 
 /// So many models of a tenant are told of, the first by their names.
 const MODELS_MAX: usize = 2_000;
@@ -62,10 +65,14 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// What is known of each model.
-    pub fn facts(self) -> Vec<(Subject, Fact)> {
-        let seen = self.seen.get().copied().unwrap_or(0);
-        self.models.into_iter().map(|(model, served)| (model, Fact::Covered { served, seen })).collect()
+    /// Each model with the items that it has shown.
+    pub fn models(&self) -> impl Iterator<Item = (&Subject, u64)> {
+        self.models.iter().map(|(model, items)| (model, *items))
+    }
+
+    /// The items that were seen.
+    pub fn seen(&self) -> u64 {
+        self.seen.get().copied().unwrap_or(0)
     }
 }
 

@@ -31,7 +31,8 @@ pub struct History {
 impl History {
     /// Of an hour. Names that the model reports stand behind `metric:`, so that none is taken for one of ours.
     pub fn of(hour: &Performance) -> Self {
-        let metrics = hour.series.names().map(|(name, series)| (format!("metric:{name}").into(), series.sketch.clone()));
+        let metrics =
+            hour.series.names().map(|(name, series)| (format!("metric:{name}").into(), series.sketch.clone()));
         let ours = [("response_time_ms", &hour.serving.response_time), ("score", &hour.serving.scores)];
         let ours = ours.into_iter().map(|(name, sketch)| (name.into(), sketch.clone()));
         let sketches = ours.chain(metrics).filter(|(_, sketch): &(_, Quantiles)| sketch.count() > 0).collect();

@@ -30,7 +30,7 @@ const ASSIGNED: [&str; 6] = ["assigned", "assignment", "assign", "exposed", "exp
 const CONVERTED: [&str; 6] = ["converted", "conversion", "click", "clicked", "rate", "rated"];
 
 /// All definitions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Experiments {
     listed: BTreeMap<String, Experiment>,
     unlisted: Experiment,
@@ -93,12 +93,6 @@ impl Default for Experiment {
             guardrails: Vec::new(),
             shares: BTreeMap::new(),
         }
-    }
-}
-
-impl Default for Experiments {
-    fn default() -> Self {
-        Self { listed: BTreeMap::new(), unlisted: Experiment::default() }
     }
 }
 

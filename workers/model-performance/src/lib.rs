@@ -3,7 +3,7 @@
 //! Not here: the contracts of the events (`events`), and everything about windows, state and exactly-once
 //! (`processing_core`). Invariant: results depend on the input log and the time log alone.
 //!
-//! [`topology()`] is the worker; read it first.
+//! [`topology()`] is the worker; read it first. [`http`] is what one may ask it.
 
 pub mod arms;
 pub mod attribution;
@@ -11,11 +11,13 @@ pub mod coverage;
 pub mod drift;
 pub mod event;
 pub mod experiments;
+pub mod http;
 pub mod intents;
 pub mod judging;
 pub mod leads;
 pub mod outcomes;
 pub mod performance;
+pub mod reading;
 pub mod results;
 pub mod routing;
 pub mod series;
@@ -31,4 +33,4 @@ pub mod trials;
 pub mod verdict;
 
 pub use settings::ModelSettings;
-pub use topology::topology;
+pub use topology::{topology, topology_of};

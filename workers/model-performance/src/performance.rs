@@ -4,7 +4,7 @@
 //! finer ones held together.
 
 use compact_str::CompactString;
-use processing_core::aggregate::{Aggregate, Exactness, Max, Mean, Mergeable};
+use processing_core::aggregate::{Aggregate, Exactness, Mean, Mergeable};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Understanding;
@@ -75,13 +75,6 @@ pub enum Fact {
     },
     /// An item was rated, in millionths.
     Rated(i64),
-    /// How many items the model has shown in 28 days, of how many that were seen at all.
-    Covered {
-        /// Shown by the model.
-        served: u64,
-        /// Shown by any, or touched by a user.
-        seen: u64,
-    },
 }
 
 /// A model's window.
@@ -103,8 +96,6 @@ pub struct Performance {
     pub unattributed: u64,
     /// Events that were too many to be looked at.
     pub cut: u64,
-    /// (items seen, items served) in 28 days.
-    pub coverage: Max<(u64, u64)>,
 }
 
 impl Aggregate<(Subject, Fact)> for Performance {
@@ -118,7 +109,6 @@ impl Aggregate<(Subject, Fact)> for Performance {
             Fact::Failed => self.intents.errors += 1,
             Fact::Judged { confidence, is_right } => self.calibration.add(*confidence, *is_right),
             Fact::Rated(rating) => self.ratings.add(*rating),
-            Fact::Covered { served, seen } => self.coverage.add((*seen, *served)),
             serving => self.serving.add(serving),
         }
     }
@@ -136,7 +126,6 @@ impl Mergeable for Performance {
         self.ratings.merge(&other.ratings);
         self.unattributed += other.unattributed;
         self.cut += other.cut;
-        self.coverage.merge(&other.coverage);
     }
 
     fn heap_bytes(&self) -> usize {

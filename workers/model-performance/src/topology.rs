@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use events::Contracts;
 use processing_core::decode::{Decoder, Json};
 use processing_core::dsl::Stream;
 use processing_core::prelude::*;
@@ -12,12 +13,14 @@ use processing_core::process::{Pipe, Sources};
 
 use crate::arms::Arms;
 use crate::attribution::{Attributing, Touch, TouchMinute};
-use crate::coverage::{Counted, Coverage, Items};
+use crate::coverage::{self, Counted, Coverage, Items};
 use crate::drift::{History, REFERENCE};
 use crate::event::{ModelEvent, What};
 use crate::judging::Judging;
 use crate::leads::{self, LeadMinute, LeadStep};
 use crate::performance::{Fact, Performance};
+use crate::reading::{CONTRACTS, ModelDecoder};
+use crate::results::coverage::CoverageRecord;
 use crate::results::experiment::{AbDecision, AbResults};
 use crate::results::performance::PerformanceRecord;
 use crate::results::signal::{Alert, Retrain};
@@ -29,11 +32,16 @@ use crate::span::Span;
 use crate::subject::Subject;
 use crate::trials::{Enrolling, Trial, TrialMinute};
 
-/// Items count for coverage for so long.
-const COVERED: DurationMs = DurationMs::hours(28 * 24);
 const DAY: DurationMs = DurationMs::hours(24);
 /// For how long closed minutes can be asked for.
 pub(crate) const SHOWN: DurationMs = DurationMs::hours(1);
+
+/// The whole worker, over the topics of these contracts.
+pub fn topology_of(settings: &ModelSettings, contracts: &Contracts) -> Result<Plan, TopologyError> {
+    let topics = contracts.topics(CONTRACTS).into_iter();
+    let inputs = topics.map(|topic| Topic::with(topic.topic(), ModelDecoder::new(topic)));
+    topology(settings, inputs.collect())
+}
 
 /// The whole worker, over topics that are read by `D`.
 pub fn topology<D>(settings: &ModelSettings, inputs: Vec<Topic<D>>) -> Result<Plan, TopologyError>
@@ -43,7 +51,7 @@ where
     let settings = Arc::new(settings.clone());
     let with = || Arc::clone(&settings);
     let minutes = Tumbling::minutes(1).grace(settings.grace);
-    let month = Hopping::new(COVERED, DAY).grace(settings.grace);
+    let month = Hopping::new(coverage::WINDOW, DAY).grace(settings.grace);
     let app = Topology::named(settings.application_id.clone());
     let rules = with();
     let routed = app
@@ -53,17 +61,26 @@ where
         .distinct_by("seen", |event| event.id, settings.duplicates)
         .flat_map(move |event| routes(&rules, event));
 
-    let (routed, asked) = without_trials(routed, &settings)
-        .split()
-        .branch_off(|routed| matches!(routed, Routed::Asked(..)), |it| it.flat_map(asked).key_by(key).repartition("asked"));
-    let (routed, given) = routed
-        .branch_off(|routed| matches!(routed, Routed::Given(..)), |it| it.flat_map(given).key_by(key).repartition("given"));
-    let (routed, reported) = routed
-        .branch_off(|routed| matches!(routed, Routed::Fact(..)), |it| it.flat_map(fact).key_by(key).repartition("reported"));
-    let (routed, leads) = routed
-        .branch_off(|routed| matches!(routed, Routed::Lead(..)), |it| it.flat_map(lead).key_by(key).repartition("leads"));
-    let (routed, touched) = routed
-        .branch_off(|routed| matches!(routed, Routed::Item(..)), |it| it.flat_map(item).key_by(key).repartition("touched"));
+    let (routed, asked) = without_trials(routed, &settings).split().branch_off(
+        |routed| matches!(routed, Routed::Asked(..)),
+        |it| it.flat_map(asked).key_by(key).repartition("asked"),
+    );
+    let (routed, given) = routed.branch_off(
+        |routed| matches!(routed, Routed::Given(..)),
+        |it| it.flat_map(given).key_by(key).repartition("given"),
+    );
+    let (routed, reported) = routed.branch_off(
+        |routed| matches!(routed, Routed::Fact(..)),
+        |it| it.flat_map(fact).key_by(key).repartition("reported"),
+    );
+    let (routed, leads) = routed.branch_off(
+        |routed| matches!(routed, Routed::Lead(..)),
+        |it| it.flat_map(lead).key_by(key).repartition("leads"),
+    );
+    let (routed, touched) = routed.branch_off(
+        |routed| matches!(routed, Routed::Item(..)),
+        |it| it.flat_map(item).key_by(key).repartition("touched"),
+    );
 
     // Requests and their answers: facts about the model, lists that users were shown, and their items.
     let waits = JoinWindow::within(settings.skew, settings.timeout).grace(settings.grace);
@@ -72,9 +89,14 @@ where
         .answered_by(given.map(|(_, given)| given), waits, "serving")
         .flat_map(ended)
         .split()
-        .branch_off(|ended| matches!(ended, Ended::Fact(..)), |it| it.flat_map(served).key_by(key).repartition("served"));
-    let (ended, items) = ended
-        .branch_off(|ended| matches!(ended, Ended::Items(..)), |it| it.flat_map(items).key_by(key).repartition("items"));
+        .branch_off(
+            |ended| matches!(ended, Ended::Fact(..)),
+            |it| it.flat_map(served).key_by(key).repartition("served"),
+        );
+    let (ended, items) = ended.branch_off(
+        |ended| matches!(ended, Ended::Items(..)),
+        |it| it.flat_map(items).key_by(key).repartition("items"),
+    );
 
     // What users did with the lists.
     let outcomes = routed
@@ -109,7 +131,8 @@ where
         .repartition("judged");
 
     // Items of 28 days, at each day's end.
-    let covered = touched
+    let covering = with();
+    touched
         .merge(items)
         .window(month)
         .aggregate::<Items>("items-28d")
@@ -119,16 +142,15 @@ where
         .window(Tumbling::new(DAY))
         .aggregate::<Coverage>("coverage")
         .on_close()
-        .flat_map(|day| day.value.facts())
-        .key_by(key)
-        .repartition("covered");
+        .flat_map(move |day| CoverageRecord::all(&covering, &day.into()))
+        .key_by(|coverage: &CoverageRecord| coverage.subject())
+        .to(Topic::with(&settings.outputs.coverage, Json::<CoverageRecord>::new()));
 
     let (names, hours) = (with(), with());
     reported
         .merge(served)
         .merge(outcomes)
         .merge(judged)
-        .merge(covered)
         .window(minutes)
         .keep(SHOWN)
         .aggregate::<Performance>("performance-1m")
@@ -150,8 +172,7 @@ where
             drifting: setup.key_value_store("drifting"),
             forget: setup.timer("forget"),
             alerts: setup.output(|alerts| alerts.to(Topic::with(&settings.outputs.alerts, Json::<Alert>::new()))),
-            retrain: setup
-                .output(|retrain| retrain.to(Topic::with(&settings.outputs.retrain, Json::<Retrain>::new()))),
+            retrain: setup.output(|retrain| retrain.to(Topic::with(&settings.outputs.retrain, Json::<Retrain>::new()))),
         })
         .to(Topic::with(&settings.outputs.hours, Json::<PerformanceRecord>::new()));
     app.build()
@@ -166,36 +187,39 @@ fn without_trials<P>(
 where
     P: Pipe<Head = Sources, Key: Clone, Value = Routed>,
 {
-    let split = routed.split().branch(|routed| matches!(routed, Routed::Trial(..)), |trials| {
-        trials
-            .flat_map(trial)
-            .key_by(key)
-            .window(Tumbling::minutes(1).grace(settings.grace))
-            .aggregate::<TrialMinute>("trial-minutes")
-            .on_close()
-            .map(|minute| minute.value)
-            .process("enrolling", |setup| Enrolling {
-                experiments: Arc::clone(&settings.experiments),
-                users: setup.key_value_store("enrolled"),
-                forget: setup.timer("forget"),
-            })
-            .map_keyed(|user: &Subject, finding| (user.parent(), finding))
-            .key_by(key)
-            .window(Tumbling::minutes(1))
-            .aggregate::<Arms>("experiment-minutes")
-            .on_close()
-            .map(Span::from)
-            .process("judging", |setup| Judging {
-                settings: Arc::clone(settings),
-                standings: setup.key_value_store("experiments"),
-                ends: setup.timer("end"),
-                forget: setup.timer("forget"),
-                decisions: setup.output(|decisions| {
-                    decisions.to(Topic::with(&settings.outputs.decisions, Json::<AbDecision>::new()))
-                }),
-            })
-            .to(Topic::with(&settings.outputs.results, Json::<AbResults>::new()))
-    });
+    let split = routed.split().branch(
+        |routed| matches!(routed, Routed::Trial(..)),
+        |trials| {
+            trials
+                .flat_map(trial)
+                .key_by(key)
+                .window(Tumbling::minutes(1).grace(settings.grace))
+                .aggregate::<TrialMinute>("trial-minutes")
+                .on_close()
+                .map(|minute| minute.value)
+                .process("enrolling", |setup| Enrolling {
+                    experiments: Arc::clone(&settings.experiments),
+                    users: setup.key_value_store("enrolled"),
+                    forget: setup.timer("forget"),
+                })
+                .map_keyed(|user: &Subject, finding| (user.parent(), finding))
+                .key_by(key)
+                .window(Tumbling::minutes(1))
+                .aggregate::<Arms>("experiment-minutes")
+                .on_close()
+                .map(Span::from)
+                .process("judging", |setup| Judging {
+                    settings: Arc::clone(settings),
+                    standings: setup.key_value_store("experiments"),
+                    ends: setup.timer("end"),
+                    forget: setup.timer("forget"),
+                    decisions: setup.output(|decisions| {
+                        decisions.to(Topic::with(&settings.outputs.decisions, Json::<AbDecision>::new()))
+                    }),
+                })
+                .to(Topic::with(&settings.outputs.results, Json::<AbResults>::new()))
+        },
+    );
     split.rest()
 }
 

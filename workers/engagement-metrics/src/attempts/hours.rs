@@ -3,6 +3,8 @@
 //! Not here: single attempts ([`super`]). Invariant: an hour is told once, when the last attempt that could have begun
 //! in it is over.
 
+use std::collections::BTreeSet;
+
 use compact_str::CompactString;
 use processing_core::aggregate::Quantiles;
 use processing_core::prelude::*;
@@ -14,8 +16,6 @@ use crate::scope::Scope;
 
 /// A scope and a funnel.
 pub type FunnelKey = (Scope, CompactString);
-/// A scope, a funnel and the first moment of an hour.
-pub type HourKey = (Scope, CompactString, i64);
 
 /// How far the attempts of an hour came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl FunnelHour {
     }
 
     /// When the last attempt that can have begun in the hour that begins at `start` is over.
-    fn due(&self, start: i64) -> EventTime {
+    pub fn due(&self, start: i64) -> EventTime {
         minute_last(start.saturating_add(HOUR_MS - 1).saturating_add(self.within.0))
     }
 
@@ -67,14 +67,29 @@ impl FunnelHour {
 /// Gathers the attempts of each hour, and tells of the hours of one funnel in their order.
 #[derive(Clone)]
 pub struct FunnelHours {
-    /// Hours that are not over.
-    pub hours: KeyValueStore<HourKey, FunnelHour>,
-    /// When the first of them is.
+    /// Hours, for as long as they can be asked for.
+    pub hours: WindowedStore<FunnelKey, FunnelHour>,
+    /// When the hours began that are not told yet.
+    pub waiting: KeyValueStore<FunnelKey, BTreeSet<EventTime>>,
+    /// When the first of them is over.
     pub over: Timer,
 }
 
 /// An hour that is over, and when it began.
 pub type HourOver = (EventTime, FunnelHour);
+
+impl FunnelHours {
+    /// Sets the timer for the first hour that waits.
+    fn wait(&self, ctx: &mut Context<Self>, key: &FunnelKey) {
+        let Some(start) = ctx.store(&self.waiting).get(key).and_then(|waiting| waiting.first().copied()) else {
+            ctx.store(&self.waiting).delete(key);
+            return;
+        };
+        if let Some(hour) = ctx.store(&self.hours).get(key, start) {
+            ctx.set_timer(self.over, hour.due(start.0));
+        }
+    }
+}
 
 impl Processor for FunnelHours {
     type Key = FunnelKey;
@@ -82,36 +97,32 @@ impl Processor for FunnelHours {
     type Out = HourOver;
 
     fn process(&self, ctx: &mut Context<Self>, key: &FunnelKey, attempt: Attempt) -> Result<(), Poison> {
-        let start = utc_hour(attempt.began().0);
+        let start = EventTime(utc_hour(attempt.began().0));
         let within = DurationMs(attempt.until.0.saturating_sub(attempt.began().0));
-        let row = (key.0.clone(), key.1.clone(), start);
-        let mut due = EventTime::MAX;
-        ctx.store(&self.hours).change(&row, |hour| {
-            let hour = hour.get_or_insert_with(|| FunnelHour::new(within));
-            hour.add(&attempt);
-            due = hour.due(start);
-        });
-        if ctx.timer(self.over).is_none_or(|set| due < set) {
-            ctx.set_timer(self.over, due);
+        let known = ctx.store(&self.hours).get(key, start);
+        let is_new = known.is_none();
+        let mut hour = known.unwrap_or_else(|| FunnelHour::new(within));
+        hour.add(&attempt);
+        ctx.store(&self.hours).put(key, start, &hour);
+        if is_new {
+            ctx.store(&self.waiting).change(key, |waiting| {
+                waiting.get_or_insert_default().insert(start);
+            });
+            self.wait(ctx, key);
         }
         Ok(())
     }
 
+    /// One hour at a time, in their order: whoever shortens a funnel's limit waits for the hours before.
     fn on_timer(&self, ctx: &mut Context<Self>, key: &FunnelKey, _: Timer) -> Result<(), Poison> {
-        let row = |start| (key.0.clone(), key.1.clone(), start);
-        // One hour at a time, in their order: whoever shortens a funnel's limit waits for the hours before.
-        let mut hours = ctx.store(&self.hours).range(row(i64::MIN)..=row(i64::MAX), 2).into_iter();
-        let Some((first, hour)) = hours.next() else { return Ok(()) };
-        let due = hour.due(first.2);
-        if due > ctx.event_time() {
-            ctx.set_timer(self.over, due);
-            return Ok(());
+        let mut first = None;
+        ctx.store(&self.waiting).change(key, |waiting| first = waiting.as_mut().and_then(BTreeSet::pop_first));
+        if let Some(start) = first
+            && let Some(hour) = ctx.store(&self.hours).get(key, start)
+        {
+            ctx.forward(key.clone(), (start, hour));
         }
-        ctx.store(&self.hours).delete(&first);
-        ctx.forward(key.clone(), (EventTime(first.2), hour));
-        if let Some((next, hour)) = hours.next() {
-            ctx.set_timer(self.over, hour.due(next.2));
-        }
+        self.wait(ctx, key);
         Ok(())
     }
 }

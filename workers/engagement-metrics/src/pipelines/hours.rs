@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable, Quantiles};
 use processing_core::prelude::*;
-use processing_core::window::Window;
 use serde::{Deserialize, Serialize};
 
 use super::Fact;
@@ -17,6 +16,8 @@ use crate::scope::Scope;
 
 /// A scope and a pipeline.
 pub type PipelineKey = (Scope, CompactString);
+/// A scope, a pipeline and what happened in it.
+pub type PipelineFact = (Scope, (CompactString, Fact));
 
 /// What happened in an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +79,8 @@ impl PipelineHour {
     }
 }
 
-impl Aggregate<(PipelineKey, Fact)> for PipelineHour {
-    fn add(&mut self, (_, fact): &(PipelineKey, Fact)) {
+impl Aggregate<PipelineFact> for PipelineHour {
+    fn add(&mut self, (_, (_, fact)): &PipelineFact) {
         match fact {
             Fact::Started => self.started += 1,
             Fact::Repeated => self.repeated += 1,
@@ -117,10 +118,10 @@ impl Mergeable for PipelineHour {
 }
 
 /// An hour and what was open when it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// Which hour.
-    pub window: Window,
+    /// The hour's first moment.
+    pub start: EventTime,
     /// What happened in it.
     pub hour: PipelineHour,
     /// Runs that had begun and not ended.
@@ -136,6 +137,8 @@ pub struct Hour(pub PipelineHour);
 pub struct Backlogs {
     /// What was open at the end of the last hour that was told.
     pub open: KeyValueStore<PipelineKey, i64>,
+    /// Hours, for as long as they can be asked for.
+    pub told: WindowedStore<PipelineKey, Told>,
     /// The end of the next hour.
     pub hour: Timer,
 }
@@ -152,8 +155,10 @@ impl Backlogs {
             ctx.store(&self.open).put(key, backlog);
             ctx.set_timer(self.hour, end.plus(DurationMs(HOUR_MS - 1)));
         }
-        let window = Window { start: end.minus(DurationMs(HOUR_MS)), end };
-        ctx.forward(key.clone(), Told { window, hour, backlog });
+        let start = end.minus(DurationMs(HOUR_MS));
+        let told = Told { start, hour, backlog };
+        ctx.store(&self.told).put(key, start, &told);
+        ctx.forward(key.clone(), told);
     }
 }
 

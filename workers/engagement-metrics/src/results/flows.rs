@@ -176,7 +176,7 @@ impl PipelineResult {
         let hour = &told.hour;
         let ended = hour.completed + hour.failed + hour.timed_out;
         Self {
-            stamp: Stamp::new(settings, scope, name, told.window.start, told.window.end),
+            stamp: Stamp::new(settings, scope, name, told.start, told.start.plus(DurationMs(HOUR_MS))),
             pipeline: name.clone(),
             timeout_ms: pipeline.timeout.0,
             started: hour.started,

@@ -3,6 +3,7 @@
 //! Not here: how they come about. Invariant: each has a JSON Schema in `schemas/` that a test holds it to, a `run_id` and a
 //! `revision`, and a key that depends on what it is about and on nothing else, so that a replay replaces instead of adding.
 
+pub mod coverage;
 pub mod experiment;
 pub mod performance;
 pub mod signal;

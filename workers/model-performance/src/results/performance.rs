@@ -66,8 +66,6 @@ pub struct PerformanceRecord {
     pub calibration: Option<CalibrationSection>,
     /// Of a tenant as a whole: what users did.
     pub interactions: Option<InteractionsSection>,
-    /// Items that the model shows, at a day's end.
-    pub coverage: Option<CoverageSection>,
     /// Numbers that can be compared with the seven days before; only of hours.
     pub drift: Vec<Moved>,
     /// The hour of the day with most requests in the seven days before; only of hours.
@@ -220,17 +218,6 @@ pub struct InteractionsSection {
     pub unattributed_clicks: u64,
 }
 
-/// Items of 28 days.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CoverageSection {
-    /// Shown by the model.
-    pub items_served: u64,
-    /// Shown by any model, or touched by a user.
-    pub items_seen: u64,
-    /// Served / seen.
-    pub coverage: Option<f64>,
-}
-
 /// When most is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeakHour {
@@ -240,7 +227,7 @@ pub struct PeakHour {
     pub requests: u64,
 }
 
-fn rate(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn rate(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -281,11 +268,6 @@ impl PerformanceRecord {
                 ratings: of.ratings.count(),
                 mean_rating: mean(of.ratings, MICRO),
                 unattributed_clicks: of.unattributed,
-            }),
-            coverage: of.coverage.get().map(|(items_seen, items_served)| CoverageSection {
-                items_served: *items_served,
-                items_seen: *items_seen,
-                coverage: rate(*items_served, *items_seen),
             }),
             drift: Vec::new(),
             peak_hour: None,

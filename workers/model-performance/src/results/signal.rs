@@ -74,7 +74,13 @@ impl Retrain {
     pub fn for_drift(settings: &ModelSettings, model: &Subject, series: &CompactString, window: (i64, i64)) -> Self {
         let about = model.with("drift").with(series);
         let stamp = Stamp::new(settings, about.as_str(), window);
-        Self { stamp, model: ModelLabels::of(model), rule: "drift".to_owned(), series: Some(series.clone()), ratings: None }
+        Self {
+            stamp,
+            model: ModelLabels::of(model),
+            rule: "drift".to_owned(),
+            series: Some(series.clone()),
+            ratings: None,
+        }
     }
 
     /// An hour brought many ratings.

@@ -8,7 +8,8 @@ use model_performance::experiments::Experiments;
 use crate::{check, prompt};
 
 fn with(experiments: &str) -> ModelSettings {
-    ModelSettings { experiments: Arc::new(Experiments::from_toml(experiments).unwrap()), ..prompt() }
+    let experiments = Experiments::from_toml(experiments).unwrap_or_else(|error| panic!("{error}"));
+    ModelSettings { experiments: Arc::new(experiments), ..prompt() }
 }
 
 #[test]

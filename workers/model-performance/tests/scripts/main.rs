@@ -4,6 +4,8 @@
 //! stage of the commit after it. Short lines stand for a line `in` with the event; see [`told::told`].
 
 mod experiments;
+mod models;
+mod recommendations;
 mod told;
 
 use model_performance::ModelSettings;
@@ -17,6 +19,6 @@ fn prompt() -> ModelSettings {
 
 #[track_caller]
 fn check(settings: &ModelSettings, story: &str) {
-    let story: String = story.lines().map(told::told).collect();
+    let story = told::written_out(story);
     script::check(|| told::topology(settings, &story).unwrap_or_else(|error| panic!("{error}")), &story);
 }

@@ -1,8 +1,8 @@
 //! `ai.process.request`: the backend asks the AI for an answer.
 //!
-//! Published by the backend. BizNavigate's page's table calls topic and type `ai.process.request`, its picture
-//! `ai.process`; both are read. Not here: what the AI answered ([`super::ai_process_result`]). Invariant: names the
-//! processing, as the answer does.
+//! Published by the backend. In BizNavigate's description the table calls topic and type `ai.process.request`, the
+//! picture `ai.process`; both are read. Not here: what the AI answered ([`super::ai_process_result`]). Invariant:
+//! names the processing, as the answer does.
 //!
 //! BizNavigate's page leaves the fields open; the operation is OpenTelemetry's `gen_ai.operation.name` or the
 //! application's own.

@@ -1,11 +1,11 @@
 //! `ai.process.result`: the AI has answered.
 //!
-//! Published by the AI service; its page gives its fields. BizNavigate's page's table calls topic and type
-//! `ai.process.result`, its picture `ai.result`; both are read. Not here: the entities and the suggested answer,
+//! Published by the AI service. BizNavigate's page gives its fields; its table calls topic and type
+//! `ai.process.result`, its picture `ai.result`: both are read. Not here: the entities and the suggested answer,
 //! which are private. Invariant: an answer that was not asked for by [`super::ai_process_request`] is normal.
 //!
 //! The intent's `tier` says who found it: `rules` for no model at all. `processing_time_ms` is the latency of
-//! [`LlmCall`], which names what else its page leaves open.
+//! [`LlmCall`], which names the sources of what is left open.
 
 use crate::contracts::llm_call::LlmCall;
 use crate::field::List;

@@ -1,7 +1,7 @@
 //! `lead.message`: a lead wrote, or was written to.
 //!
-//! Published by the backend; its page gives its fields. Not here: the message, which is private. Invariant: names
-//! the lead.
+//! Published by the backend. BizNavigate's page gives its fields. Not here: the message, which is private.
+//! Invariant: names the lead.
 
 use crate::text::{IdText, Text};
 

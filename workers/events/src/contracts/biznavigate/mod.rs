@@ -1,7 +1,7 @@
 //! BizNavigate: leads, and the AI that answers them.
 //!
-//! Not here: the other systems. Invariant: one file for each topic. They come as `{event_id, event_type, timestamp,
-//! payload}`, whose business it is in the payload.
+//! They come as `{event_id, event_type, timestamp, payload}`, whose business it is in the payload. Not here: the
+//! other systems. Invariant: one file for each topic.
 
 pub mod ai_error;
 pub mod ai_process_request;

@@ -1,7 +1,7 @@
 //! JobQuest: hunting for a job as a game.
 //!
-//! Not here: the other systems. Invariant: one file for each topic. They come as `{id, type, userId, timestamp,
-//! metadata, data}`, several types on one topic.
+//! They come as `{id, type, userId, timestamp, metadata, data}`, several types on one topic. Not here: the other
+//! systems. Invariant: one file for each topic.
 
 pub mod achievements;
 pub mod daily_challenges;

@@ -10,20 +10,17 @@ use crate::text::{IdText, Text};
 
 crate::contract! {
     /// A user registered.
-    pub struct UserRegistered<'a> = JobQuest "user.registered" on "system-events" {
-    }
+    pub struct UserRegistered<'a> = JobQuest "user.registered" on "system-events" {}
 }
 
 crate::contract! {
     /// A user logged in.
-    pub struct UserLogin<'a> = JobQuest "user.login" on "system-events" {
-    }
+    pub struct UserLogin<'a> = JobQuest "user.login" on "system-events" {}
 }
 
 crate::contract! {
     /// A user logged out.
-    pub struct UserLogout<'a> = JobQuest "user.logout" on "system-events" {
-    }
+    pub struct UserLogout<'a> = JobQuest "user.logout" on "system-events" {}
 }
 
 crate::contract! {

@@ -3,8 +3,8 @@
 //! Published by `track_interaction`, whose example has `userId`, `movieId`, `interactionType` and `timestamp` in
 //! seconds. Not here: who did it, which the head has. Invariant: names what was done.
 //!
-//! What else its page leaves open: which recommendations it answers to (`request_id`, with the model and the
-//! variant that made them), so that a click finds its impression.
+//! LENS's page leaves open which recommendations it answers to (`request_id`, with the model and the variant that
+//! made them), so that a click finds its impression.
 
 use crate::number::Number;
 use crate::text::{IdText, Text};

@@ -1,7 +1,7 @@
 //! Loci: searches, chats, places and itineraries of travellers.
 //!
-//! Not here: the other systems. Invariant: one file for each topic. They come as `{event_id, event_type, timestamp,
-//! trace_id, payload}`, who did it in the payload.
+//! They come as `{event_id, event_type, timestamp, trace_id, payload}`, who did it in the payload. Not here: the
+//! other systems. Invariant: one file for each topic.
 
 pub mod chat_itinerary_saved;
 pub mod chat_response_generated;

@@ -3,8 +3,8 @@
 //! Published by the API, and by `POST /kafka/test/audit`, whose example has `action`, `resource`, `resourceId` and
 //! `details`. Not here: the details. Invariant: names the action.
 //!
-//! What else its page leaves open is named as in the Elastic Common Schema: `event.outcome` is `success`, `failure`
-//! or `unknown`; who acted may be a user, a service or a system.
+//! What it leaves open is named as in the Elastic Common Schema: `event.outcome` is `success`, `failure` or
+//! `unknown`; who acted may be a user, a service or a system.
 
 use crate::text::{IdText, Text};
 

@@ -1,7 +1,7 @@
 //! Paka: documents, notifications, audit, reports.
 //!
-//! Not here: the other systems. Invariant: one file for each topic. All their fields stand at the top. The topic
-//! says of which type they are.
+//! All their fields stand at the top. The topic says of which type they are. Not here: the other systems.
+//! Invariant: one file for each topic.
 
 pub mod audit_event;
 pub mod document_embedded;

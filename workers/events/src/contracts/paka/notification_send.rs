@@ -3,8 +3,7 @@
 //! Published by the API, and by `POST /kafka/test/notification`, whose example has `title` and `body`. Not here:
 //! what it says. Invariant: names the notification, as the event that tells of its delivery does.
 //!
-//! What else its page leaves open has the names that Knock, a service for notifications, gives it: channel,
-//! template.
+//! What it leaves open has the names that Knock, a service for notifications, gives it: channel, template.
 
 use crate::text::{IdText, Text};
 

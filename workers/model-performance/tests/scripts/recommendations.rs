@@ -1,0 +1,84 @@
+//! Requests, answers, and what users did with them.
+
+use model_performance::ModelSettings;
+use processing_core::record::DurationMs;
+
+use crate::{check, prompt};
+
+/// A click belongs to a list for two minutes.
+fn two_minutes() -> ModelSettings {
+    ModelSettings { attribution: DurationMs::minutes(2), ..prompt() }
+}
+
+#[test]
+fn requests_are_answered_or_time_out() {
+    check(
+        &prompt(),
+        r#"
+        ask  10:00:00 ana r1 als
+        ask  10:00:01 bia r2 als
+        give 10:00:00.250 ana r1 als i1,i2
+        crash
+        ask  10:02:00 ana r3 als
+        give 10:02:00.100 ana r3 als i1
+        give 10:02:01 eva r9 mf i1
+        end 10:05:00
+        has model.performance.1m.v1 lens/lens/als// {"key": "lens/lens/als//@$ms(10:01)", "serving": {"requests": 2, "answered": 1, "timeouts": 1, "success_rate": 0.5, "response_time_ms": {"mean": 250.0, "max": 250.0}}}
+        has model.performance.1m.v1 lens/lens/als// {"key": "lens/lens/als//@$ms(10:03)", "serving": {"requests": 1, "timeouts": 0, "unasked": 0}, "recommendations": null}
+        has model.performance.1m.v1 lens/lens/mf// {"key": "lens/lens/mf//@$ms(10:03)", "serving": {"requests": 0, "unasked": 1, "success_rate": null}}
+        "#,
+    );
+}
+
+#[test]
+fn a_click_is_counted_for_the_list_that_it_came_of() {
+    check(
+        &two_minutes(),
+        r#"
+        ask   10:00:00 ana r1 als
+        ask   10:00:00 bia r2 als
+        give  10:00:01 ana r1 als i1,i2,i3
+        give  10:00:01 bia r2 als i1,i2
+        ask   10:00:20 ana r3 mf
+        give  10:00:21 ana r3 mf i3,i4
+        click 10:00:30 ana i2
+        click 10:00:40 ana i3
+        click 10:00:41 ana i3
+        crash
+        rate  10:01:00 ana i2 4
+        click 10:02:01 bia i1
+        click 10:02:02 bia i2
+        click 10:05:00 eva i9
+        end 10:08:00
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(10:01), "serving": {"requests": 2}, "recommendations": null}
+        has model.performance.1m.v1 lens/lens/mf// {"window_end_ms": $ms(10:01), "serving": {"requests": 1}}
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(10:02), "interactions": {"ratings": 1, "mean_rating": 4.0}}
+        # Three impressions of ana and two of bia; i2 (second of three) and i1 were clicked, i3 was last seen in the list of mf, and bia's last click came too late.
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(10:03), "interactions": {"unattributed_clicks": 1}}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(10:03), "serving": null, "recommendations": {"shown_from_ms": $ms(10:00), "shown_to_ms": $ms(10:01), "lists": 2, "impressions": 5, "clicks": 2, "clicks_first_touch": 3, "click_through_rate": 0.4, "ndcg": 0.815465, "hit_rate": 1.0, "mean_reciprocal_rank": 0.75, "mean_rating": 4.0}}
+        has model.performance.1m.v1 lens/lens/mf// {"window_end_ms": $ms(10:03), "recommendations": {"lists": 1, "impressions": 2, "clicks": 1, "clicks_first_touch": 0, "ndcg": 1.0}}
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(10:06), "interactions": {"unattributed_clicks": 1}}
+        "#,
+    );
+}
+
+#[test]
+fn a_models_coverage_is_told_at_the_end_of_the_day() {
+    check(
+        &prompt(),
+        r#"
+        ask   23:00:00 ana r1 als
+        give  23:00:01 ana r1 als i1,i2
+        ask   23:00:02 - r2 mf
+        give  23:00:03 - r2 mf i2
+        click 23:00:04 ana i8
+        end 2026-01-02T00:05:00Z
+        has model.coverage.1d.v1 lens/lens/als// {"key": "lens/lens/als//@$ms(2026-01-02T00:00:00Z)", "items_served": 2, "items_seen": 3}
+        has model.coverage.1d.v1 lens/lens/mf// {"items_served": 1, "items_seen": 3}
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(23:01), "interactions": {"unattributed_clicks": 1}}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(23:01)}
+        has model.performance.1m.v1 lens/lens/mf// {"window_end_ms": $ms(23:01), "serving": {"shown_to_nobody": 1}}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(23:31), "recommendations": {"lists": 1, "ndcg": null, "hit_rate": 0.0, "mean_reciprocal_rank": 0.0}}
+        "#,
+    );
+}
