@@ -66,6 +66,8 @@ pub struct Pipeline {
     pub app: Option<CompactString>,
     /// What one thing is.
     pub key: ItemKey,
+    /// Whether a thing is the same whichever tenant its events name. It is counted for the tenant of its start.
+    pub across_tenants: bool,
     /// How long after its start a thing is waited for; whole minutes.
     pub timeout: DurationMs,
     /// How it goes.
@@ -252,6 +254,8 @@ struct PipelineSection {
     name: CompactString,
     app: Option<CompactString>,
     key: ItemKey,
+    #[serde(default)]
+    across_tenants: bool,
     timeout: String,
     start: Names,
     stages: Option<Vec<Names>>,
@@ -386,6 +390,7 @@ fn pipeline(section: &PipelineSection) -> Result<Pipeline, DefinitionError> {
         name: section.name.clone(),
         app: section.app.clone(),
         key: section.key,
+        across_tenants: section.across_tenants,
         timeout: span(&at("timeout"), &section.timeout)?,
         flow,
     })

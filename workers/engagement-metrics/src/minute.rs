@@ -10,6 +10,7 @@
 use events::identity::IdHash;
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::prelude::EventTime;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Deed};
@@ -26,20 +27,48 @@ pub struct Step {
     pub deed: Deed,
 }
 
-/// A person's minute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersonMinute {
+/// Something that is done by one event.
+pub trait OfEvent: Ord + Clone + Serialize + DeserializeOwned + Send + 'static {
+    /// Which event.
+    fn event(&self) -> IdHash;
+    /// When.
+    fn time(&self) -> EventTime;
+}
+
+impl OfEvent for Step {
+    fn event(&self) -> IdHash {
+        self.deed.event
+    }
+
+    fn time(&self) -> EventTime {
+        self.time
+    }
+}
+
+/// What happened within a minute, each event once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Once<S: OfEvent> {
     /// By event; of an event that comes in two forms the smaller one.
-    steps: Vec<Step>,
+    steps: Vec<S>,
     /// Whether there were more than [`DEEDS_MAX`].
     is_cut: bool,
 }
 
-impl PersonMinute {
-    /// What was done, by time, then event.
-    pub fn into_steps(self) -> Vec<Step> {
+/// A person's minute.
+pub type PersonMinute = Once<Step>;
+
+impl<S: OfEvent> Default for Once<S> {
+    fn default() -> Self {
+        Self { steps: Vec::new(), is_cut: false }
+    }
+}
+
+impl<S: OfEvent> Once<S> {
+    /// What happened, by time, then event.
+    pub fn into_steps(self) -> Vec<S> {
         let mut steps = self.steps;
-        steps.sort_unstable_by_key(|step| (step.time, step.deed.event));
+        steps.sort_unstable_by_key(|step| (step.time(), step.event()));
         steps
     }
 
@@ -48,40 +77,32 @@ impl PersonMinute {
         self.is_cut
     }
 
-    fn put(&mut self, step: Step) {
-        match self.steps.binary_search_by_key(&step.deed.event, event) {
+    fn put(&mut self, step: S) {
+        match self.steps.binary_search_by_key(&step.event(), S::event) {
             Ok(place) if step < self.steps[place] => self.steps[place] = step,
             Ok(_) => {}
             Err(place) => {
                 self.steps.insert(place, step);
-                self.cut();
+                self.is_cut |= self.steps.len() > DEEDS_MAX;
+                self.steps.truncate(DEEDS_MAX);
             }
         }
     }
-
-    fn cut(&mut self) {
-        self.is_cut |= self.steps.len() > DEEDS_MAX;
-        self.steps.truncate(DEEDS_MAX);
-    }
 }
 
-fn event(step: &Step) -> IdHash {
-    step.deed.event
-}
-
-impl Aggregate<Action> for PersonMinute {
+impl Aggregate<Action> for Once<Step> {
     fn add(&mut self, action: &Action) {
         self.put(Step { time: action.time, deed: action.deed.clone() });
     }
 }
 
-impl Aggregate<Step> for PersonMinute {
-    fn add(&mut self, step: &Step) {
+impl<S: OfEvent> Aggregate<S> for Once<S> {
+    fn add(&mut self, step: &S) {
         self.put(step.clone());
     }
 }
 
-impl Mergeable for PersonMinute {
+impl<S: OfEvent> Mergeable for Once<S> {
     const EXACTNESS: Exactness = Exactness::Exact;
 
     fn merge(&mut self, other: &Self) {
@@ -99,6 +120,6 @@ impl Mergeable for PersonMinute {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.steps.capacity() * size_of::<Step>()
+        self.steps.capacity() * size_of::<S>()
     }
 }

@@ -13,27 +13,32 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use events::identity::IdHash;
-use processing_core::aggregate::Aggregate;
 use processing_core::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Traffic;
 use crate::calendar::minute_last;
 use crate::definitions::{Definitions, Flow, ItemKey, Pipeline};
-use crate::minute::{PersonMinute, Step};
+use crate::minute::{OfEvent, Step};
 use crate::person::Minute;
 use crate::scope::{Person, Scope, Who};
 
-/// A scope, a pipeline and a thing.
+/// A scope, a pipeline and a thing. Of a pipeline across tenants the scope is the whole application.
 pub type ThingKey = (Scope, CompactString, u64);
 
 /// Something that a pipeline hears about a thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Heard {
-    /// Which thing.
-    pub thing: ThingKey,
     /// What.
     pub step: Step,
+    /// Whose event it is.
+    pub scope: Scope,
+    /// Which pipeline.
+    pipeline: CompactString,
+    /// Which thing.
+    thing: u64,
+    /// Whether the same thing of another tenant is the same.
+    across_tenants: bool,
 }
 
 impl Heard {
@@ -45,11 +50,32 @@ impl Heard {
             let Some(subject) = step.deed.subject else { continue };
             let ours = definitions.pipelines.iter().filter(|pipeline| pipeline.hears(step.deed.kind));
             for pipeline in ours.filter(|pipeline| pipeline.app.as_ref().is_none_or(|only| *only == app)) {
-                let thing = (person.scope.clone(), pipeline.name.clone(), thing(pipeline.key, person.who, subject));
-                heard.push(Self { thing, step: step.clone() });
+                heard.push(Self {
+                    step: step.clone(),
+                    scope: person.scope.clone(),
+                    pipeline: pipeline.name.clone(),
+                    thing: thing(pipeline.key, person.who, subject),
+                    across_tenants: pipeline.across_tenants,
+                });
             }
         }
         heard
+    }
+
+    /// Whose way it is a part of.
+    pub fn key(&self) -> ThingKey {
+        let scope = if self.across_tenants { self.scope.whole_app() } else { self.scope.clone() };
+        (scope, self.pipeline.clone(), self.thing)
+    }
+}
+
+impl OfEvent for Heard {
+    fn event(&self) -> IdHash {
+        self.step.deed.event
+    }
+
+    fn time(&self) -> EventTime {
+        self.step.time
     }
 }
 
@@ -61,15 +87,11 @@ fn thing(key: ItemKey, who: Who, subject: IdHash) -> u64 {
     }
 }
 
-impl Aggregate<Heard> for PersonMinute {
-    fn add(&mut self, heard: &Heard) {
-        Aggregate::<Step>::add(self, &heard.step);
-    }
-}
-
 /// The run of a thing that is not over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
+    /// Whose it is: whose event began it.
+    scope: Scope,
     began: EventTime,
     /// The last moment at which something counts.
     until: EventTime,
@@ -124,19 +146,18 @@ pub struct Things {
 
 impl Processor for Things {
     type Key = ThingKey;
-    type In = Minute;
-    type Out = Fact;
+    type In = Vec<Heard>;
+    type Out = (Scope, Fact);
 
-    fn process(&self, ctx: &mut Context<Self>, thing: &ThingKey, minute: Minute) -> Result<(), Poison> {
+    fn process(&self, ctx: &mut Context<Self>, thing: &ThingKey, mut minute: Vec<Heard>) -> Result<(), Poison> {
         let Some(pipeline) = self.definitions.pipelines.iter().find(|pipeline| pipeline.name == thing.1) else {
             return Ok(());
         };
         let before = ctx.store(&self.runs).get(thing).cloned();
         let mut run = before.clone();
-        let mut steps = minute.steps;
-        steps.sort_by_key(|step| (step.time, rank(pipeline, step), step.deed.event));
-        for step in &steps {
-            for fact in hear(pipeline, &mut run, step) {
+        minute.sort_by_key(|heard| (heard.step.time, rank(pipeline, &heard.step), heard.step.deed.event));
+        for heard in &minute {
+            for fact in hear(pipeline, &mut run, heard) {
                 ctx.forward(thing.clone(), fact);
             }
         }
@@ -157,9 +178,10 @@ impl Processor for Things {
     }
 
     fn on_timer(&self, ctx: &mut Context<Self>, thing: &ThingKey, _: Timer) -> Result<(), Poison> {
-        if ctx.store(&self.runs).get(thing).is_some() {
-            ctx.store(&self.runs).delete(thing);
-            ctx.forward(thing.clone(), Fact::TimedOut);
+        let mut run = None;
+        ctx.store(&self.runs).change(thing, |row| run = row.take());
+        if let Some(run) = run {
+            ctx.forward(thing.clone(), (run.scope, Fact::TimedOut));
         }
         Ok(())
     }
@@ -177,74 +199,74 @@ fn rank(pipeline: &Pipeline, step: &Step) -> usize {
     }
 }
 
-/// Takes in one step of a thing.
-pub fn hear(pipeline: &Pipeline, run: &mut Option<Run>, step: &Step) -> Vec<Fact> {
+/// Takes in one step of a thing. What happened is told of whoever's run it is, and what belongs to no run of whoever's
+/// event it is.
+pub fn hear(pipeline: &Pipeline, run: &mut Option<Run>, heard: &Heard) -> Vec<(Scope, Fact)> {
+    let (time, deed) = (heard.step.time, &heard.step.deed);
     let mut facts = Vec::new();
-    let time = step.time;
-    if run.take_if(|run| time > run.until).is_some() {
-        facts.push(Fact::TimedOut);
+    if let Some(late) = run.take_if(|run| time > run.until) {
+        facts.push((late.scope, Fact::TimedOut));
     }
-    let begin =
-        |state: CompactString| Run { began: time, until: time.plus(pipeline.timeout), stage: 0, state, since: time };
-    match &pipeline.flow {
-        Flow::Stages { start, stages, failed } => {
-            let kind = step.deed.kind;
-            let Some(open) = run else {
-                if start.kinds.contains(kind) {
-                    *run = Some(begin(CompactString::default()));
-                    facts.push(Fact::Started);
-                } else {
-                    facts.push(Fact::Unmatched);
-                }
-                return facts;
-            };
-            let ahead = stages.iter().enumerate().skip(open.stage as usize);
-            match ahead.into_iter().find(|(_, stage)| stage.kinds.contains(kind)) {
+    let Some(open) = run else {
+        let state = match &pipeline.flow {
+            Flow::Stages { start, .. } => start.kinds.contains(deed.kind).then(CompactString::default),
+            Flow::States { start, initial, states, .. } => {
+                let begun = || state_of(states, heard).unwrap_or_else(|| initial.clone());
+                start.kinds.contains(deed.kind).then(begun)
+            }
+        };
+        facts.push((heard.scope.clone(), if state.is_some() { Fact::Started } else { Fact::Unmatched }));
+        *run = state.map(|state| Run {
+            scope: heard.scope.clone(),
+            began: time,
+            until: time.plus(pipeline.timeout),
+            stage: 0,
+            state,
+            since: time,
+        });
+        return facts;
+    };
+    let (total, since) = (time.0 - open.began.0, time.0 - open.since.0);
+    let happened = match &pipeline.flow {
+        Flow::Stages { stages, failed, .. } => {
+            let mut ahead = stages.iter().enumerate().skip(open.stage as usize);
+            match ahead.find(|(_, stage)| stage.kinds.contains(deed.kind)) {
                 Some((place, stage)) => {
-                    facts.push(Fact::Reached { stage: stage.name.clone(), millis: time.0 - open.since.0 });
                     (open.stage, open.since) = (place as u32 + 1, time);
-                    if place + 1 == stages.len() {
-                        facts.push(Fact::Completed { millis: time.0 - open.began.0 });
-                        *run = None;
-                    }
+                    let reached = Fact::Reached { stage: stage.name.clone(), millis: since };
+                    let end = (place + 1 == stages.len()).then_some(Fact::Completed { millis: total });
+                    [Some(reached), end]
                 }
-                None if failed.contains(kind) => {
-                    facts.push(Fact::Failed { millis: time.0 - open.began.0 });
-                    *run = None;
-                }
-                None => facts.push(Fact::Repeated),
+                None if failed.contains(deed.kind) => [None, Some(Fact::Failed { millis: total })],
+                None => [Some(Fact::Repeated), None],
             }
         }
-        Flow::States { start, initial, states, ends, .. } => {
-            let named = step.deed.label.as_ref().map(|label| {
-                let known = states.iter().find(|state| *state == label);
-                known.cloned().unwrap_or_else(|| CompactString::const_new(OTHER))
-            });
-            let Some(open) = run else {
-                if start.kinds.contains(step.deed.kind) {
-                    *run = Some(begin(named.unwrap_or_else(|| initial.clone())));
-                    facts.push(Fact::Started);
-                } else {
-                    facts.push(Fact::Unmatched);
-                }
-                return facts;
-            };
-            match named.filter(|state| *state != open.state && !start.kinds.contains(step.deed.kind)) {
+        Flow::States { start, states, ends, .. } => {
+            let named = state_of(states, heard).filter(|_| !start.kinds.contains(deed.kind));
+            match named.filter(|state| *state != open.state) {
                 Some(state) => {
                     let stage = compact_str::format_compact!("{} > {state}", open.state);
-                    facts.push(Fact::Reached { stage, millis: time.0 - open.since.0 });
-                    if ends.contains(&state) {
-                        facts.push(Fact::Completed { millis: time.0 - open.began.0 });
-                        *run = None;
-                    } else {
-                        (open.state, open.since) = (state, time);
-                    }
+                    let end = ends.contains(&state).then_some(Fact::Completed { millis: total });
+                    (open.state, open.since) = (state, time);
+                    [Some(Fact::Reached { stage, millis: since }), end]
                 }
-                None => facts.push(Fact::Repeated),
+                None => [Some(Fact::Repeated), None],
             }
         }
+    };
+    let is_over = happened[1].is_some();
+    facts.extend(happened.into_iter().flatten().map(|fact| (open.scope.clone(), fact)));
+    if is_over {
+        *run = None;
     }
     facts
+}
+
+/// The state that an event names.
+fn state_of(states: &[CompactString], heard: &Heard) -> Option<CompactString> {
+    let label = heard.step.deed.label.as_ref()?;
+    let known = states.iter().find(|state| *state == label);
+    Some(known.cloned().unwrap_or_else(|| CompactString::const_new(OTHER)))
 }
 
 /// A state that the definition does not name.

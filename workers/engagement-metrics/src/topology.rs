@@ -18,7 +18,7 @@ use crate::attempts::hours::{FunnelHours, FunnelKey, HourOver};
 use crate::calendar::{Calendar, HOUR_MS};
 use crate::definitions::Definitions;
 use crate::labels::{Dimension, First, Label, LabelKey, Named};
-use crate::minute::PersonMinute;
+use crate::minute::{Once, PersonMinute};
 use crate::person::{Lives, Minute, Rules};
 use crate::pipelines::hours::{Backlogs, Hour, PipelineFact, PipelineHour, PipelineKey, Told};
 use crate::pipelines::{Fact, Heard, Things};
@@ -209,17 +209,17 @@ fn pipelines(made: &Made, minutes: OutputStream<Person, Minute>) -> impl Termina
     minutes
         .map_keyed(move |person, minute| Heard::of(&heard, person, &minute))
         .flat_map(|heard| heard)
-        .key_by(|heard: &Heard| heard.thing.clone())
+        .key_by(Heard::key)
         .window(Tumbling::minutes(1))
-        .aggregate::<PersonMinute>("thing-minute")
+        .aggregate::<Once<Heard>>("thing-minute")
         .on_close()
-        .map(|closed| Minute::from(closed.value))
+        .map(|closed| closed.value.into_steps())
         .process("thing", |setup| Things {
             definitions: Arc::clone(&definitions),
             runs: setup.key_value_store("runs"),
             timeout: setup.timer("timeout"),
         })
-        .map_keyed(|(scope, pipeline, _), fact: Fact| scope.and_whole_app((pipeline.clone(), fact)))
+        .map_keyed(|(_, pipeline, _), (scope, fact): (Scope, Fact)| scope.and_whole_app((pipeline.clone(), fact)))
         .flat_map(|both| both)
         .key_by(|(scope, (pipeline, _)): &PipelineFact| -> PipelineKey { (scope.clone(), pipeline.clone()) })
         .window(Tumbling::hours(1))

@@ -144,7 +144,7 @@ pub trait Scalar<'de>: Sized {
         Field::Wrong("a number")
     }
     /// From a number as it is written.
-    fn from_decimal(_digits: &str) -> Field<Self> {
+    fn from_decimal(_digits: &'de str) -> Field<Self> {
         Field::Wrong("a number")
     }
     /// From true or false.
@@ -205,6 +205,10 @@ impl<'de, T: Listed<'de>> Scalar<'de> for List<T> {
     fn from_list(items: Vec<Token<'de>>) -> Field<Self> {
         if items.len() > LIST_MAX {
             return Field::Wrong("a list of more than 256 items");
+        }
+        // None of the items has what the field is made of: the array is another field's.
+        if !items.is_empty() && items.iter().all(|item| *item == Token::Absent) {
+            return Field::Absent;
         }
         let mut list = Vec::with_capacity(items.len());
         for item in items {

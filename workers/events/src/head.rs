@@ -46,8 +46,8 @@ impl HeadField {
     /// What it holds.
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Self::Id | Self::Trace | Self::User | Self::Session => Kind::Id,
-            Self::Type | Self::App | Self::Tenant => Kind::Text,
+            Self::Id | Self::Trace | Self::Tenant | Self::User | Self::Session => Kind::Id,
+            Self::Type | Self::App => Kind::Text,
             Self::Timestamp => Kind::Time,
         }
     }

@@ -103,7 +103,9 @@ fn demand(kind: Kind, pointers: &[Pointer]) -> Value {
         ways
     });
     let nested = all.map(|way| {
-        way.iter().rev().fold(some.clone(), |inner, name| json!({"required": [name], "properties": {name: inner}}))
+        // Without the type, something that is no object would meet any demand on its fields.
+        let within = |inner, name: &String| json!({"type": "object", "required": [name], "properties": {name: inner}});
+        way.iter().rev().fold(some.clone(), within)
     });
     let mut nested: Vec<Value> = nested.collect();
     match nested.pop() {

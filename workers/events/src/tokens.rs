@@ -53,7 +53,12 @@ impl<'a> Tokens<'a> {
     /// Begins the list of a field with an array; an empty one is a list too.
     pub(crate) fn begin_list(&mut self, field: usize, rank: u8, array: u32) {
         let slot = &mut self.slots[field];
-        if rank < slot.rank || matches!(slot.value, Token::Absent) {
+        let empty_handed = match &slot.value {
+            Token::Absent => true,
+            Token::List(items) => !items.is_empty() && items.iter().all(|item| *item == Token::Absent),
+            _ => false,
+        };
+        if rank < slot.rank || empty_handed {
             let before_all = Item { array, index: u32::MAX };
             *slot = Slot { value: Token::List(Vec::new()), rank, item: Some((before_all, u8::MAX)) };
         }

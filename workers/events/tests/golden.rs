@@ -213,7 +213,7 @@ fn camel(name: &str) -> String {
     let mut chars = name.chars().peekable();
     while let Some(c) = chars.next() {
         match chars.peek() {
-            Some(next) if c == '_' && next.is_ascii_lowercase() && !camel.is_empty() => {
+            Some(next) if c == '_' && next.is_ascii_alphanumeric() && !camel.is_empty() => {
                 camel.push(next.to_ascii_uppercase());
                 chars.next();
             }

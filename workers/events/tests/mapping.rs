@@ -130,6 +130,7 @@ fn lists_come_from_either_form_and_never_close_a_gap() {
     assert_eq!(items(json!([])), Ok(vec![]));
     assert_eq!(items(json!(null)), Ok(vec![]));
     assert!(items(json!([{"isbn": "a"}, {"title": "x"}])).unwrap_err().contains("null in it"));
+    assert_eq!(items(json!([{"title": "x"}, {}])), Ok(vec![]));
     assert!(items(json!(["a", null])).unwrap_err().contains("null in it"));
     assert!(items(json!(vec!["a"; 257])).unwrap_err().contains("more than 256"));
     assert_eq!(items(json!(vec!["a"; 256])).unwrap().len(), 256);

@@ -39,7 +39,7 @@ pub(crate) const SHOWN: DurationMs = DurationMs::hours(1);
 /// The whole worker, over the topics of these contracts.
 pub fn topology_of(settings: &ModelSettings, contracts: &Contracts) -> Result<Plan, TopologyError> {
     let topics = contracts.topics(CONTRACTS).into_iter();
-    let inputs = topics.map(|topic| Topic::with(topic.topic(), ModelDecoder::new(topic)));
+    let inputs = topics.map(|topic| Topic::with(topic.topic(), ModelDecoder::new(topic.clone())));
     topology(settings, inputs.collect())
 }
 

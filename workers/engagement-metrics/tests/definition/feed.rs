@@ -59,6 +59,7 @@ name = "replies"
 start = ["lead.message.inbound", "lead.created.asking"]
 stages = ["lead.message.outbound"]
 key = "subject"
+across_tenants = true
 timeout = "3h"
 "#;
 

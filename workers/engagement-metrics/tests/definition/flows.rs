@@ -93,7 +93,10 @@ fn funnels(world: &World<'_>, funnel: &Funnel, results: &mut Said) {
 }
 
 /// Something that happened to a thing, and when it was known.
+#[derive(Clone)]
 struct Fact {
+    /// Of the event that began it.
+    tenant: String,
     at: i64,
     what: &'static str,
     /// A stage and how long it took, or how long the whole did.
@@ -119,12 +122,15 @@ fn pipelines(world: &World<'_>, pipeline: &Pipeline, results: &mut Said) {
             (ItemKey::UserSubject, Some(user)) => format!("{user:?} {subject:?}"),
             _ => format!("{subject:?}"),
         };
-        things.entry((action.app.to_string(), action.tenant.to_string(), thing)).or_default().push(action);
+        let tenant = if pipeline.across_tenants { String::new() } else { action.tenant.to_string() };
+        things.entry((action.app.to_string(), tenant, thing)).or_default().push(action);
     }
     let mut facts: BTreeMap<Whose, Vec<Fact>> = BTreeMap::new();
-    for ((app, tenant, _), actions) in things {
-        for whose in both(&app, &tenant) {
-            facts.entry(whose).or_default().extend(story(pipeline, &actions));
+    for ((app, ..), actions) in things {
+        for fact in story(pipeline, &actions) {
+            for whose in both(&app, &fact.tenant) {
+                facts.entry(whose).or_default().push(fact.clone());
+            }
         }
     }
     for (whose, facts) in facts {
@@ -176,9 +182,9 @@ fn story(pipeline: &Pipeline, actions: &[&Action]) -> Vec<Fact> {
         Flow::Stages { start, .. } | Flow::States { start, .. } => start,
     };
     let mut facts = Vec::new();
-    let fact = |at: i64, what, took| Fact { at, what, took };
     let mut rest = &actions[..];
     while let Some((first, behind)) = rest.split_first() {
+        let fact = |at: i64, what, took| Fact { tenant: first.tenant.to_string(), at, what, took };
         rest = behind;
         let began = first.time.0;
         if !fits(start.kinds, first) {

@@ -88,7 +88,7 @@ fn camel(name: &str) -> String {
         // Not at the beginning: `_id` is a name of its own.
         if c == '_' && !camel.is_empty() && !camel.ends_with('.') {
             raise = true;
-        } else if raise && c.is_ascii_lowercase() {
+        } else if raise && (c.is_ascii_lowercase() || c.is_ascii_digit()) {
             camel.push(c.to_ascii_uppercase());
             raise = false;
         } else {
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(spellings("userId"), ["userId", "user_id"]);
         assert_eq!(spellings("query"), ["query"]);
         assert_eq!(spellings("_id"), ["_id"]);
-        assert_eq!(spellings("cache_write_5m"), ["cache_write_5m", "cacheWrite_5m"]);
+        assert_eq!(spellings("cache_write_5m"), ["cache_write_5m", "cacheWrite5m"]);
         assert_eq!(spellings("gen_ai.usage.input_tokens"), ["gen_ai.usage.input_tokens", "genAi.usage.inputTokens"]);
     }
 
