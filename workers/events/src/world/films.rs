@@ -144,7 +144,11 @@ impl Act {
 
     pub(super) fn push_key(self, user: u32, out: &mut Vec<u8>) {
         match self {
-            Self::Measured { variant, .. } => out.extend_from_slice(VARIANTS[usize::from(variant)].model.as_bytes()),
+            Self::Measured { metric, variant, .. } => {
+                out.extend_from_slice(VARIANTS[usize::from(variant)].model.as_bytes());
+                out.push(b'/');
+                out.extend_from_slice(METRICS[usize::from(metric)].0.as_bytes());
+            }
             _ => push_user(out, user.into()),
         }
     }
