@@ -49,8 +49,8 @@ pub fn topology(settings: &EngagementSettings, definitions: &Definitions) -> Res
             "`contracts.systems` and `contracts.file` leave no topic to read; name a system",
         ));
     }
-    let read = |topic: TopicReader| Topic::with(topic.topic().to_owned(), ActionDecoder::new(topic, Arc::clone(&rule)));
-    topology_of(settings, definitions, topics.into_iter().map(read))
+    let read = |topic: &TopicReader| Topic::with(topic.topic(), ActionDecoder::new(topic.clone(), Arc::clone(&rule)));
+    topology_of(settings, definitions, topics.iter().map(read))
 }
 
 /// The whole worker over topics of any kind that are read as actions.

@@ -33,8 +33,9 @@ use state::keys::pane::PaneKey;
 use state::keys::table::TableKey;
 use state::{OwnedRange, codec};
 
+use crate::alerts::BudgetStanding;
 use crate::ledger::{ACCOUNTS, Accounts};
-use crate::results::{BudgetStanding, CostAnswer, Distribution, TokenCounts};
+use crate::results::{CostAnswer, Distribution, TokenCounts};
 use crate::rollup::Rollup;
 use crate::series::{Parts, Series};
 use crate::settings::LlmSettings;

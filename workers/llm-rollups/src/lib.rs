@@ -5,6 +5,7 @@
 //!
 //! [`topology()`] is the worker; read it first. [`http`] is what one may ask it.
 
+pub mod alerts;
 pub mod budget;
 pub mod card;
 pub mod event;

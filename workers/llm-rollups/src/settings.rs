@@ -17,6 +17,7 @@ use crate::budget::Budgets;
 use crate::card::Card;
 use crate::exchange::Patience;
 use crate::pricing::{Preference, Pricing};
+use crate::reading::CONTRACTS;
 use crate::slo::{Objective, Targets};
 
 /// Inputs, windows, prices, budgets and objectives.
@@ -145,10 +146,6 @@ fn share(text: &str) -> Option<Option<u32>> {
     (millionths < 1_000_000).then_some(Some(millionths))
 }
 
-/// The names of the inputs of prices and of budgets in the settings.
-const PRICES: &str = "llm-prices";
-const BUDGETS: &str = "llm-budgets";
-
 impl LlmSettings {
     /// The library's settings and the worker's own.
     pub fn declared() -> Declarations {
@@ -172,7 +169,8 @@ impl LlmSettings {
             ("outputs.budget-alerts.topic", &default.outputs.budget_alerts, "Topic of budgets' thresholds"),
             ("outputs.slo-alerts.topic", &default.outputs.slo_alerts, "Topic of objectives' burn rates"),
         ];
-        let declared = Declarations::library(&default.application_id)
+        // A topic that is read is waited for, and not everybody has those of prices and of budgets.
+        Declarations::library(&default.application_id)
             .with([
                 spec("rollups.grace.ms", GRACE, &default.grace.0, "How late an event may come and still count"),
                 spec(
@@ -206,7 +204,19 @@ impl LlmSettings {
                     &"reported",
                     "Whose word counts where a call says its cost and has a price",
                 ),
+                spec(
+                    "prices.topic",
+                    ValueKind::Text,
+                    &"",
+                    "Compacted topic of prices that stand before those of the files, such as llm.prices.v1",
+                ),
                 spec("budgets.file", ValueKind::Path, &"", "TOML file of budgets"),
+                spec(
+                    "budgets.topic",
+                    ValueKind::Text,
+                    &"",
+                    "Compacted topic of budgets beside those of the file, such as llm.budgets.v1",
+                ),
                 spec("timeouts.process.ms", SPAN, &process.0, "How long a processing may take"),
                 spec("timeouts.lead.ms", SPAN, &lead.0, "How long a lead may wait for the next result"),
                 spec("timeouts.embedding.ms", SPAN, &embedding.0, "How long embeddings may take"),
@@ -222,9 +232,7 @@ impl LlmSettings {
                 spec("run.id", RUN_ID, &default.run_id, "Tells runs apart in the results"),
             ])
             .with(events::settings::specs())
-            .with(topics.map(|(name, default, help)| spec(name, TOPIC, default, help)));
-        // Off by default: a topic that is read is waited for, and not everybody has these.
-        declared.input(PRICES, "llm.prices.v1", false).input(BUDGETS, "llm.budgets.v1", false)
+            .with(topics.map(|(name, default, help)| spec(name, TOPIC, default, help)))
     }
 
     /// The settings in force, and the prices and budgets that they name.
@@ -232,8 +240,6 @@ impl LlmSettings {
     /// # Errors
     /// What does not go together, by name; a file that cannot be used.
     pub fn read(settings: &Settings) -> Result<Self, CoreError> {
-        let enabled =
-            |name: &str| settings.inputs.get(name).filter(|input| input.enabled).map(|input| input.topic.to_string());
         let wrong = |name: &str, error: &dyn std::fmt::Display| {
             CoreError::config(format!("{}: `{name}`: {error}", settings.origin(name)))
         };
@@ -257,11 +263,18 @@ impl LlmSettings {
         };
         // Checked when it was read.
         let percent = |name: &str| Ok::<_, CoreError>(share(&settings.get::<String>(name)?).flatten());
+        let contracts = Contracts::read(settings)?;
+        if contracts.topics(&CONTRACTS).is_empty() {
+            return Err(CoreError::config(
+                "`contracts.systems` and `contracts.file` leave no topic to read: name loci, biznavigate or paka, or map \
+                 a contract of theirs",
+            ));
+        }
         Ok(Self {
             application_id: settings.application.id.clone(),
-            contracts: Contracts::read(settings)?,
-            prices: enabled(PRICES),
-            budgets_topic: enabled(BUDGETS),
+            contracts,
+            prices: settings.get("prices.topic")?,
+            budgets_topic: settings.get("budgets.topic")?,
             outputs: Outputs {
                 minutes: settings.get("outputs.minutes.topic")?,
                 hours: settings.get("outputs.hours.topic")?,

@@ -11,6 +11,7 @@ use processing_core::dsl::Stream;
 use processing_core::prelude::*;
 use processing_core::process::{Pipe, Sources};
 
+use crate::alerts::{BudgetAlert, SloAlert, Timeout};
 use crate::budget::Budgets;
 use crate::card::ProviderPrices;
 use crate::event::{LlmEvent, What};
@@ -18,7 +19,7 @@ use crate::exchange::{Exchanges, Outcome, Turn};
 use crate::ledger::{Charge, Ledger, Spending};
 use crate::parts::{Entry, Part, Priced};
 use crate::reading::LlmDecoder;
-use crate::results::{BudgetAlert, CurrentCost, RollupResult, SloAlert, Timeout};
+use crate::results::{CurrentCost, RollupResult};
 use crate::rollup::{DayCost, Measure, Rollup};
 use crate::series::Series;
 use crate::settings::LlmSettings;

@@ -72,7 +72,10 @@ impl Asked {
             };
             let batch = row.get("batch").map(|batch| batch.as_bool().unwrap());
             let above = row.get("above_input_tokens").map_or(-1, |above| above.as_integer().unwrap());
-            is_in_force && is_of_this_hour && batch.is_none_or(|batch| batch == self.is_batch) && i128::from(above) < i128::from(input)
+            is_in_force
+                && is_of_this_hour
+                && batch.is_none_or(|batch| batch == self.is_batch)
+                && i128::from(above) < i128::from(input)
         });
         rows.sort_by_key(|row| {
             let above = row.get("above_input_tokens").map_or(-1, |above| above.as_integer().unwrap());
@@ -131,7 +134,8 @@ fn asked() -> impl Strategy<Value = Asked> {
     let parts = [part(), part(), part(), part(), part(), part(), part()];
     (prop::sample::select(models), time, any::<bool>(), parts, [0_u64..400_000, 0_u64..10_000]).prop_map(
         |((provider, model), time_ms, is_batch, parts, [input, output])| {
-            let [cached_input, cache_write_5m, cache_write_1h, audio_input, image_input, reasoning, audio_output] = parts;
+            let [cached_input, cache_write_5m, cache_write_1h, audio_input, image_input, reasoning, audio_output] =
+                parts;
             let sum = |parts: &[Option<u64>]| parts.iter().flatten().sum::<u64>();
             let of_input = sum(&[cached_input, cache_write_5m, cache_write_1h, audio_input, image_input]);
             let reported = Reported {

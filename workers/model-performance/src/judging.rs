@@ -83,7 +83,7 @@ impl Processor for Judging {
         }
         let Some(mut standing) = ctx.store(&self.standings).get(key).cloned() else { return Ok(()) };
         let experiment = self.settings.experiments.of(&key.part(2));
-        let end = experiment.end(EventTime(standing.since)).0;
+        let end = experiment.end(EventTime(standing.since)).0.max(standing.since);
         let decided = standing.finish(experiment, end);
         let start = standing.since;
         self.tell(ctx, key, standing, (start, end), &decided);
