@@ -4,7 +4,7 @@
 //! before it held, and comes after it.
 
 use super::page::Page;
-use super::story::{DAY, MINUTE, SECOND, Story};
+use super::story::{DAY, HOUR, MINUTE, SECOND, Story};
 use super::trial::{EXPERIMENT, VARIANTS};
 use crate::event::ContractName;
 use crate::feed::event::{push_number, push_user};
@@ -113,11 +113,13 @@ fn recommend(story: &mut Story<'_>, variant: Option<usize>, asked: i64) {
     }
 }
 
-/// The models report on themselves; the older one has been getting worse for `days` days.
+/// The models report on themselves, each number at a time of the hour of its own; the older one has been getting worse for
+/// `days` days.
 pub(super) fn measure(story: &mut Story<'_>, days: u16) {
     for variant in 0..VARIANTS.len() {
         for metric in 0..METRICS.len() {
-            let after = story.soon(SECOND, 20 * SECOND);
+            let turn = (variant * METRICS.len() + metric) as i64;
+            let after = turn * HOUR / (VARIANTS.len() * METRICS.len()) as i64 + story.soon(SECOND, 20 * SECOND);
             let is_worse_by = if variant == 0 { days.saturating_mul(60) } else { 0 };
             story.tell(after, Act::Measured { metric: metric as u8, variant: variant as u8, is_worse_by });
         }

@@ -98,7 +98,7 @@ fn understand(story: &mut Story<'_>, act: impl Fn(What) -> Act, asked: i64, want
         // Nobody hears of it again.
         return asked + 31 * SECOND;
     }
-    if fate < 30 {
+    if fate < 18 {
         let call = Call::failed(story.draws, Which::GPT_4_1_MINI, input);
         let over = asked + i64::from(call.latency_ms);
         story.tell(over, act(What::Failed { processing, call }));

@@ -41,10 +41,10 @@ pub(super) fn talk(story: &mut Story<'_>) {
     let (mut at, mut context) = (story.soon(2 * SECOND, 20 * SECOND), 250 + story.draws.skewed_below(900));
     let mut is_regenerated = false;
     for _ in 0..questions {
-        let call = if story.draws.chance(120) {
+        let call = if story.draws.chance(60) {
             Call::failed(story.draws, model, context)
         } else {
-            Call::answered(story.draws, model, context, 900)
+            Call::answered(story.draws, model, context, 700)
         };
         let has_answered = call.has_answered();
         let told = Opinion {
@@ -71,7 +71,7 @@ pub(super) fn embed(story: &mut Story<'_>) {
         return;
     }
     let tokens = u64::from(items) * (60 + story.draws.below(80));
-    let call = if story.percent(2) {
+    let call = if story.percent(1) {
         Call::failed(story.draws, Which::EMBEDDING, tokens)
     } else {
         Call::embedding(story.draws, tokens)

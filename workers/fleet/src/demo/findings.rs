@@ -42,6 +42,14 @@ struct Latency {
     p95: Option<u64>,
 }
 
+/// Somebody was told how much of a budget is spent.
+#[derive(Debug, Deserialize)]
+struct BudgetTold {
+    budget: String,
+    threshold: u16,
+    window_start_ms: i64,
+}
+
 /// A result whose window alone is of interest.
 #[derive(Debug, Deserialize)]
 struct Windowed {
@@ -52,6 +60,7 @@ struct Windowed {
 pub(crate) struct Findings {
     log: Arc<dyn Log>,
     calls: (Tail, Option<Calls>),
+    budgets: (Tail, Option<BudgetTold>),
     /// By application.
     days: (Tail, BTreeMap<String, Metrics>),
     /// Until when the hours are counted.
@@ -78,6 +87,7 @@ impl Findings {
         Self {
             log,
             calls: (Tail::of("llm.rollups.1h.v1"), None),
+            budgets: (Tail::of("llm.budget.alert.v1"), None),
             days: (Tail::of("engagement.metrics.1d.v1"), BTreeMap::new()),
             hours: (Tail::of("engagement.metrics.1h.v1"), 0),
             tests: (Tail::of("ab.results.v1"), None),
@@ -96,6 +106,14 @@ impl Findings {
                 && newest.as_ref().is_none_or(|newest| newest.window_end_ms <= hour.window_end_ms)
             {
                 *newest = Some(hour);
+            }
+        })?;
+        let (tail, newest) = &mut self.budgets;
+        taken += tail.look(log, |value| {
+            if let Ok(told) = serde_json::from_slice::<BudgetTold>(value)
+                && newest.as_ref().is_none_or(|newest| newest.window_start_ms <= told.window_start_ms)
+            {
+                *newest = Some(told);
             }
         })?;
         let (tail, newest) = &mut self.days;
@@ -149,7 +167,15 @@ impl Findings {
             hour.cost.requests_unknown,
             hour.latency_ms.p95.map_or("-".to_owned(), grouped),
         );
-        Finding { until_ms: hour.window_end_ms, lines: vec![line] }
+        let budget = self.budgets.1.as_ref().map(|told| {
+            format!(
+                "{} % of the budget {} spent, in the period from {}",
+                told.threshold,
+                told.budget,
+                minute(told.window_start_ms)
+            )
+        });
+        Finding { until_ms: hour.window_end_ms, lines: [line].into_iter().chain(budget).collect() }
     }
 
     fn of_people(&self) -> Finding {

@@ -21,6 +21,7 @@ use processing_core::query::Queries;
 use processing_core::record::TopicPartition;
 use processing_core::run::{RunOptions, Running, Surroundings};
 use processing_core::service::http;
+use processing_core::service::settings::{Settings, Sources};
 use processing_core::service::status::{Snapshot, StatusBoard};
 use trending_cities::TrendingSettings;
 
@@ -29,18 +30,18 @@ use super::ground::Ground;
 use crate::describe::{llm_rollups, model_performance, trending_cities};
 use crate::door::PARTITIONS;
 
-/// Budgets of the demo's companies: some are kept, and the small one is not.
+/// Budgets of the demo's companies, of which not all are kept.
 const BUDGETS: &str = r#"
 [[budget]]
 id = "loci-daily"
 tenant = "loci"
 period = "day"
-amount = "40"
+amount = "30"
 
 [[budget]]
 id = "everybody-monthly"
 period = "month"
-amount = "900"
+amount = "100"
 
 [[budget]]
 id = "biz-0-daily"
@@ -77,7 +78,9 @@ pub(crate) struct Fleet {
 pub(crate) fn recruits(places: bool, cities: &Arc<Gazetteer>) -> Result<Vec<Recruit>, CoreError> {
     let trending = if places { TrendingSettings::with_places() } else { TrendingSettings::default() };
     let budgets = Arc::new(Budgets::from_toml(BUDGETS).map_err(CoreError::config)?);
-    let llm = LlmSettings { budgets, ..LlmSettings::default() };
+    // As the worker itself begins where nobody has set anything: with the prices that are shipped.
+    let unset = Settings::load(LlmSettings::declared(), &Sources::default())?;
+    let llm = LlmSettings { budgets, ..LlmSettings::read(&unset)? };
     let engagement = EngagementSettings::default();
     let definitions = Definitions::shipped().map_err(|error| CoreError::config(error.to_string()))?;
     let models = ModelSettings::default();

@@ -98,10 +98,10 @@ pub(crate) struct Demo {
     /// When the feed's present begins, such as 2026-11-21T08:00:00Z; without it, now. Fixed by the first start
     #[arg(long, value_name = "TIME", value_parser = start_time)]
     start: Option<i64>,
-    /// How much history the feed loads first; fixed by the first start
+    /// How much history is loaded first, of the feed and of the world; without it, 2 days and 35 days. Fixed by the first start
     #[arg(long, value_name = "TIME", value_parser = span)]
     history: Option<Duration>,
-    /// Events per minute of the feed's clock; fixed by the first start
+    /// Events per minute of the feed's clock, beside which the world has half as many; fixed by the first start
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
     /// Publish places as well (`poi.ingested`), in which events without a city find theirs; fixed by the first start
@@ -268,15 +268,21 @@ impl Demo {
             };
         }
         let now = around.clock.now().0;
+        let rate = self.rate.unwrap_or(200).max(1);
+        let world_per_minute = (rate / 2).max(1);
         Ok(FeedPosition {
             seed: self.seed.unwrap_or(1),
             start_ms: self.start.unwrap_or(now - now.rem_euclid(MINUTE)),
             history_ms: self.history.map_or(48 * 60 * MINUTE, |history| history.as_millis() as i64),
-            events_per_minute: self.rate.unwrap_or(200).max(1),
+            events_per_minute: rate,
             position: 0,
             places: self.places,
-            // A demo that is told how much history to have has no more of the world.
+            // A demo that is told how much history to have has no more of the world, and that is not thin.
             world_history_ms: self.history.map_or_else(position::world_history_ms, |span| span.as_millis() as i64),
+            world_history_per_minute: self
+                .history
+                .map_or_else(position::world_history_per_minute, |_| world_per_minute),
+            world_per_minute,
             world: 0,
         })
     }

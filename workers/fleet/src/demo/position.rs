@@ -33,6 +33,12 @@ pub(crate) struct FeedPosition {
     /// How long before the present the world begins.
     #[serde(default = "world_history_ms")]
     pub(crate) world_history_ms: i64,
+    /// Records of the world per minute of its history, about.
+    #[serde(default = "world_history_per_minute")]
+    pub(crate) world_history_per_minute: u32,
+    /// Likewise of its present.
+    #[serde(default = "world_per_minute")]
+    pub(crate) world_per_minute: u32,
     /// The number of the world's next record.
     #[serde(default)]
     pub(crate) world: u64,
@@ -41,6 +47,15 @@ pub(crate) struct FeedPosition {
 /// 35 days: a whole month of 28 days, and a week to get there.
 pub(crate) fn world_history_ms() -> i64 {
     35 * 86_400_000
+}
+
+/// A thin history: it is for what needs days and not for what needs many.
+pub(crate) fn world_history_per_minute() -> u32 {
+    10
+}
+
+fn world_per_minute() -> u32 {
+    100
 }
 
 impl FeedPosition {
@@ -58,6 +73,8 @@ impl FeedPosition {
         WorldOptions {
             users: self.options().users,
             history: DurationMs(self.world_history_ms),
+            history_events_per_minute: self.world_history_per_minute,
+            events_per_minute: self.world_per_minute,
             ..WorldOptions::new(self.seed, EventTime(self.start_ms))
         }
     }
