@@ -38,14 +38,12 @@ impl Describe {
 pub(crate) fn plan_of(worker: &str, cities: Arc<Gazetteer>) -> Result<Plan, CoreError> {
     match worker {
         "trending-cities" => trending_cities(&TrendingSettings::default(), &cities),
-        "llm-rollups" => checked(llm_rollups::topology(&LlmSettings::default())),
+        "llm-rollups" => llm_rollups(&LlmSettings::default()),
         "engagement-metrics" => {
-            let definitions = Definitions::shipped().map_err(|error| CoreError::config(error.to_string()))?;
-            checked(engagement_metrics::topology(&EngagementSettings::default(), &definitions))
+            let definitions = Definitions::shipped().map_err(refused)?;
+            engagement_metrics::topology(&EngagementSettings::default(), &definitions)
         }
-        "model-performance" => {
-            checked(model_performance::topology_of(&ModelSettings::default(), &Contracts::shipped()))
-        }
+        "model-performance" => model_performance(&ModelSettings::default(), &Contracts::shipped()),
         other => Err(unknown(other)),
     }
 }
@@ -61,30 +59,40 @@ pub(crate) fn plan_by(worker: &str, sources: &Sources) -> Result<(Plan, Settings
     };
     let settings = Settings::load(declared, sources)?;
     let plan = match worker {
-        "llm-rollups" => checked(llm_rollups::topology(&LlmSettings::read(&settings)?)),
+        "llm-rollups" => llm_rollups(&LlmSettings::read(&settings)?)?,
         "engagement-metrics" => {
             let (read, definitions) = EngagementSettings::read(&settings)?;
-            checked(engagement_metrics::topology(&read, &definitions))
+            engagement_metrics::topology(&read, &definitions)?
         }
         "model-performance" => {
             let (read, contracts) = ModelSettings::read(&settings)?;
-            checked(model_performance::topology_of(&read, &contracts))
+            model_performance(&read, &contracts)?
         }
         _ => {
             let (read, cities) = TrendingSettings::read(&settings)?;
-            trending_cities(&read, &cities)
+            trending_cities(&read, &cities)?
         }
     };
-    Ok((plan?, settings))
-}
-
-fn checked<E: std::fmt::Display>(plan: Result<Plan, E>) -> Result<Plan, CoreError> {
-    plan.map_err(|error| CoreError::config(error.to_string()))
+    Ok((plan, settings))
 }
 
 /// The plan of trending-cities by these settings.
 pub(crate) fn trending_cities(settings: &TrendingSettings, cities: &Arc<Gazetteer>) -> Result<Plan, CoreError> {
-    checked(trending_cities::topology(settings, cities))
+    trending_cities::topology(settings, cities).map_err(refused)
+}
+
+/// The plan of llm-rollups by these settings.
+pub(crate) fn llm_rollups(settings: &LlmSettings) -> Result<Plan, CoreError> {
+    llm_rollups::topology(settings).map_err(refused)
+}
+
+/// The plan of model-performance by these settings.
+pub(crate) fn model_performance(settings: &ModelSettings, contracts: &Contracts) -> Result<Plan, CoreError> {
+    model_performance::topology_of(settings, contracts).map_err(refused)
+}
+
+fn refused(error: impl std::fmt::Display) -> CoreError {
+    CoreError::config(error.to_string())
 }
 
 fn unknown(worker: &str) -> CoreError {
