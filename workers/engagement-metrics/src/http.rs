@@ -18,6 +18,7 @@
 
 mod asked;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -90,9 +91,21 @@ async fn metrics(State(sources): State<Arc<Sources>>, Query(given): Asked) -> Re
         let (grain, store, windows) = sources.grain(parameters.get("grain").unwrap_or("1d"))?;
         let count = parameters.count("count", COUNT_MAX, 7)?;
         let (time, rows) = asked::last::<Tally>(&sources.queries, store, &scope, &windows, count)?;
-        let row = |(window, tally): (Window, Tally)| Row {
-            is_final: window.end <= time,
-            result: Metrics::of(&sources.settings, grain, &scope, window, &tally),
+        // What was told of a closed day never changes.
+        let warming: BTreeMap<EventTime, bool> = match grain {
+            Grain::Day => {
+                let (_, told) = asked::last_kept::<bool>(&sources.queries, "days-told", &scope, &windows, count)?;
+                told.into_iter().map(|(window, warming)| (window.start, warming)).collect()
+            }
+            Grain::Minute | Grain::Hour => BTreeMap::new(),
+        };
+        let row = |(window, tally): (Window, Tally)| {
+            let result = Metrics::of(&sources.settings, grain, &scope, window, &tally);
+            let result = match warming.get(&window.start) {
+                Some(warming) => result.warming(*warming),
+                None => result,
+            };
+            Row { is_final: window.end <= time, result }
         };
         Ok(rowed(&scope, rows.into_iter().map(row).collect()))
     })

@@ -220,10 +220,10 @@ impl Rules {
         }
     }
 
-    /// Whether an event at `time` belongs to the session: a gap splits, and so does midnight.
+    /// Whether an event at `time` belongs to the session. One that midnight cuts is told as its day ends, before anything
+    /// of the next day comes.
     fn goes_on(&self, session: &Session, time: EventTime) -> bool {
         time.0.saturating_sub(session.last.0) <= self.gap.0
-            && self.calendar.day_of(session.last) == self.calendar.day_of(time)
     }
 
     /// The last moment of the minute in which a session ends, or of its day.

@@ -17,6 +17,7 @@ use crate::attempts::Attempt;
 use crate::attempts::hours::{FunnelHours, FunnelKey, HourOver};
 use crate::calendar::{Calendar, HOUR_MS};
 use crate::definitions::Definitions;
+use crate::history::{DayOver, Histories};
 use crate::labels::{Dimension, First, Label, LabelKey, Named};
 use crate::minute::{Once, PersonMinute};
 use crate::person::{Lives, Minute, Rules};
@@ -123,7 +124,19 @@ where
                 .key_by(|cohort: &Retention| cohort.stamp.about())
                 .to(Topic::with(&made.settings.outputs.retention, Json::<Retention>::new()))
         })
-        .map_keyed(made.metrics(Grain::Day))
+        .map(DayOver::from)
+        .process("day", |setup| Histories {
+            calendar,
+            since: setup.key_value_store("since"),
+            told: setup.windowed_store("days-told", settings.keep),
+        })
+        .map_keyed({
+            let Made { settings, .. } = made.clone();
+            move |scope, (over, warming): (DayOver, bool)| {
+                let window = Window { start: over.start, end: over.end };
+                Metrics::of(&settings, Grain::Day, scope, window, &over.tally).warming(warming)
+            }
+        })
         .to(Topic::with(&settings.outputs.days, Json::<Metrics>::new()));
     app.build().map_err(|error| CoreError::config(error.to_string()))
 }
