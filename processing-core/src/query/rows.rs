@@ -165,6 +165,8 @@ fn of_its_time(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 mod tests {
+    use axum::response::IntoResponse as _;
+
     use super::*;
 
     /// A task that keeps the rows of its last two minutes, and commits this many minutes before each answer.
