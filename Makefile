@@ -14,7 +14,7 @@ export ARGS KAFKA ROCKSDB
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: ## trending cities from a seeded stream of events, live in this terminal; nothing to set up, KAFKA=1 included
+demo: ## all four workers on a seeded world of events, live in this terminal; nothing to set up, KAFKA=1 included
 	@.ci/demo
 
 test: ## every test, with its time by part

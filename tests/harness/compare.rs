@@ -19,6 +19,27 @@ const CLOCKED: &str = "trending-cities.v1-trending-changelog";
 /// Holds sketches of frequent queries: equal by what they answer, not by their bytes.
 const SKETCHED: &str = "trending-cities.v1-query-hour-changelog";
 
+/// Of the feed, and of the world beside it.
+const INPUTS: [&str; 6] = [
+    "search.executed",
+    "poi.favorited",
+    "chat.itinerary.saved",
+    "chat.response.generated",
+    "ab-test-events",
+    "user-interactions",
+];
+/// Results that are told once, of all four workers.
+const FINALS: [&str; 8] = [
+    "trending.cities.v1",
+    "city.activity.1m.v1",
+    "searches.top.v1",
+    "llm.rollups.1m.v1",
+    "engagement.metrics.1m.v1",
+    "engagement.sessions.v1",
+    "model.performance.1m.v1",
+    "ab.results.v1",
+];
+
 /// Fails unless the demo in folder `one` has said and kept the same as that in `whole`.
 pub fn assert_same(one: &Path, whole: &Path) {
     assert_same_topics(|topic| committed(one, topic), |topic| committed(whole, topic));
@@ -36,11 +57,11 @@ pub fn fed(folder: &Path) -> u64 {
 
 /// Fails unless two demos have said the same; each answers for a topic what stands in it.
 pub fn assert_same_topics(one: impl Fn(&str) -> Vec<Vec<Seen>>, whole: impl Fn(&str) -> Vec<Vec<Seen>>) {
-    for input in ["search.executed", "poi.favorited", "chat.itinerary.saved"] {
+    for input in INPUTS {
         let (left, right) = (one(input), whole(input));
         assert!(left == right, "the feed of {input} lost or doubled something");
     }
-    for finals in ["trending.cities.v1", "city.activity.1m.v1", "searches.top.v1"] {
+    for finals in FINALS {
         let (left, right) = (by_key(one(finals)), by_key(whole(finals)));
         assert!(!right.is_empty(), "{finals} is empty: nothing was compared");
         for (key, records) in &right {

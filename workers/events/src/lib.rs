@@ -1,5 +1,6 @@
 //! What applications publish and what the fleet makes of it: the contracts of the events, the
-//! gazetteer of cities that gives their places one name, and a seeded feed of them.
+//! gazetteer of cities that gives their places one name, and two seeded sources of them: a feed of searches and a world
+//! of everything else.
 //!
 //! Not here: what a worker computes from the events. Nothing here reads a clock or a network.
 //! Invariant: any bytes decode into a value of bounded size or into a [`Poison`], never into a panic.
@@ -36,6 +37,7 @@ pub mod timestamp;
 pub mod token;
 pub mod tokens;
 pub mod topics;
+pub mod world;
 
 pub use event::{ContractName, Event};
 pub use gazetteer::{CityRef, Gazetteer};

@@ -21,7 +21,7 @@ use crate::describe::plan_by;
 /// application. Run what is printed as somebody who may change ACLs.
 #[derive(Args)]
 pub(crate) struct Acls {
-    /// The worker: trending-cities
+    /// The worker: trending-cities, llm-rollups, engagement-metrics or model-performance
     worker: String,
     /// Whom the rights are for; without it User: and sasl.username, or the worker's name
     #[arg(long, value_name = "TYPE:NAME")]

@@ -37,7 +37,7 @@ pub(crate) struct Resume {
 
 #[derive(Args)]
 struct Whom {
-    /// The worker: trending-cities
+    /// The worker: trending-cities, llm-rollups, engagement-metrics or model-performance
     worker: String,
     #[command(flatten)]
     data: DataFolder,

@@ -37,7 +37,7 @@ pub(crate) enum Snapshots {
 
 #[derive(Args)]
 pub(crate) struct Whose {
-    /// The worker: trending-cities
+    /// The worker: trending-cities, llm-rollups, engagement-metrics or model-performance
     worker: String,
     /// The task, as sub-topology and partition: 0_3
     task: TaskName,

@@ -8,27 +8,27 @@
 use crate::gazetteer::Gazetteer;
 
 /// Half hours of a day.
-pub(super) const SLOTS: usize = 48;
+pub(crate) const SLOTS: usize = 48;
 /// Milliseconds of a half hour.
-pub(super) const SLOT_MS: i64 = 1_800_000;
+pub(crate) const SLOT_MS: i64 = 1_800_000;
 
 /// Activity by local hour, in per cent of the evening's peak.
 const ACTIVITY: [u64; 24] =
     [14, 9, 6, 5, 5, 8, 16, 30, 46, 58, 66, 72, 76, 74, 70, 70, 74, 82, 92, 100, 98, 84, 56, 30];
 
 /// The half hour of the UTC day that holds `ms`.
-pub(super) fn slot(ms: i64) -> usize {
+pub(crate) fn slot(ms: i64) -> usize {
     (ms.div_euclid(SLOT_MS)).rem_euclid(SLOTS as i64) as usize
 }
 
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     /// Per half hour, the running sum of the cities' weights.
     sums: Vec<Vec<u32>>,
 }
 
 impl Crowd {
     /// The largest `count` cities.
-    pub(super) fn new(gazetteer: &Gazetteer, count: usize) -> Self {
+    pub(crate) fn new(gazetteer: &Gazetteer, count: usize) -> Self {
         let mut sums = vec![Vec::new(); SLOTS];
         for city in gazetteer.cities().take(count) {
             // 7.5 degrees are half an hour.
@@ -43,23 +43,23 @@ impl Crowd {
     }
 
     /// The weight of all cities in a half hour; at least 1.
-    pub(super) fn total(&self, slot: usize) -> u64 {
+    pub(crate) fn total(&self, slot: usize) -> u64 {
         self.sums[slot].last().map_or(1, |&total| u64::from(total))
     }
 
     /// The weight of one city in a half hour.
-    pub(super) fn weight(&self, slot: usize, city: usize) -> u64 {
+    pub(crate) fn weight(&self, slot: usize, city: usize) -> u64 {
         let sum = |city: usize| self.sums[slot].get(city).map_or(0, |&sum| u64::from(sum));
         sum(city) - city.checked_sub(1).map_or(0, sum).min(sum(city))
     }
 
     /// The city that `point`, below the total, falls on.
-    pub(super) fn city(&self, slot: usize, point: u64) -> usize {
+    pub(crate) fn city(&self, slot: usize, point: u64) -> usize {
         self.sums[slot].partition_point(|&sum| u64::from(sum) <= point)
     }
 
     /// How many cities there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sums[0].len()
     }
 }

@@ -136,24 +136,7 @@ impl Scene<'_> {
                 out.push(b'.');
                 push_number(out, ms as u64, 3);
             }
-            _ => {
-                let time = DateTime::from_timestamp_millis(self.time_ms).unwrap_or_default();
-                out.push(b'"');
-                push_number(out, time.year().unsigned_abs().into(), 4);
-                for (mark, part) in [
-                    (b'-', time.month()),
-                    (b'-', time.day()),
-                    (b'T', time.hour()),
-                    (b':', time.minute()),
-                    (b':', time.second()),
-                ] {
-                    out.push(mark);
-                    push_number(out, part.into(), 2);
-                }
-                out.push(b'.');
-                push_number(out, ms as u64, 3);
-                out.extend_from_slice(b"Z\"");
-            }
+            _ => push_rfc3339(out, self.time_ms),
         }
     }
 
@@ -264,7 +247,7 @@ fn push_search(draws: &mut Draws, out: &mut Vec<u8>) {
 }
 
 /// A key with its quotes and colon; a comma in front of it stays in front.
-pub(super) fn push_key(out: &mut Vec<u8>, key: &str) {
+pub(crate) fn push_key(out: &mut Vec<u8>, key: &str) {
     let key = match key.strip_prefix(',') {
         Some(key) => {
             out.push(b',');
@@ -277,25 +260,41 @@ pub(super) fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn push_user(out: &mut Vec<u8>, user: u64) {
+/// Milliseconds since 1970 as a quoted RFC 3339 time of UTC.
+pub(crate) fn push_rfc3339(out: &mut Vec<u8>, time_ms: i64) {
+    let time = DateTime::from_timestamp_millis(time_ms).unwrap_or_default();
+    out.push(b'"');
+    push_number(out, time.year().unsigned_abs().into(), 4);
+    for (mark, part) in
+        [(b'-', time.month()), (b'-', time.day()), (b'T', time.hour()), (b':', time.minute()), (b':', time.second())]
+    {
+        out.push(mark);
+        push_number(out, part.into(), 2);
+    }
+    out.push(b'.');
+    push_number(out, time_ms.rem_euclid(1_000) as u64, 3);
+    out.extend_from_slice(b"Z\"");
+}
+
+pub(crate) fn push_user(out: &mut Vec<u8>, user: u64) {
     out.extend_from_slice(b"u-");
     push_number(out, user, 6);
 }
 
-pub(super) fn push_poi(out: &mut Vec<u8>, poi: u64) {
+pub(crate) fn push_poi(out: &mut Vec<u8>, poi: u64) {
     out.extend_from_slice(b"poi-");
     push_number(out, poi, 6);
 }
 
 /// A user has a new session each half hour.
-fn push_session(out: &mut Vec<u8>, user: u64, time_ms: i64) {
+pub(crate) fn push_session(out: &mut Vec<u8>, user: u64, time_ms: i64) {
     let half_hour = time_ms.div_euclid(1_800_000) as u64;
     let mixed = (user << 32 ^ half_hour).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     out.extend_from_slice(b"s-");
     push_hex(out, mixed ^ mixed >> 29, 10);
 }
 
-pub(super) fn push_uuid(out: &mut Vec<u8>, high: u64, low: u64) {
+pub(crate) fn push_uuid(out: &mut Vec<u8>, high: u64, low: u64) {
     out.push(b'"');
     push_hex(out, high >> 32, 8);
     out.push(b'-');
@@ -310,14 +309,14 @@ pub(super) fn push_uuid(out: &mut Vec<u8>, high: u64, low: u64) {
 }
 
 /// The last `digits` hexadecimal digits of `number`.
-fn push_hex(out: &mut Vec<u8>, number: u64, digits: u32) {
+pub(crate) fn push_hex(out: &mut Vec<u8>, number: u64, digits: u32) {
     for place in (0..digits).rev() {
         out.push(b"0123456789abcdef"[(number >> (place * 4) & 15) as usize]);
     }
 }
 
 /// `number` in decimal, with zeros in front up to `digits`.
-pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64, digits: usize) {
+pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64, digits: usize) {
     let mut text = [b'0'; 20];
     let mut start = text.len();
     while number > 0 {
@@ -340,7 +339,7 @@ fn push_degrees(out: &mut Vec<u8>, hundredths: i16, thousandths: u64) {
     push_number(out, thousandths, 3);
 }
 
-pub(super) fn push_text(out: &mut Vec<u8>, text: &str, ascii: bool) {
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &str, ascii: bool) {
     text.chars().for_each(|c| push_char(out, c, ascii));
 }
 

@@ -24,11 +24,11 @@
 //! ```
 
 mod burst;
-mod crowd;
-mod draws;
-mod event;
+pub(crate) mod crowd;
+pub(crate) mod draws;
+pub(crate) mod event;
 mod places;
-mod schedule;
+pub(crate) mod schedule;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use super::crowd::{Crowd, SLOT_MS, SLOTS};
 const MINUTES_PER_DAY: u128 = 1_440;
 const DAY_MS: i64 = SLOT_MS * SLOTS as i64;
 
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     /// A at the beginning of each half hour of a day, then a whole day's.
     sums: [u128; SLOTS + 1],
     history: Phase,
@@ -32,22 +32,33 @@ struct Phase {
 impl Schedule {
     /// `history_per_minute` records a minute (in the mean over a day) from `begin`, `live_per_minute`
     /// from `live` on.
-    pub(super) fn new(
+    pub(crate) fn new(
         crowd: &Crowd,
         begin: EventTime,
         live: EventTime,
         history_per_minute: u32,
         live_per_minute: u32,
     ) -> Self {
+        let per_day = |per_minute: u32| u128::from(per_minute.max(1)) * MINUTES_PER_DAY;
+        Self::by_day(crowd, begin, live, per_day(history_per_minute), per_day(live_per_minute))
+    }
+
+    /// As [`Self::new`], by records of a day, at least 1.
+    pub(crate) fn by_day(
+        crowd: &Crowd,
+        begin: EventTime,
+        live: EventTime,
+        history_per_day: u128,
+        live_per_day: u128,
+    ) -> Self {
         let mut sums = [0; SLOTS + 1];
         for slot in 0..SLOTS {
             sums[slot + 1] = sums[slot] + u128::from(crowd.total(slot)) * SLOT_MS as u128;
         }
-        let per_day = |per_minute: u32| u128::from(per_minute.max(1)) * MINUTES_PER_DAY;
         let mut schedule = Self {
             sums,
-            history: Phase { begin: 0, per_day: per_day(history_per_minute) },
-            live: Phase { begin: 0, per_day: per_day(live_per_minute) },
+            history: Phase { begin: 0, per_day: history_per_day.max(1) },
+            live: Phase { begin: 0, per_day: live_per_day.max(1) },
             history_records: 0,
         };
         schedule.history.begin = schedule.weight_until(begin.0.min(live.0));
@@ -59,12 +70,12 @@ impl Schedule {
     }
 
     /// How many records the history has.
-    pub(super) fn history_records(&self) -> u64 {
+    pub(crate) fn history_records(&self) -> u64 {
         self.history_records
     }
 
     /// When the record `number` is sent, in milliseconds since 1970.
-    pub(super) fn sent_at(&self, number: u64) -> i64 {
+    pub(crate) fn sent_at(&self, number: u64) -> i64 {
         let (phase, number) = match number.checked_sub(self.history_records) {
             Some(number) => (self.live, number),
             None => (self.history, number),

@@ -2,8 +2,9 @@
 //!
 //! A feed at sixty times the speed leaves days of events behind in an hour, with timestamps ahead of the
 //! machine's clock, so that retention by age would keep them all. Invariant: an input record goes only
-//! after the worker has committed it, and topics that the worker itself reads again are left alone.
+//! after every worker that reads it has committed it, and topics that a worker itself reads again are left alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use processing_core::error::CoreError;
@@ -14,28 +15,34 @@ use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
 /// How often it sweeps.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Results that are so few that they are kept: days, decisions, and what somebody was told.
+const FEW: [&str; 3] = [".1d.", ".decision.", ".alert"];
+
 /// What is swept, and when last.
 pub(crate) struct Broom {
-    inputs: Vec<TopicName>,
+    /// Each input with the groups that read it.
+    inputs: BTreeMap<TopicName, Vec<String>>,
     /// Results, and what was set aside.
     outputs: Vec<TopicName>,
-    group: String,
     keep_ms: i64,
     swept: Duration,
 }
 
 impl Broom {
-    /// For the inputs and outputs of `plan`, which keep so many milliseconds of the feed's time.
-    pub(crate) fn new(plan: &Plan, keep_ms: i64) -> Self {
-        let outputs = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Topic(_)));
-        let asides = ["late", "dlq"].map(|aside| TopicName::new(format!("{}-{aside}", plan.name())));
-        Self {
-            inputs: plan.inputs().cloned().collect(),
-            outputs: outputs.map(|output| output.topic.clone()).chain(asides).collect(),
-            group: plan.name().to_owned(),
-            keep_ms,
-            swept: Duration::ZERO,
+    /// For the inputs and outputs of `plans`, which keep so many milliseconds of the feed's time.
+    pub(crate) fn new<'p>(plans: impl Iterator<Item = &'p Plan>, keep_ms: i64) -> Self {
+        let mut broom = Self { inputs: BTreeMap::new(), outputs: Vec::new(), keep_ms, swept: Duration::ZERO };
+        for plan in plans {
+            for input in plan.inputs() {
+                broom.inputs.entry(input.clone()).or_default().push(plan.name().to_owned());
+            }
+            let outputs = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Topic(_)));
+            let many =
+                outputs.map(|output| &output.topic).filter(|topic| !FEW.iter().any(|few| topic.as_str().contains(few)));
+            broom.outputs.extend(many.cloned());
+            broom.outputs.extend(["late", "dlq"].map(|aside| TopicName::new(format!("{}-{aside}", plan.name()))));
         }
+        broom
     }
 
     /// Sweeps now and then.
@@ -46,18 +53,24 @@ impl Broom {
         self.swept = now;
         let before = LogTime(feed_time.0.saturating_sub(self.keep_ms));
         let (mut admin, mut reader) = (log.admin()?, log.reader()?);
-        let inputs = self.inputs.iter().map(|topic| (topic, true));
-        for (topic, is_input) in inputs.chain(self.outputs.iter().map(|topic| (topic, false))) {
+        let nobody = Vec::new();
+        let inputs = self.inputs.iter();
+        for (topic, groups) in inputs.chain(self.outputs.iter().map(|topic| (topic, &nobody))) {
             let Some(info) = admin.topic(topic)?.filter(|info| info.settings.cleanup == Cleanup::Delete) else {
                 continue;
             };
             let places: Vec<_> = (0..info.settings.partitions).map(|n| TopicPartition::new(topic.clone(), n)).collect();
-            let committed = if is_input { admin.group_offsets(&self.group, &places)? } else { Vec::new() };
+            let mut committed = Vec::new();
+            for group in groups {
+                committed.push(admin.group_offsets(group, &places)?);
+            }
             for place in places {
                 // The first record that is young enough; late ones behind it stay until it goes.
                 let Some(young) = reader.offset_for_time(&place, before)? else { continue };
-                let read = committed.iter().find(|(at, _)| *at == place).map_or(Offset::ZERO, |(_, offset)| *offset);
-                admin.purge(&place, if is_input { young.min(read) } else { young })?;
+                let read = committed.iter().map(|offsets| {
+                    offsets.iter().find(|(at, _)| *at == place).map_or(Offset::ZERO, |(_, offset)| *offset)
+                });
+                admin.purge(&place, read.fold(young, Offset::min))?;
             }
         }
         Ok(())
@@ -103,7 +116,7 @@ mod tests {
             log.admin().unwrap().create_topic(&place.topic, settings).unwrap();
             log.append(place, &batch, Durability::Os).unwrap();
         }
-        let mut broom = Broom::new(&plan, 5);
+        let mut broom = Broom::new([&plan].into_iter(), 5);
         broom.sweep(&*log, EVERY, LogTime(25)).unwrap();
         let mut reader = log.reader().unwrap();
         let starts = places.each_ref().map(|place| reader.watermarks(place).unwrap().start.0);

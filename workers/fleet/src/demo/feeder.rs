@@ -1,22 +1,27 @@
-//! The thread that feeds the demo's input topics.
+//! The thread that feeds the demo's input topics, from the feed and from the world of the same users.
 //!
-//! Not here: what the events are ([`events::feed`]). Invariant: the feed's position stands in the same
-//! transaction as the records up to it, so that whatever process feeds next goes on exactly there.
+//! Each is written in the order in which its records are sent. The feed's history is short and the world's is long, so
+//! both are loaded side by side; the world is never ahead of the feed's clock, and goes with it once it has come so far.
+//!
+//! Not here: what the events are ([`events::feed`], [`events::world`]). Invariant: the positions of both stand in the same
+//! transaction as the records up to them, so that whatever process feeds next goes on exactly there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use events::feed::{Feed, FeedRecord};
-use events::{Gazetteer, SignalContract, poi_ingested};
+use events::feed::Feed;
+use events::world::World;
+use events::{ContractName, Contracts, Gazetteer, SignalContract, poi_ingested};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::clock::Clock;
 use processing_core::error::{CoreError, Remedy};
 use processing_core::log::{
     Cleanup, GroupMetadata, Log, LogError, Publish, TopicSettings, Transaction, TransactionalId, partition_for_key,
 };
-use processing_core::record::{LogTime, Offset, TopicPartition};
+use processing_core::record::{LogTime, Offset, TopicName, TopicPartition};
 use processing_core::service::signals::Shutdown;
 
 use super::follower::Follower;
@@ -27,9 +32,9 @@ use crate::door::PARTITIONS;
 
 /// The feed's transactional id.
 const PRODUCER: &str = "streamfleet-demo-feed";
-/// Records of one transaction at most.
+/// Records of the feed, and of the world, in one transaction at most.
 const BATCH_RECORDS: usize = 2_000;
-/// How far the worker may be behind in all its sources, in records, before the feed waits. Beyond it the
+/// How far a worker may be behind in what it is fed, in records, before the feeding waits. Beyond it the
 /// inputs would drift apart in event time, because the largest one takes longest, and windows would wait.
 const AHEAD_MAX: u64 = 20_000;
 /// How often the feed looks whether records are due, and whether a log answers that did not.
@@ -44,24 +49,63 @@ pub(crate) struct FeedProgress {
     pub(crate) position: AtomicU64,
     /// The feed's clock.
     pub(crate) time_ms: AtomicI64,
+    /// Records of the world in the log.
+    pub(crate) world_position: AtomicU64,
+    /// The world's clock.
+    pub(crate) world_time_ms: AtomicI64,
     /// Everything that was wanted is in the log.
     pub(crate) done: AtomicBool,
 }
 
 impl FeedProgress {
-    /// Of a feed that goes on at `from`.
-    pub(crate) fn at(from: &FeedPosition, gazetteer: &Arc<Gazetteer>) -> Self {
-        let feed = Feed::at(from.options(), Arc::clone(gazetteer), from.position);
-        Self {
-            position: AtomicU64::new(from.position),
-            time_ms: AtomicI64::new(feed.next_sent().0),
+    /// Of what goes on where `sources` are.
+    pub(crate) fn of(sources: &Sources) -> Self {
+        let progress = Self {
+            position: AtomicU64::default(),
+            time_ms: AtomicI64::default(),
+            world_position: AtomicU64::default(),
+            world_time_ms: AtomicI64::default(),
             done: AtomicBool::new(false),
-        }
+        };
+        progress.tell(sources);
+        progress
+    }
+
+    fn tell(&self, sources: &Sources) {
+        self.position.store(sources.feed.position(), Ordering::Relaxed);
+        self.time_ms.store(sources.feed.next_sent().0, Ordering::Relaxed);
+        self.world_position.store(sources.world.position(), Ordering::Relaxed);
+        self.world_time_ms.store(sources.world.next_sent().0, Ordering::Relaxed);
     }
 
     /// The feed's clock, which is ahead of the machine's while it goes faster.
     pub(crate) fn time(&self) -> LogTime {
         LogTime(self.time_ms.load(Ordering::Relaxed))
+    }
+
+    /// The world's clock, which is behind the feed's while its history is loaded: nothing is older than it needs.
+    pub(crate) fn world_time(&self) -> LogTime {
+        LogTime(self.world_time_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// What is fed.
+pub(crate) struct Sources {
+    feed: Feed,
+    world: World,
+}
+
+impl Sources {
+    /// Both, where `from` says.
+    pub(crate) fn at(from: &FeedPosition, gazetteer: &Arc<Gazetteer>) -> Self {
+        Self {
+            feed: Feed::at(from.options(), Arc::clone(gazetteer), from.position),
+            world: World::at(from.world_options(), Arc::clone(gazetteer), from.world),
+        }
+    }
+
+    fn positions(&self) -> (u64, u64) {
+        (self.feed.position(), self.world.position())
     }
 }
 
@@ -75,13 +119,17 @@ pub(crate) struct FeedOrder {
     pub(crate) producer: Box<dyn Transaction>,
     /// As the log said when `producer` was there.
     pub(crate) from: FeedPosition,
+    pub(crate) sources: Sources,
     pub(crate) progress: Arc<FeedProgress>,
     pub(crate) speed: Speed,
     /// The feed ends before this record.
     pub(crate) until: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: Shutdown,
+    /// Who follows the feed.
     pub(crate) follower: Follower,
+    /// Who follows the world.
+    pub(crate) world_followers: Vec<Follower>,
     pub(crate) gazetteer: Arc<Gazetteer>,
 }
 
@@ -90,15 +138,24 @@ pub(crate) fn producer(log: &dyn Log) -> Result<Box<dyn Transaction>, LogError> 
     log.transaction(&TransactionalId(PRODUCER.to_owned()))
 }
 
-/// The topics that the feed writes into, that of places last.
-pub(crate) fn topics(places: bool) -> impl Iterator<Item = &'static str> {
-    let signals = SignalContract::ALL.into_iter().map(SignalContract::event_type);
-    signals.chain(places.then_some(poi_ingested::EVENT_TYPE))
+/// The topics that are fed: the feed's first, in the order of its contracts, then the world's; that of places last.
+pub(crate) fn topics(places: bool) -> Vec<String> {
+    let mut topics: Vec<String> =
+        SignalContract::ALL.into_iter().map(|contract| contract.event_type().to_owned()).collect();
+    let others: Vec<ContractName> =
+        ContractName::ALL.iter().copied().filter(|contract| *contract != ContractName::PoiIngested).collect();
+    for reader in Contracts::shipped().topics(&others) {
+        if !topics.iter().any(|topic| topic == reader.topic()) {
+            topics.push(reader.topic().to_owned());
+        }
+    }
+    topics.extend(places.then(|| poi_ingested::EVENT_TYPE.to_owned()));
+    topics
 }
 
-/// All partitions of the inputs; `places`: of those that places are written into as well.
-pub(crate) fn inputs(places: bool) -> impl Iterator<Item = TopicPartition> {
-    topics(places).flat_map(|topic| (0..PARTITIONS).map(move |partition| TopicPartition::new(topic, partition)))
+/// Whether the feed, and not the world, writes into this topic.
+pub(crate) fn is_of_the_feed(topic: &str) -> bool {
+    topic == poi_ingested::EVENT_TYPE || SignalContract::ALL.iter().any(|contract| contract.event_type() == topic)
 }
 
 /// Makes the input topics if there are none.
@@ -110,7 +167,7 @@ pub(crate) fn make_topics(log: &dyn Log, places: bool) -> Result<(), LogError> {
     admin.create_topic(&POSITIONS.into(), settings(1, Cleanup::Compact))?;
     for topic in topics(places) {
         let cleanup = if topic == poi_ingested::EVENT_TYPE { Cleanup::Compact } else { Cleanup::Delete };
-        admin.create_topic(&topic.into(), settings(PARTITIONS, cleanup))?;
+        admin.create_topic(&TopicName::new(topic), settings(PARTITIONS, cleanup))?;
     }
     Ok(())
 }
@@ -142,64 +199,56 @@ impl Feeder {
 
 struct Feeding {
     order: FeedOrder,
-    feed: Feed,
+    topics: BTreeMap<String, usize>,
     /// Transactions in a row that came to nothing.
     failures: u32,
-    /// By topic and partition, those of places last.
+    /// By topic and partition.
     batches: Vec<(TopicPartition, RecordBatch)>,
     position: RecordBatch,
 }
 
 impl Feeding {
     fn new(order: FeedOrder) -> Self {
-        let feed = Feed::at(order.from.options(), Arc::clone(&order.gazetteer), order.from.position);
-        let batches = inputs(order.from.places).map(|place| (place, RecordBatch::new())).collect();
-        Self { feed, failures: 0, batches, position: RecordBatch::new(), order }
+        let topics = topics(order.from.places);
+        let places =
+            topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |n| TopicPartition::new(topic.as_str(), n)));
+        let batches = places.map(|place| (place, RecordBatch::new())).collect();
+        let topics = topics.into_iter().zip(0..).collect();
+        Self { topics, failures: 0, batches, position: RecordBatch::new(), order }
     }
 
     fn feed(mut self) -> Result<(), CoreError> {
-        let history = self.feed.history_records();
+        let history = self.order.sources.feed.history_records();
+        let until = self.order.until.unwrap_or(u64::MAX);
         // Wall clock and feed clock at which the paced part of this process began.
         let mut pace: Option<(Duration, LogTime)> = None;
-        let (mut bytes, mut beside) = (Vec::new(), Vec::new());
         while !self.order.shutdown.requested() {
-            let until = self.order.until.unwrap_or(u64::MAX);
-            if self.feed.position() >= until {
+            let Sources { feed, world } = &self.order.sources;
+            // The world's records of the time up to the feed's last one belong to the same feeding.
+            if feed.position() >= until && world.next_sent() > feed.next_sent() {
                 self.order.progress.done.store(true, Ordering::SeqCst);
                 return Ok(());
             }
-            match self.order.follower.behind() {
-                Ok(behind) if behind <= AHEAD_MAX => {}
-                Err(error) if error.remedy() > Remedy::Retry => return Err(error),
-                _ => {
-                    self.order.shutdown.wait(PAUSE);
-                    continue;
-                }
-            }
             let due = match self.order.speed {
-                Speed::Times(times) if self.feed.position() >= history => {
+                Speed::Times(times) if feed.position() >= history => {
                     let now = self.order.clock.elapsed();
-                    let (begun, from) = *pace.get_or_insert((now, self.feed.next_sent()));
+                    let (begun, from) = *pace.get_or_insert((now, feed.next_sent()));
                     let passed = now.saturating_sub(begun).as_millis() as i64;
                     LogTime(from.0.saturating_add(passed.saturating_mul(i64::from(times))))
                 }
                 _ => LogTime(i64::MAX),
             };
-            let before = self.feed.position();
-            let mut count = 0;
-            while count < BATCH_RECORDS && self.feed.position() < until && self.feed.next_sent() <= due {
-                let record = self.feed.next_into(&mut bytes);
-                self.take(&record, &bytes);
-                if self.order.from.places
-                    && let Some(place) = self.feed.place_beside(record.number, &mut beside)
-                {
-                    let (key, value) = (&beside[place.key], &beside[place.value]);
-                    self.put(SignalContract::ALL.len(), place.sent, key, value);
-                }
-                count += 1;
+            let before = self.order.sources.positions();
+            if self.may_go_on(std::slice::from_ref(&self.order.follower))? {
+                self.take_feed(until, due);
             }
-            if count == 0 {
-                self.order.progress.time_ms.store(due.0, Ordering::Relaxed);
+            if self.may_go_on(&self.order.world_followers)? {
+                self.take_world(due);
+            }
+            if self.order.sources.positions() == before {
+                if due.0 < i64::MAX {
+                    self.order.progress.time_ms.store(due.0, Ordering::Relaxed);
+                }
                 self.order.shutdown.wait(PAUSE);
                 continue;
             }
@@ -207,20 +256,55 @@ impl Feeding {
                 Ok(()) => self.failures = 0,
                 Err(error) => self.begin_again(before, error)?,
             }
-            self.order.progress.position.store(self.feed.position(), Ordering::Relaxed);
-            self.order.progress.time_ms.store(self.feed.next_sent().0, Ordering::Relaxed);
+            self.order.progress.tell(&self.order.sources);
         }
         Ok(())
     }
 
-    fn take(&mut self, record: &FeedRecord, bytes: &[u8]) {
-        let (key, value) = (&bytes[record.key.clone()], &bytes[record.value.clone()]);
-        let contract = SignalContract::ALL.iter().position(|contract| *contract == record.contract).unwrap_or(0);
-        self.put(contract, record.sent, key, value);
+    /// Whether all of them are near enough.
+    fn may_go_on(&self, followers: &[Follower]) -> Result<bool, CoreError> {
+        for follower in followers {
+            match follower.behind() {
+                Ok(behind) if behind <= AHEAD_MAX => {}
+                Err(error) if error.remedy() > Remedy::Retry => return Err(error),
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
-    /// Adds a record to the topic of this number.
-    fn put(&mut self, topic: usize, timestamp: LogTime, key: &[u8], value: &[u8]) {
+    fn take_feed(&mut self, until: u64, due: LogTime) {
+        let (mut bytes, mut beside) = (Vec::new(), Vec::new());
+        for _ in 0..BATCH_RECORDS {
+            let feed = &mut self.order.sources.feed;
+            if feed.position() >= until || feed.next_sent() > due {
+                return;
+            }
+            let record = feed.next_into(&mut bytes);
+            let place = self.order.from.places.then(|| feed.place_beside(record.number, &mut beside)).flatten();
+            self.put(record.contract.event_type(), record.sent, &bytes[record.key], &bytes[record.value]);
+            if let Some(place) = place {
+                self.put(poi_ingested::EVENT_TYPE, place.sent, &beside[place.key], &beside[place.value]);
+            }
+        }
+    }
+
+    fn take_world(&mut self, due: LogTime) {
+        let mut bytes = Vec::new();
+        let due = due.min(self.order.sources.feed.next_sent());
+        for _ in 0..BATCH_RECORDS {
+            let world = &mut self.order.sources.world;
+            if world.next_sent() > due {
+                return;
+            }
+            let record = world.next_into(&mut bytes);
+            self.put(record.topic, record.sent, &bytes[record.key], &bytes[record.value]);
+        }
+    }
+
+    /// Adds a record to a topic.
+    fn put(&mut self, topic: &str, timestamp: LogTime, key: &[u8], value: &[u8]) {
+        let Some(topic) = self.topics.get(topic) else { return };
         let partition = partition_for_key(key, PARTITIONS).0 as usize;
         if let Some((_, batch)) = self.batches.get_mut(topic * PARTITIONS as usize + partition) {
             batch.push(RecordRef {
@@ -238,12 +322,13 @@ impl Feeding {
             self.order.producer.send(place, batch)?;
             batch.clear();
         }
-        let position = FeedPosition { position: self.feed.position(), ..self.order.from };
+        let (position, world) = self.order.sources.positions();
+        let position = FeedPosition { position, world, ..self.order.from };
         let value = serde_json::to_vec(&position).map_err(|error| CoreError::config(error.to_string()))?;
         self.position.clear();
         self.position.push(RecordRef {
             offset: Offset::ZERO,
-            timestamp: self.feed.next_sent(),
+            timestamp: self.order.sources.feed.next_sent(),
             key: Some(b"feed"),
             value: Some(&value),
             headers: Headers::NONE,
@@ -262,20 +347,22 @@ impl Feeding {
 
     /// After a transaction that came to nothing, or of which nobody knows: goes on where the log says, unless somebody
     /// else has moved it. `before` is where the transaction began.
-    fn begin_again(&mut self, before: u64, error: CoreError) -> Result<(), CoreError> {
+    fn begin_again(&mut self, before: (u64, u64), error: CoreError) -> Result<(), CoreError> {
         self.failures += 1;
         if error.remedy() == Remedy::Stop || self.failures > FAILURES_MAX {
             return Err(error);
         }
         tracing::warn!("the feed goes on where the log says: {error}");
-        let FeedOrder { producer: broken, follower, shutdown, from, gazetteer, .. } = &mut self.order;
+        let FeedOrder { producer: broken, follower, shutdown, from, sources, gazetteer, .. } = &mut self.order;
         // Whoever takes its place is told by the log's own error what is wrong, such as a full disk.
         *broken = patiently(shutdown, || producer(&*follower.log))?;
-        let found = FeedPosition::read(&*follower.log, shutdown)?.map_or(0, |found| found.position);
-        if found != before && found != self.feed.position() {
+        let found =
+            FeedPosition::read(&*follower.log, shutdown)?.unwrap_or(FeedPosition { position: 0, world: 0, ..*from });
+        let place = (found.position, found.world);
+        if place != before && place != sources.positions() {
             return Err(LogError::Fenced(format!("another demo feeds this log: {error}")).into());
         }
-        self.feed = Feed::at(from.options(), Arc::clone(gazetteer), found);
+        *sources = Sources::at(&found, gazetteer);
         self.batches.iter_mut().for_each(|(_, batch)| batch.clear());
         Ok(())
     }

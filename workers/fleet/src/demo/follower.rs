@@ -26,6 +26,12 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
+    /// The same for some of its inputs.
+    pub(crate) fn of(&self, wanted: impl Fn(&TopicName) -> bool) -> Self {
+        let inputs = self.inputs.iter().filter(|place| wanted(&place.topic)).cloned().collect();
+        Self { inputs, ..self.clone() }
+    }
+
     /// About how many records of its inputs it has not committed.
     pub(crate) fn behind(&self) -> Result<u64, CoreError> {
         let mut reader = self.log.reader()?;

@@ -29,7 +29,7 @@ pub(crate) enum Ground {
     /// In the demo's own folder, held by this process alone.
     Embedded { log: Arc<EmbeddedLog>, folder: PathBuf },
     /// On a cluster.
-    Kafka { log: Arc<KafkaLog>, brokers: String },
+    Kafka { log: Arc<dyn Log>, application: String, brokers: String },
 }
 
 impl Ground {
@@ -44,16 +44,23 @@ impl Ground {
             let folder = data.join("log");
             return Ok(Self::Embedded { log: door::open(&folder, Some(budget))?, folder });
         };
-        let properties = BTreeMap::from([("bootstrap.servers".to_owned(), brokers.to_owned())]);
-        let log = KafkaLog::open(KafkaOptions { application: application.to_owned(), properties, replication: -1 })?;
-        Ok(Self::Kafka { log, brokers: brokers.to_owned() })
+        let log = on_cluster(brokers, application)?;
+        Ok(Self::Kafka { log, application: application.to_owned(), brokers: brokers.to_owned() })
     }
 
     /// As everybody uses it.
     pub(crate) fn log(&self) -> Arc<dyn Log> {
         match self {
             Self::Embedded { log, .. } => Arc::clone(log) as Arc<dyn Log>,
-            Self::Kafka { log, .. } => Arc::clone(log) as Arc<dyn Log>,
+            Self::Kafka { log, .. } => Arc::clone(log),
+        }
+    }
+
+    /// As the worker `application` uses it: each has a group of its own on a cluster.
+    pub(crate) fn log_of(&self, application: &str) -> Result<Arc<dyn Log>, CoreError> {
+        match self {
+            Self::Kafka { application: first, brokers, .. } if first != application => on_cluster(brokers, application),
+            _ => Ok(self.log()),
         }
     }
 
@@ -67,12 +74,12 @@ impl Ground {
 
     /// Fails where events that no demo has fed would be among the demo's, and would be deleted with them.
     pub(crate) fn refuse_strangers(&self, places: bool, shutdown: &Shutdown) -> Result<(), CoreError> {
-        let Self::Kafka { log, brokers } = self else { return Ok(()) };
+        let Self::Kafka { log, brokers, .. } = self else { return Ok(()) };
         let mut admin = log.admin()?;
         if patiently(shutdown, || admin.topic(&POSITIONS.into()))?.is_some() {
             return Ok(());
         }
-        for topic in feeder::topics(places).map(TopicName::new) {
+        for topic in feeder::topics(places).into_iter().map(TopicName::new) {
             if patiently(shutdown, || admin.topic(&topic))?.is_some() {
                 return Err(CoreError::Usage(format!(
                     "Kafka at {brokers} has a topic {topic} that no demo has made; a demo writes events of its own into it \
@@ -101,6 +108,11 @@ impl Ground {
         let holder = Holder { address: server.address(), incarnation: log.incarnation() };
         AddressNote::write(folder, holder).map(Some)
     }
+}
+
+fn on_cluster(brokers: &str, application: &str) -> Result<Arc<dyn Log>, CoreError> {
+    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), brokers.to_owned())]);
+    Ok(KafkaLog::open(KafkaOptions { application: application.to_owned(), properties, replication: -1 })?)
 }
 
 /// Asks again and again while the log says that it may answer later, until the wish to stop.

@@ -1,10 +1,12 @@
-//! `streamfleet demo`: a log, a feed, the trending-cities worker and a screen in one process.
+//! `streamfleet demo`: a log, what feeds it, the four workers and a screen in one process.
 //!
 //! Not here: each of them. Invariant: everything that a later run needs is in the data folder, so that a
 //! demo that was ended in any way goes on where it was.
 
 mod broom;
 mod feeder;
+mod findings;
+mod fleet;
 mod follower;
 mod ground;
 mod port;
@@ -12,6 +14,8 @@ mod position;
 mod results;
 mod screen;
 mod speed;
+mod summary;
+mod tail;
 mod view;
 
 use std::fs::OpenOptions;
@@ -24,46 +28,42 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::Args;
 use events::Gazetteer;
-use processing_core::batch::RecordBatch;
 use processing_core::error::{CoreError, ExitCode, Remedy};
-use processing_core::log::{FreeReader, Log, LogError, Read};
+use processing_core::log::Log;
 use processing_core::metrics::Telemetry;
-use processing_core::plan::{OutputKind, Plan};
-use processing_core::record::{DurationMs, TopicPartition};
-use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
+use processing_core::record::{DurationMs, TopicName};
+use processing_core::run::{RunOptions, StatePlace, Surroundings};
 use processing_core::service::http::HttpServer;
 use processing_core::service::logging;
 use processing_core::service::settings::{LogFormat, LoggingSettings};
 use processing_core::service::signals;
 use processing_core::service::status::Snapshot;
-use serde::Serialize;
 use state::MemoryBudget;
-use trending_cities::{TrendingSettings, http};
+use trending_cities::TrendingSettings;
 
 use self::broom::Broom;
-use self::feeder::{FeedOrder, FeedProgress, Feeder};
-use self::follower::Follower;
+use self::feeder::{FeedOrder, FeedProgress, Feeder, Sources};
+use self::findings::Findings;
+use self::fleet::Fleet;
 use self::ground::{Ground, patiently};
 use self::position::FeedPosition;
 use self::results::Results;
-use self::screen::{Frame, Paint, Screen};
+use self::screen::{Frame, Screen};
 use self::speed::Speed;
-use self::view::{Rates, View};
-use crate::describe::trending_cities;
+use self::summary::Summary;
+use self::view::{Rates, View, WorkerView};
 use crate::folder::{DataFolder, refused};
 
 /// How often the picture is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
 /// How often a demo looks whether it is at its end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Memory of the log and the worker's stores.
-const MEMORY_BYTES: usize = 48 << 20;
-/// The longest wait for the worker to follow a feed that has ended.
+/// Memory of the log and the workers' stores.
+const MEMORY_BYTES: usize = 96 << 20;
+/// The longest wait for the workers to follow a feed that has ended.
 const SETTLE_MAX: Duration = Duration::from_secs(3_600);
-/// Answers that a log may owe in a row while records are counted.
-const COUNT_TRIES_MAX: u32 = 25;
 
-/// Show trending cities live: a seeded stream of events, and a worker that follows it
+/// Show four workers live: a seeded world of events, and what the fleet makes of it
 ///
 /// Everything is kept in the data folder. Stop the demo with Ctrl-C, or kill it: the same command goes on
 /// where it was, without losing or doubling anything.
@@ -98,10 +98,10 @@ pub(crate) struct Demo {
     /// When the feed's present begins, such as 2026-11-21T08:00:00Z; without it, now. Fixed by the first start
     #[arg(long, value_name = "TIME", value_parser = start_time)]
     start: Option<i64>,
-    /// How much history the feed loads first; fixed by the first start
+    /// How much history is loaded first, of the feed and of the world; without it, 2 days and 35 days. Fixed by the first start
     #[arg(long, value_name = "TIME", value_parser = span)]
     history: Option<Duration>,
-    /// Events per minute of the feed's clock; fixed by the first start
+    /// Events per minute of the feed's clock, beside which the world has half as many; fixed by the first start
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
     /// Publish places as well (`poi.ingested`), in which events without a city find theirs; fixed by the first start
@@ -110,7 +110,7 @@ pub(crate) struct Demo {
     /// How long the topics keep their records, by the feed's clock
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = span)]
     keep: Duration,
-    /// Threads of the worker
+    /// Threads of trending-cities; the other workers have one each
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: u32,
     /// After how long a silent partition no longer holds the others up, or `off`
@@ -148,23 +148,6 @@ fn start_time(text: &str) -> Result<i64, String> {
     time.map(|time| time.timestamp_millis()).map_err(|_| "takes a time such as 2026-11-21T08:00:00Z".to_owned())
 }
 
-/// What is said at the end.
-#[derive(Debug, Serialize)]
-struct Summary {
-    data: PathBuf,
-    /// The cluster, if the log is not in `data`.
-    brokers: Option<String>,
-    feed: FeedPosition,
-    /// The feed's position at which this process went on; 0 for a new folder.
-    resumed_at: u64,
-    /// Whether the worker has followed the feed to its end.
-    complete: bool,
-    /// Records that each output topic holds.
-    outputs: std::collections::BTreeMap<String, u64>,
-    #[serde(flatten)]
-    view: View,
-}
-
 impl Demo {
     pub(crate) fn run(self) -> Result<(), CoreError> {
         let data = self.data.path()?;
@@ -181,61 +164,64 @@ impl Demo {
         // ORDER: the producer first. What one that was killed has left undecided is decided then, and stays so.
         let producer = patiently(&around.shutdown, || feeder::producer(&*log))?;
         let from = self.position(&*log, &around)?;
-        let settings = if from.places { TrendingSettings::with_places() } else { TrendingSettings::default() };
-        let plan = Arc::new(trending_cities(&settings, &gazetteer)?);
+        let recruits = fleet::recruits(from.places, &gazetteer)?;
         let resumed_at = from.position;
         self.tell(&from);
         patiently(&around.shutdown, || feeder::make_topics(&*log, from.places))?;
         let keeper = ground.keeper(&around.clock).map_err(thread)?;
-        let running =
-            Running::start(Arc::clone(&plan), Arc::clone(&log), self.options(&data, &budget), around.clone())?;
-        let answers = http::routes(&settings, &gazetteer, running.queries());
-        let progress = Arc::new(FeedProgress::at(&from, &gazetteer));
-        let server = port::open(ground.inlet(&progress), &around, answers)?;
+        let fleet = Fleet::start(recruits, &ground, |name| self.options(name, &data, &budget), &around)?;
+        let sources = Sources::at(&from, &gazetteer);
+        let progress = Arc::new(FeedProgress::of(&sources));
+        let server = port::open(ground.inlet(&progress), &around, fleet.answers())?;
         let note = server.as_ref().map(|server| ground.note(server)).transpose()?;
         let hints = self.hints(&ground, server.as_ref());
         if self.headless {
             hints.iter().for_each(|hint| eprintln!("{hint}"));
         }
         let frame = Frame { speed: self.speed, resumed_at, hints };
-        let between = plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Repartition));
-        let follower = Follower {
-            log: Arc::clone(&log),
-            group: plan.name().to_owned(),
-            inputs: feeder::inputs(from.places).collect(),
-            between: between.map(|output| output.topic.clone()).collect(),
+        let [first, others @ ..] = &fleet.members[..] else {
+            return Err(CoreError::contradiction("a demo without workers"));
         };
+        let world = |topic: &TopicName| !feeder::is_of_the_feed(topic.as_str());
         let feeder = Feeder::start(FeedOrder {
             producer,
             from,
+            sources,
             progress: Arc::clone(&progress),
             speed: self.speed,
             until: self.events,
             clock: Arc::clone(&around.clock),
             shutdown: around.shutdown.clone(),
-            follower: follower.clone(),
+            follower: first.follower.clone(),
+            world_followers: others.iter().map(|member| member.follower.of(world)).collect(),
             gazetteer,
         })?;
 
-        let mut shown = Shown { results: Results::new(Arc::clone(&log)), rates: Rates::default(), origin: from, frame };
-        let mut broom = Broom::new(&plan, i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
-        let (last, complete) = self.watch(&around, &running, &follower, &progress, &mut shown, || {
-            broom.sweep(&*log, around.clock.elapsed(), progress.time())
+        let results = Results::new(Arc::clone(&log));
+        let findings = Findings::new(Arc::clone(&log));
+        let mut shown = Shown { results, findings, rates: Rates::default(), origin: from, frame };
+        let keep_ms = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+        let mut broom = Broom::new(fleet.members.iter().map(|member| &*member.plan), keep_ms);
+        let (last, complete) = self.watch(&around, &fleet, &progress, &mut shown, || {
+            broom.sweep(&*log, around.clock.elapsed(), progress.world_time())
         })?;
         eprintln!("stopping: what is under way is committed");
-        // ORDER: first nobody publishes any more, then the feed ends, then the worker commits.
+        // ORDER: first nobody publishes any more, then the feed ends, then the workers commit.
         drop((note, server));
         around.shutdown.request("the demo has ended");
         let fed = feeder.join();
-        let ran = running.stop();
+        let (stopped, ran) = fleet.stop();
         drop(keeper);
-        let mut view = shown.view(around.clock.elapsed(), &around.board.snapshot(), &progress)?;
+        let pages: Vec<_> = stopped.iter().map(|worker| (worker.name, worker.page.clone())).collect();
+        let mut view = shown.last_view(around.clock.elapsed(), &pages, &progress)?;
         // Stopping is no work.
         view.events_per_second = last.events as f64 / last.seconds.max(f64::MIN_POSITIVE);
-        let feed = FeedPosition { position: view.feed_position, ..from };
-        let outputs = outputs(&plan, &*log)?;
-        self.sum_up(Summary { data, brokers: self.brokers.clone(), feed, resumed_at, complete, outputs, view })?;
-        // A full disk ends both, and only one of them may have been told that it is full.
+        let feed = FeedPosition { position: view.feed_position, world: view.world_position, ..from };
+        let outputs = summary::outputs(stopped.iter().map(|worker| &*worker.plan), &*log)?;
+        let brokers = self.brokers.clone();
+        let summary = Summary { data, brokers, feed, resumed_at, complete, outputs, view };
+        summary.tell(self.headless, self.report.as_deref())?;
+        // A full disk ends all of them, and only one may have been told that it is full.
         match ran {
             Err(full) if full.exit_code() == ExitCode::DiskFull => Err(full),
             ran => fed.and(ran),
@@ -282,13 +268,22 @@ impl Demo {
             };
         }
         let now = around.clock.now().0;
+        let rate = self.rate.unwrap_or(200).max(1);
+        let world_per_minute = (rate / 2).max(1);
         Ok(FeedPosition {
             seed: self.seed.unwrap_or(1),
             start_ms: self.start.unwrap_or(now - now.rem_euclid(MINUTE)),
             history_ms: self.history.map_or(48 * 60 * MINUTE, |history| history.as_millis() as i64),
-            events_per_minute: self.rate.unwrap_or(200).max(1),
+            events_per_minute: rate,
             position: 0,
             places: self.places,
+            // A demo that is told how much history to have has no more of the world, and that is not thin.
+            world_history_ms: self.history.map_or_else(position::world_history_ms, |span| span.as_millis() as i64),
+            world_history_per_minute: self
+                .history
+                .map_or_else(position::world_history_per_minute, |_| world_per_minute),
+            world_per_minute,
+            world: 0,
         })
     }
 
@@ -314,10 +309,10 @@ impl Demo {
         }
     }
 
-    fn options(&self, data: &Path, budget: &MemoryBudget) -> RunOptions {
+    fn options(&self, worker: &str, data: &Path, budget: &MemoryBudget) -> RunOptions {
         RunOptions {
             instance: "demo".to_owned(),
-            threads: self.threads.clamp(1, 64),
+            threads: if worker == "trending-cities" { self.threads.clamp(1, 64) } else { 1 },
             commit_interval: DurationMs(100),
             idle_after: self.idle_after.0,
             idle_close: None,
@@ -350,8 +345,7 @@ impl Demo {
     fn watch(
         &self,
         around: &Surroundings,
-        running: &Running,
-        follower: &Follower,
+        fleet: &Fleet,
         progress: &FeedProgress,
         shown: &mut Shown,
         mut look_after: impl FnMut() -> Result<(), CoreError>,
@@ -362,8 +356,8 @@ impl Demo {
         let mut last_shown = None;
         loop {
             let now = around.clock.elapsed();
-            let page = running.status();
-            let view = shown.view(now, &page, progress)?;
+            let pages: Vec<_> = fleet.members.iter().map(|member| (member.name, member.status())).collect();
+            let view = shown.view(now, &pages, progress)?;
             if last_shown.is_none_or(|last| now.saturating_sub(last) >= every) {
                 last_shown = Some(now);
                 match &screen {
@@ -371,11 +365,10 @@ impl Demo {
                     None => println!("{}", screen::progress_line(&view)),
                 }
             }
-            if around.shutdown.requested() || running.has_ended() {
+            if around.shutdown.requested() || fleet.has_ended() {
                 return Ok((view, false));
             }
-            let rests = progress.done.load(Ordering::SeqCst) && page.lag == 0 && running.settle(DRAW_EVERY);
-            if rests && follower.has_caught_up().or_else(not_now)? {
+            if progress.done.load(Ordering::SeqCst) && fleet.rests(DRAW_EVERY).or_else(not_now)? {
                 return Ok((view, true));
             }
             if self.for_time.is_some_and(|most| now >= most) || now > SETTLE_MAX && self.events.is_some() {
@@ -385,82 +378,43 @@ impl Demo {
             around.shutdown.wait(every.min(LOOK_EVERY));
         }
     }
-
-    fn sum_up(&self, summary: Summary) -> Result<(), CoreError> {
-        let view = &summary.view;
-        if self.headless {
-            println!("{}", screen::progress_line(view));
-            let table = view.trending.as_ref().map(|list| screen::table(list, Paint::PLAIN));
-            table.iter().flatten().for_each(|line| println!("{line}"));
-        }
-        println!();
-        println!(
-            "{} events in {:.1} s, {} a second, in {} commits; {} late, {} poison",
-            screen::grouped(view.events),
-            view.seconds,
-            screen::grouped(view.events_per_second as u64),
-            screen::grouped(view.commits),
-            screen::grouped(view.late),
-            screen::grouped(view.poison),
-        );
-        for (topic, records) in &summary.outputs {
-            println!("  {topic:<32} {:>12} records", screen::grouped(*records));
-        }
-        println!(
-            "the same command goes on after event {} in {}",
-            screen::grouped(view.feed_position),
-            summary.data.display()
-        );
-        if let Some(path) = &self.report {
-            let text = serde_json::to_vec_pretty(&summary).map_err(|error| CoreError::config(error.to_string()))?;
-            std::fs::write(path, text).map_err(|error| refused("write", path, &error))?;
-        }
-        Ok(())
-    }
 }
 
 /// What pictures are made of from moment to moment.
 struct Shown {
     results: Results,
+    findings: Findings,
     rates: Rates,
     origin: FeedPosition,
     frame: Frame,
 }
 
 impl Shown {
-    fn view(&mut self, now: Duration, page: &Snapshot, feed: &FeedProgress) -> Result<View, CoreError> {
+    /// `pages` are the workers' own, trending-cities' first.
+    fn view(
+        &mut self,
+        now: Duration,
+        pages: &[(&'static str, Snapshot)],
+        feed: &FeedProgress,
+    ) -> Result<View, CoreError> {
         self.results.look()?;
-        Ok(View::new(now, page, &self.origin, feed, self.results.newest.as_ref(), &mut self.rates))
+        self.findings.look()?;
+        let [(_, page), others @ ..] = pages else { return Err(CoreError::contradiction("a demo without workers")) };
+        let others =
+            others.iter().map(|(name, page)| WorkerView::new(name, page, &self.origin, self.findings.of(name)));
+        let trending = self.results.newest.as_ref();
+        Ok(View::new(now, page, &self.origin, feed, trending, others.collect(), &mut self.rates))
     }
-}
 
-/// How many records each output topic holds.
-fn outputs(plan: &Plan, log: &dyn Log) -> Result<std::collections::BTreeMap<String, u64>, CoreError> {
-    let (mut admin, mut reader) = (log.admin()?, log.reader()?);
-    let mut counts = std::collections::BTreeMap::new();
-    for output in plan.outputs().iter().filter(|output| matches!(output.kind, OutputKind::Topic(_))) {
-        let Some(info) = admin.topic(&output.topic)? else { continue };
-        let mut records = 0;
-        for partition in 0..info.settings.partitions {
-            records += count(&mut *reader, &TopicPartition::new(output.topic.clone(), partition))?;
-        }
-        counts.insert(output.topic.to_string(), records);
-    }
-    Ok(counts)
-}
-
-/// By reading: offsets are no numbers of records where topics are compacted, and where transactions take some.
-fn count(reader: &mut dyn FreeReader, place: &TopicPartition) -> Result<u64, LogError> {
-    let (mut next, mut batch) = (reader.watermarks(place)?.start, RecordBatch::new());
-    let (mut records, mut tries) = (0, 0);
-    loop {
-        match reader.read(place, next, &mut batch) {
-            Ok(Read::Records(after)) => (next, records, tries) = (after, records + batch.len() as u64, 0),
-            Ok(Read::End(_)) => return Ok(records),
-            Ok(Read::OutOfRange(marks)) => next = marks.start,
-            Err(LogError::Retry(_)) if tries < COUNT_TRIES_MAX => tries += 1,
-            Err(error) => return Err(error),
-        }
+    /// After the end: with everything that was committed.
+    fn last_view(
+        &mut self,
+        now: Duration,
+        pages: &[(&'static str, Snapshot)],
+        feed: &FeedProgress,
+    ) -> Result<View, CoreError> {
+        while self.findings.look()? > 0 {}
+        self.view(now, pages, feed)
     }
 }
 

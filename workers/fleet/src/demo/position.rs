@@ -1,9 +1,10 @@
-//! Which feed a log has, and how far it is.
+//! Which feed and which world a log has, and how far they are.
 //!
 //! Not here: who moves it ([`super::feeder`]). Invariant: a position is read from the log after whoever wrote it
 //! before can write no more, so that it stays true.
 
 use events::feed::FeedOptions;
+use events::world::WorldOptions;
 use processing_core::batch::RecordBatch;
 use processing_core::error::CoreError;
 use processing_core::log::{FreeReader, Log, LogError, Read};
@@ -29,6 +30,32 @@ pub(crate) struct FeedPosition {
     /// Whether places are written beside the events.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) places: bool,
+    /// How long before the present the world begins.
+    #[serde(default = "world_history_ms")]
+    pub(crate) world_history_ms: i64,
+    /// Records of the world per minute of its history, about.
+    #[serde(default = "world_history_per_minute")]
+    pub(crate) world_history_per_minute: u32,
+    /// Likewise of its present.
+    #[serde(default = "world_per_minute")]
+    pub(crate) world_per_minute: u32,
+    /// The number of the world's next record.
+    #[serde(default)]
+    pub(crate) world: u64,
+}
+
+/// 35 days: a whole month of 28 days, and a week to get there.
+pub(crate) fn world_history_ms() -> i64 {
+    35 * 86_400_000
+}
+
+/// A thin history: it is for what needs days and not for what needs many.
+pub(crate) fn world_history_per_minute() -> u32 {
+    10
+}
+
+fn world_per_minute() -> u32 {
+    100
 }
 
 impl FeedPosition {
@@ -41,10 +68,25 @@ impl FeedPosition {
         }
     }
 
+    /// The world of everything that the feed does not tell, of the same users.
+    pub(crate) fn world_options(&self) -> WorldOptions {
+        WorldOptions {
+            users: self.options().users,
+            history: DurationMs(self.world_history_ms),
+            history_events_per_minute: self.world_history_per_minute,
+            events_per_minute: self.world_per_minute,
+            ..WorldOptions::new(self.seed, EventTime(self.start_ms))
+        }
+    }
+
+    /// How much of the world's history lies before `until_ms`, from 0 to 1.
+    pub(crate) fn world_counted(&self, until_ms: i64) -> f64 {
+        share_before(self.start_ms, self.world_history_ms, until_ms)
+    }
+
     /// How much of the history's time lies before `until_ms`, from 0 to 1.
     pub(crate) fn history_counted(&self, until_ms: i64) -> f64 {
-        let left = self.start_ms.saturating_sub(until_ms).max(0);
-        if self.history_ms > 0 { (1.0 - left as f64 / self.history_ms as f64).max(0.0) } else { 1.0 }
+        share_before(self.start_ms, self.history_ms, until_ms)
     }
 
     /// What the log says; `None` in a new one.
@@ -72,6 +114,11 @@ impl FeedPosition {
             ))
         })
     }
+}
+
+fn share_before(start_ms: i64, history_ms: i64, until_ms: i64) -> f64 {
+    let left = start_ms.saturating_sub(until_ms).max(0);
+    if history_ms > 0 { (1.0 - left as f64 / history_ms as f64).max(0.0) } else { 1.0 }
 }
 
 fn last_value(

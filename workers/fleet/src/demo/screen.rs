@@ -9,10 +9,10 @@ use chrono::DateTime;
 use trending_cities::results::{Ranked, Trending};
 
 use super::speed::Speed;
-use super::view::View;
+use super::view::{View, WorkerView};
 
 /// Rows of the table; with the lines around it they fit into 24, the height that every terminal has.
-const ROWS: usize = 12;
+const ROWS: usize = 8;
 
 /// Colours, or none where somebody asked for none (<https://no-color.org>).
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,7 @@ impl Drop for Screen {
 pub(crate) fn progress_line(view: &View) -> String {
     let first = view.trending.as_ref().and_then(|list| list.trending.first().or(list.volume.first()));
     format!(
-        "{:>6.1} s  {}  feed {}  events {}  {:.0} events/s  lag {}  commits {}  late {}  poison {}  results {}  first {}",
+        "{:>6.1} s  {}  feed {}  events {}  {:.0} events/s  lag {}  commits {}  late {}  poison {}  results {}  first {}  world {}",
         view.seconds,
         if view.warming { format!("warming {:>3.0} %", share(view) * 100.0) } else { "live         ".to_owned() },
         minute(view.feed_time_ms),
@@ -93,12 +93,13 @@ pub(crate) fn progress_line(view: &View) -> String {
         view.poison,
         view.results,
         first.map_or("-", |first| first.city.as_str()),
+        minute(view.world_time_ms),
     )
 }
 
 /// The whole picture, line by line.
 fn picture(frame: &Frame, view: &View, paint: Paint) -> Vec<String> {
-    let mut lines = vec![paint.on(Paint::BOLD, &format!("streamfleet demo   trending cities, speed {}", frame.speed))];
+    let mut lines = vec![paint.on(Paint::BOLD, &format!("streamfleet demo   four workers, speed {}", frame.speed))];
     if frame.resumed_at > 0 {
         lines.push(format!("going on after {} events: nothing is lost, nothing is doubled", grouped(frame.resumed_at)));
     }
@@ -129,7 +130,22 @@ fn picture(frame: &Frame, view: &View, paint: Paint) -> Vec<String> {
         None => lines.push("  the first minute is being counted".to_owned()),
     }
     lines.push(String::new());
+    lines.extend(view.workers.iter().flat_map(|worker| fellow(worker, paint)));
+    lines.push(String::new());
     lines.extend(frame.hints.iter().map(|hint| paint.on(Paint::DIM, &format!("  {hint}"))));
+    lines
+}
+
+/// A worker beside the table: how far it is, and what it has found.
+pub(crate) fn fellow(worker: &WorkerView, paint: Paint) -> Vec<String> {
+    let how = if worker.warming {
+        paint.on(Paint::YELLOW, &format!("warming {:>3.0} %", worker.history_counted.min(0.99) * 100.0))
+    } else {
+        paint.on(Paint::GREEN, "live         ")
+    };
+    let found = worker.found.first().map_or("nothing yet", String::as_str);
+    let mut lines = vec![format!("  {:<18} {how}  {found}", worker.name)];
+    lines.extend(worker.found.iter().skip(1).map(|line| format!("  {:<18} {:<13}  {line}", "", "")));
     lines
 }
 

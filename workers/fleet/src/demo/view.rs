@@ -1,7 +1,7 @@
-//! Everything that a demo shows at one moment, and the rates between two.
+//! Everything that a demo shows of its four workers at one moment, and the rates between two.
 //!
 //! Not here: how it looks ([`super::screen`]). Invariant: a view is made of committed results and the
-//! worker's own page alone.
+//! workers' own pages alone.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -12,10 +12,12 @@ use serde::Serialize;
 use trending_cities::results::Trending;
 
 use super::feeder::FeedProgress;
+use super::findings::Finding;
 use super::position::FeedPosition;
 
 /// How far back the rate of events looks.
 const RATE_SPAN: Duration = Duration::from_secs(5);
+const HOUR_MS: i64 = 3_600_000;
 
 /// One moment.
 #[derive(Debug, Clone, Serialize)]
@@ -26,6 +28,10 @@ pub(crate) struct View {
     pub(crate) feed_position: u64,
     /// The feed's clock, in milliseconds since 1970.
     pub(crate) feed_time_ms: i64,
+    /// Records of the world in the log, of this and of earlier processes.
+    pub(crate) world_position: u64,
+    /// The world's clock, which is behind the feed's while its history is loaded.
+    pub(crate) world_time_ms: i64,
     /// Events that the worker has taken in and committed in this process.
     pub(crate) events: u64,
     /// Of the last seconds.
@@ -50,6 +56,54 @@ pub(crate) struct View {
     pub(crate) reasons: Vec<String>,
     /// The newest list of the world.
     pub(crate) trending: Option<Trending>,
+    /// The workers beside trending-cities, whose numbers are those above.
+    pub(crate) workers: Vec<WorkerView>,
+}
+
+/// How one of the other workers goes.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WorkerView {
+    pub(crate) name: &'static str,
+    /// Events that it has taken in and committed in this process.
+    pub(crate) events: u64,
+    /// Unread records of all its sources.
+    pub(crate) lag: u64,
+    /// Commits of this process.
+    pub(crate) commits: u64,
+    /// Records too late for every window, met by this process.
+    pub(crate) late: u64,
+    /// Records put into its dead letters by this process.
+    pub(crate) poison: u64,
+    /// Results committed by this process.
+    pub(crate) results: u64,
+    /// Its state in one word.
+    pub(crate) state: &'static str,
+    /// Whether the world's history is still being counted.
+    pub(crate) warming: bool,
+    /// How much of it has been counted, from 0 to 1.
+    pub(crate) history_counted: f64,
+    /// What it has found, in words.
+    pub(crate) found: Vec<String>,
+}
+
+impl WorkerView {
+    pub(crate) fn new(name: &'static str, page: &Snapshot, origin: &FeedPosition, finding: Finding) -> Self {
+        // Hours are told when they are over: the one in which the present begins is the first of the present.
+        let history_counted = origin.world_counted(finding.until_ms.saturating_add(HOUR_MS));
+        Self {
+            name,
+            events: page.counts.events_in,
+            lag: page.lag,
+            commits: page.counts.commits,
+            late: page.counts.dropped.get("late").copied().unwrap_or(0),
+            poison: page.counts.dead_letters.values().sum(),
+            results: page.counts.records_out,
+            state: page.state.as_str(),
+            warming: history_counted < 1.0,
+            history_counted,
+            found: finding.lines,
+        }
+    }
 }
 
 /// Remembers what differences between moments are made of.
@@ -80,6 +134,7 @@ impl View {
         origin: &FeedPosition,
         feed: &FeedProgress,
         trending: Option<&Trending>,
+        workers: Vec<WorkerView>,
         rates: &mut Rates,
     ) -> Self {
         let events = page.counts.events_in;
@@ -88,6 +143,8 @@ impl View {
             seconds: now.as_secs_f64(),
             feed_position: feed.position.load(Ordering::Relaxed),
             feed_time_ms: feed.time_ms.load(Ordering::Relaxed),
+            world_position: feed.world_position.load(Ordering::Relaxed),
+            world_time_ms: feed.world_time_ms.load(Ordering::Relaxed),
             events,
             events_per_second: rates.of(now, events),
             warming: counted < 1.0,
@@ -100,6 +157,7 @@ impl View {
             state: page.state.as_str(),
             reasons: if page.state == ProcessState::Running { Vec::new() } else { page.reasons.clone() },
             trending: trending.cloned(),
+            workers,
         }
     }
 }
