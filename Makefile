@@ -7,7 +7,7 @@
 #   ROCKSDB=source  compile RocksDB instead of fetching its library (see .ci/rocksdb)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check advisories bench bench-kafka soak soak-kafka
+.PHONY: help demo test real-data check advisories bench bench-kafka soak soak-kafka
 
 export ARGS KAFKA ROCKSDB
 
@@ -19,6 +19,9 @@ demo: ## all four workers on a seeded world of events, live in this terminal; no
 
 test: ## every test, with its time by part
 	@.ci/test
+
+real-data: ## the workers beside real data and other programs' figures for it, which come from PyPI
+	@.ci/real-data
 
 check: ## format, clippy, docs, licences, bans, sources, unused dependencies, tidiness
 	@.ci/check
