@@ -5,11 +5,11 @@
 //! Not here: what a worker computes from the events. Nothing here reads a clock or a network.
 //! Invariant: any bytes decode into a value of bounded size or into a [`Poison`], never into a panic.
 //!
-//! One file per contract ([`search_executed`] and its sisters): its wire fields with their
-//! spellings, and what they become. [`envelope`] is read in one place for all of them, by the
-//! object reader of [`mod@wire`]. To add a contract: its file, its schema in `schemas/`, its examples
-//! in `golden/`, and its line in the enum of what it decodes into ([`signal::SignalContract`]);
-//! [`poi_ingested`] is no signal, but the table in which signals find their city.
+//! A contract ([`mod@contract`]) is declared in a file of [`contracts`]: its fields, their types, where they stand. How a
+//! company's records hold them is a [`mapping`], compiled once; [`topics`] reads records by it, and what comes out is
+//! an [`Event`] with its [`Head`]. To add a contract: its declaration, its line in [`mod@event`], its examples in `golden/`,
+//! and its schema, which `UPDATE_SCHEMAS=1 cargo test -p events --test evolution` writes. [`suggest`] proposes mappings,
+//! [`schema`] describes contracts to publishers, [`signal`] is what trending-cities makes of events.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test is the outside"))]
 

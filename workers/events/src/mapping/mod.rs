@@ -1,6 +1,6 @@
 //! Where the fields of a contract stand in a company's events: settings, compiled once.
 //!
-//! Not here: what a contract is ([`crate::contract`]) and which topics there are ([`crate::topics`]). Invariant: a
+//! Not here: what a contract is ([`mod@crate::contract`]) and which topics there are ([`crate::topics`]). Invariant: a
 //! [`Reader`] is made of checked settings only, and reading by it costs a record one pass and one look-up per key.
 
 mod envelope;
