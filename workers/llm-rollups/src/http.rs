@@ -233,11 +233,13 @@ impl Sources {
             let rollup: Rollup = codec::decode(&value).map_err(|error| damaged(HOURS, &error))?;
             found.entry(name).or_default().absorb(rollup);
         }
+        // An hour is over when its last minute takes in nothing any more.
+        let closed = time.0 - self.settings.grace.0;
         Ok(Answer {
             by: BY.into_iter().find(|(_, of)| *of == by).map_or("total", |(name, _)| name),
             window_start_ms: from,
             window_end_ms: to,
-            final_until_ms: time.0 - time.0.rem_euclid(HOUR),
+            final_until_ms: closed - closed.rem_euclid(HOUR),
             run_id: self.settings.run_id.clone(),
             lines: found.iter().map(|(name, rollup)| line(name.clone(), rollup)).collect(),
         })
