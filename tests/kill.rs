@@ -7,8 +7,8 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tests::compare::{assert_same, fed};
-use tests::demo_process::{DemoProcess, STEADY_FEED, commits_in, streamfleet};
+use tests::compare::{FINALS_OF_LONG_FEEDS, assert_same, fed};
+use tests::demo_process::{DemoProcess, STEADY_FEED, commits_in, committed, streamfleet};
 
 /// How often the demo is killed.
 const KILLS: usize = 34;
@@ -43,6 +43,12 @@ fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
     println!("{events} events, all told");
 
     assert_same(&killed, &whole);
+    for finals in FINALS_OF_LONG_FEEDS {
+        assert!(
+            committed(&whole, finals).iter().any(|partition| !partition.is_empty()),
+            "{finals}: nothing was compared"
+        );
+    }
 }
 
 /// How far a process comes before it is killed.
