@@ -5,6 +5,7 @@
 //! asked or is an error.
 
 mod gathered;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -30,6 +31,7 @@ use crate::worker::{Nursery, Scan, StateHome, Worker};
 
 pub(crate) use gathered::Gathered;
 use gathered::Room;
+pub use rows::{ByStart, ErasedKey};
 
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

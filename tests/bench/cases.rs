@@ -18,6 +18,7 @@ use processing_core::worker::{InlineNursery, StateHome, Worker, WorkerTerms};
 use serde::{Deserialize, Serialize};
 use state::{ColumnContents, Contents, MemoryBase, MemoryBudget, RocksBase, RocksOptions};
 
+use crate::fleet;
 use crate::input;
 use crate::measure::Figure;
 use crate::wire::{self, Wire};
@@ -64,7 +65,7 @@ pub(crate) fn feed(case: &str, folder: &Path, events: u64) {
         "join" => input::feed_clicks(folder, events),
         "table_join" => input::feed_profiles(folder),
         "rollup" => input::feed_hours(folder, events, ROLLUP_HOURS),
-        _ => {}
+        other => fleet::feed(other, folder, events),
     }
 }
 
@@ -91,6 +92,7 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "table_join" => {
             drive(case, input::open(folder, &budget), events + input::PROFILES, table_join(case), on_disk())
         }
+        other if fleet::CASES.contains(&other) => drive_on(fleet::plan(other)),
         other => panic!("no case is called {other}"),
     }
 }

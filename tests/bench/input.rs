@@ -68,7 +68,7 @@ pub(crate) fn feed_hours(folder: &Path, events: u64, hours: u64) {
 }
 
 /// Makes a topic of the records that `write` makes of `numbers`, by key.
-fn fill(
+pub(crate) fn fill(
     folder: &Path,
     name: &str,
     numbers: std::ops::Range<u64>,
@@ -185,6 +185,6 @@ pub(crate) fn city(number: u64) -> u64 {
 }
 
 /// A multiplicative hash: spread like chance, the same every time.
-fn hash(number: u64) -> u64 {
+pub(crate) fn hash(number: u64) -> u64 {
     number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads clocks")]
 
 mod cases;
+mod fleet;
 mod input;
 mod measure;
 mod restart;
@@ -22,7 +23,7 @@ use std::process::Command;
 use measure::Figure;
 
 /// The cases of every run, in the order of the table.
-const CASES: [&str; 12] = [
+const CASES: [&str; 15] = [
     "floor",
     "tumbling_memory",
     "tumbling",
@@ -31,6 +32,9 @@ const CASES: [&str; 12] = [
     "session",
     "top20",
     "worker",
+    fleet::CASES[0],
+    fleet::CASES[1],
+    fleet::CASES[2],
     "join",
     "table_join",
     "quantiles",

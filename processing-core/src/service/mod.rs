@@ -11,6 +11,7 @@
 pub mod http;
 mod listener;
 pub mod logging;
+pub mod parameters;
 pub mod problem;
 pub mod settings;
 pub mod signals;

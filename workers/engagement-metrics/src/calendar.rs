@@ -58,12 +58,12 @@ impl Calendar {
 
     /// The first moment behind the day that holds `time`.
     pub fn day_end(&self, time: EventTime) -> EventTime {
-        self.days.window_at(self.days.pane_of(time).start).end
+        self.days.pane_of(time).end
     }
 
-    /// The first moment of the hour of the clock that holds `time`.
-    pub fn hour_start(&self, time: EventTime) -> EventTime {
-        self.hours.pane_of(time).start
+    /// The first moment behind the hour of the clock that holds `time`.
+    pub fn hour_end(&self, time: EventTime) -> EventTime {
+        self.hours.pane_of(time).end
     }
 
     /// The date that the clock shows at a day's first moment.

@@ -18,20 +18,21 @@
 
 mod asked;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use compact_str::CompactString;
 use processing_core::prelude::*;
 use processing_core::query::Queries;
+use processing_core::service::parameters::{Parameters, answer};
 use processing_core::service::problem::Problem;
 use processing_core::window::Windows;
 use serde::Serialize;
 
-use self::asked::{Parameters, Rows};
 use crate::attempts::hours::FunnelHour;
 use crate::calendar::Calendar;
 use crate::definitions::Definitions;
@@ -50,12 +51,12 @@ const COUNT_MAX: i64 = 1_000;
 struct Sources {
     settings: EngagementSettings,
     definitions: Definitions,
-    rows: Rows,
+    queries: Queries,
 }
 
 /// The worker's own routes.
 pub fn routes(settings: &EngagementSettings, definitions: &Definitions, queries: Queries) -> Router {
-    let sources = Sources { settings: settings.clone(), definitions: definitions.clone(), rows: Rows::new(queries) };
+    let sources = Sources { settings: settings.clone(), definitions: definitions.clone(), queries };
     Router::new()
         .route("/v1/engagement/metrics", get(metrics))
         .route("/v1/engagement/retention", get(retention))
@@ -84,15 +85,27 @@ struct Row<R> {
 type Asked = Query<Vec<(String, String)>>;
 
 async fn metrics(State(sources): State<Arc<Sources>>, Query(given): Asked) -> Response {
-    blocking(move || {
+    answer(move || {
         let parameters = Parameters::read(given, &["app", "tenant", "grain", "count"])?;
-        let scope = parameters.scope()?;
+        let scope = asked::scope(&parameters)?;
         let (grain, store, windows) = sources.grain(parameters.get("grain").unwrap_or("1d"))?;
         let count = parameters.count("count", COUNT_MAX, 7)?;
-        let (time, rows) = sources.rows.last::<Tally>(store, &scope, &windows, count)?;
-        let row = |(window, tally): (Window, Tally)| Row {
-            is_final: window.end <= time,
-            result: Metrics::of(&sources.settings, grain, &scope, window, &tally),
+        let (time, rows) = asked::last::<Tally>(&sources.queries, store, &scope, &windows, count)?;
+        // What was told of a closed day never changes.
+        let warming: BTreeMap<EventTime, bool> = match grain {
+            Grain::Day => {
+                let (_, told) = asked::last_kept::<bool>(&sources.queries, "days-told", &scope, &windows, count)?;
+                told.into_iter().map(|(window, warming)| (window.start, warming)).collect()
+            }
+            Grain::Minute | Grain::Hour => BTreeMap::new(),
+        };
+        let row = |(window, tally): (Window, Tally)| {
+            let result = Metrics::of(&sources.settings, grain, &scope, window, &tally);
+            let result = match warming.get(&window.start) {
+                Some(warming) => result.warming(*warming),
+                None => result,
+            };
+            Row { is_final: window.end <= time, result }
         };
         Ok(rowed(&scope, rows.into_iter().map(row).collect()))
     })
@@ -100,13 +113,13 @@ async fn metrics(State(sources): State<Arc<Sources>>, Query(given): Asked) -> Re
 }
 
 async fn retention(State(sources): State<Arc<Sources>>, Query(given): Asked) -> Response {
-    blocking(move || {
+    answer(move || {
         let parameters = Parameters::read(given, &["app", "tenant", "count"])?;
-        let scope = parameters.scope()?;
+        let scope = asked::scope(&parameters)?;
         let (_, store, windows) = sources.grain("1d")?;
         let count = parameters.count("count", COUNT_MAX, 7)?;
         let calendar = Calendar::of(sources.settings.zone).map_err(|error| Problem::unavailable(error.to_string()))?;
-        let (time, rows) = sources.rows.last::<Tally>(store, &scope, &windows, count)?;
+        let (time, rows) = asked::last::<Tally>(&sources.queries, store, &scope, &windows, count)?;
         let of_day = |(window, tally): (Window, Tally)| {
             let is_final = window.end <= time;
             let cohorts = Retention::of(&sources.settings, &calendar, &scope, window, &tally);
@@ -118,15 +131,15 @@ async fn retention(State(sources): State<Arc<Sources>>, Query(given): Asked) -> 
 }
 
 async fn funnel(State(sources): State<Arc<Sources>>, Path(name): Path<String>, Query(given): Asked) -> Response {
-    blocking(move || {
+    answer(move || {
         let parameters = Parameters::read(given, &["app", "tenant", "count"])?;
-        let scope = parameters.scope()?;
+        let scope = asked::scope(&parameters)?;
         let funnels = &sources.definitions.funnels;
         let funnel = funnels.iter().find(|funnel| funnel.name == name);
         let funnel = funnel.ok_or_else(|| unknown("funnel", &name, funnels.iter().map(|funnel| &*funnel.name)))?;
         let count = parameters.count("count", COUNT_MAX, 24)?;
         let key = (scope.clone(), funnel.name.clone());
-        let (time, rows) = sources.rows.last_kept::<FunnelHour>("funnel-hours", &key, &hours()?, count)?;
+        let (time, rows) = asked::last_kept::<FunnelHour>(&sources.queries, "funnel-hours", &key, &hours()?, count)?;
         let row = |(window, hour): (Window, FunnelHour)| Row {
             is_final: hour.due(window.start.0) < time,
             result: FunnelResult::of(&sources.settings, funnel, &key, &(window.start, hour)),
@@ -137,16 +150,16 @@ async fn funnel(State(sources): State<Arc<Sources>>, Path(name): Path<String>, Q
 }
 
 async fn pipeline(State(sources): State<Arc<Sources>>, Path(name): Path<String>, Query(given): Asked) -> Response {
-    blocking(move || {
+    answer(move || {
         let parameters = Parameters::read(given, &["app", "tenant", "count"])?;
-        let scope = parameters.scope()?;
+        let scope = asked::scope(&parameters)?;
         let pipelines = &sources.definitions.pipelines;
         let pipeline = pipelines.iter().find(|pipeline| pipeline.name == name);
         let pipeline =
             pipeline.ok_or_else(|| unknown("pipeline", &name, pipelines.iter().map(|pipeline| &*pipeline.name)))?;
         let count = parameters.count("count", COUNT_MAX, 24)?;
         let key = (scope.clone(), pipeline.name.clone());
-        let (_, rows) = sources.rows.last_kept::<Told>("pipeline-hours", &key, &hours()?, count)?;
+        let (_, rows) = asked::last_kept::<Told>(&sources.queries, "pipeline-hours", &key, &hours()?, count)?;
         let row = |(_, told): (Window, Told)| Row {
             is_final: true,
             result: PipelineResult::of(&sources.settings, pipeline, &key, &told),
@@ -157,16 +170,16 @@ async fn pipeline(State(sources): State<Arc<Sources>>, Path(name): Path<String>,
 }
 
 async fn top(State(sources): State<Arc<Sources>>, Path(name): Path<String>, Query(given): Asked) -> Response {
-    blocking(move || {
+    answer(move || {
         let parameters = Parameters::read(given, &["app", "tenant", "count"])?;
-        let scope = parameters.scope()?;
+        let scope = asked::scope(&parameters)?;
         let dimension = Dimension::ALL.into_iter().find(|dimension| dimension.name() == name);
         let dimension = dimension.ok_or_else(|| unknown("dimension", &name, Dimension::ALL.map(Dimension::name)))?;
         let count = parameters.count("count", COUNT_MAX, 7)?;
         let (_, _, days) = sources.grain("1d")?;
         let key = (scope.clone(), dimension.number());
         // Names are chosen when their day is over.
-        let (_, rows) = sources.rows.last::<First>("top-day", &key, &days, count)?;
+        let (_, rows) = asked::last::<First>(&sources.queries, "top-day", &key, &days, count)?;
         let row = |(window, value): (Window, First)| Row {
             is_final: true,
             result: TopResult::of(&sources.settings, &scope, dimension, &Closed { window, value }),
@@ -201,16 +214,4 @@ fn rowed<R>(scope: &Scope, rows: Vec<Row<R>>) -> Rowed<R> {
 fn unknown<'n>(what: &str, name: &str, known: impl IntoIterator<Item = &'n str>) -> Problem {
     let known: Vec<&str> = known.into_iter().collect();
     Problem::not_found(format!("there is no {what} called `{name}`; there are {}", known.join(", ")))
-}
-
-/// Runs what waits for the worker threads where it holds up nobody.
-#[expect(clippy::disallowed_methods, reason = "HTTP is what tokio is here for; no record comes this way")]
-async fn blocking<A: Serialize + Send + 'static>(
-    work: impl FnOnce() -> Result<A, Problem> + Send + 'static,
-) -> Response {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::unavailable("the work was broken off; ask again").into_response(),
-    }
 }

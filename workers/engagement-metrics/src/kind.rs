@@ -205,6 +205,11 @@ impl Kinds {
         self.0 & (1 << kind.number()) != 0
     }
 
+    /// Those of both sets.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -11,6 +11,7 @@ pub mod action;
 pub mod attempts;
 pub mod calendar;
 pub mod definitions;
+pub mod history;
 pub mod http;
 pub mod kind;
 pub mod labels;

@@ -20,6 +20,7 @@ use crate::action::Traffic;
 use crate::attempts::{self, Attempt};
 use crate::calendar::{Calendar, Day, minute_last};
 use crate::definitions::Definitions;
+use crate::kind::{Kind, Kinds};
 use crate::labels::Label;
 use crate::minute::{PersonMinute, Step};
 use crate::scope::{Person, Who};
@@ -63,9 +64,9 @@ struct Days {
     last: Day,
     /// How many days in a row up to the last one.
     streak: u32,
-    /// The last hour in which they were active began here.
-    hour: EventTime,
-    /// The last moment of the next day that has to be told.
+    /// Where the last hour ends in which they were active.
+    hour_end: EventTime,
+    /// The last moment of the next day that has to be told; while a session is open, that of its day.
     due: Option<EventTime>,
 }
 
@@ -95,6 +96,8 @@ pub struct Rules {
     pub definitions: Definitions,
     /// What is longer splits a session.
     pub gap: DurationMs,
+    /// Kinds that say something to what is known of a person: active ones, and steps of funnels.
+    lived: Kinds,
 }
 
 /// What a call has to say beside the sums.
@@ -117,9 +120,8 @@ impl Processor for Lives {
             said.tally.count(Measure::CutMinutes);
         }
         self.rules.count(&minute, &mut said);
-        let live = matches!(person.who, Who::Known(_)) && self.rules.has_life(person, &minute);
-        if live {
-            let mut life = ctx.store(&self.lives).get(person).cloned().unwrap_or_default();
+        if matches!(person.who, Who::Known(_)) && self.rules.has_life(&minute) {
+            let mut life = self.take(ctx, person).unwrap_or_default();
             self.rules.live(person, &mut life, &minute, &mut said);
             self.keep(ctx, person, life);
         }
@@ -128,7 +130,7 @@ impl Processor for Lives {
     }
 
     fn on_timer(&self, ctx: &mut Context<Self>, person: &Person, _: Timer) -> Result<(), Poison> {
-        let Some(mut life) = ctx.store(&self.lives).get(person).cloned() else { return Ok(()) };
+        let Some(mut life) = self.take(ctx, person) else { return Ok(()) };
         let mut said = Said::default();
         self.rules.pass(&mut life, ctx.event_time(), &mut said);
         self.keep(ctx, person, life);
@@ -138,6 +140,13 @@ impl Processor for Lives {
 }
 
 impl Lives {
+    /// Takes a life out of its row, which [`Self::keep`] puts it back into.
+    fn take(&self, ctx: &mut Context<Self>, person: &Person) -> Option<Life> {
+        let mut life = None;
+        ctx.store(&self.lives).change(person, |row| life = row.take());
+        life
+    }
+
     /// Stores a life and sets the timer for what ends next in it.
     fn keep(&self, ctx: &mut Context<Self>, person: &Person, life: Life) {
         match self.rules.next_end(&life) {
@@ -145,9 +154,7 @@ impl Lives {
             Some(_) => {}
             None => ctx.cancel_timer(self.next),
         }
-        if life == Life::default() {
-            ctx.store(&self.lives).delete(person);
-        } else {
+        if life != Life::default() {
             ctx.store(&self.lives).put(person, life);
         }
     }
@@ -164,6 +171,13 @@ impl Lives {
 }
 
 impl Rules {
+    /// By this calendar and these definitions, with sessions that a pause of more than `gap` splits.
+    pub fn new(calendar: Calendar, definitions: Definitions, gap: DurationMs) -> Self {
+        let steps = definitions.funnels.iter().flat_map(|funnel| &funnel.steps);
+        let lived = steps.fold(definitions.active, |lived, step| lived.and(step.kinds));
+        Self { calendar, definitions, gap, lived }
+    }
+
     /// What a minute adds whoever did it.
     fn count(&self, minute: &Minute, said: &mut Said) {
         for Step { deed, .. } in &minute.steps {
@@ -172,7 +186,7 @@ impl Rules {
                 Traffic::Internal => said.tally.count(Measure::InternalRequests),
                 Traffic::People => {
                     said.tally.count(Measure::Requests(deed.kind));
-                    if deed.kind == crate::kind::Kind::XpEarned {
+                    if deed.kind == Kind::XpEarned {
                         said.tally.add(Measure::Xp, i128::from(deed.amount));
                     }
                     said.labels.extend(Label::of(deed));
@@ -182,15 +196,9 @@ impl Rules {
     }
 
     /// Whether anything in the minute can change what is known of the person.
-    fn has_life(&self, person: &Person, minute: &Minute) -> bool {
-        let funnels = &self.definitions.funnels;
-        let app = person.scope.app();
-        let of_funnel = |kind| {
-            let ours = funnels.iter().filter(|funnel| funnel.app.as_ref().is_none_or(|only| *only == app));
-            ours.flat_map(|funnel| &funnel.steps).any(|step| step.kinds.contains(kind))
-        };
+    fn has_life(&self, minute: &Minute) -> bool {
         let people = minute.steps.iter().filter(|step| step.deed.traffic == Traffic::People);
-        people.map(|step| step.deed.kind).any(|kind| self.definitions.active.contains(kind) || of_funnel(kind))
+        people.map(|step| step.deed.kind).any(|kind| self.lived.contains(kind))
     }
 
     /// Takes in a minute of a person.
@@ -220,34 +228,34 @@ impl Rules {
         }
     }
 
-    /// Whether an event at `time` belongs to the session: a gap splits, and so does midnight.
+    /// Whether an event at `time` belongs to the session. One that midnight cuts is told as its day ends, before anything
+    /// of the next day comes.
     fn goes_on(&self, session: &Session, time: EventTime) -> bool {
         time.0.saturating_sub(session.last.0) <= self.gap.0
-            && self.calendar.day_of(session.last) == self.calendar.day_of(time)
     }
 
-    /// The last moment of the minute in which a session ends, or of its day.
-    fn session_end(&self, session: &Session) -> EventTime {
-        let day = self.calendar.day_end(session.last).minus(DurationMs(1));
+    /// The last moment of the minute in which a session ends, or of its day, which nobody has told while it is open.
+    fn session_end(&self, session: &Session, days: Option<Days>) -> EventTime {
+        let day = days.and_then(|days| days.due).unwrap_or(EventTime::MAX);
         minute_last(session.last.plus(self.gap).0).min(day)
     }
 
     /// Somebody was active at `time`.
     fn be_active(&self, days: &mut Option<Days>, time: EventTime, tally: &mut Tally) {
-        let hour = self.calendar.hour_start(time);
+        if days.is_some_and(|known| time < known.hour_end) {
+            return;
+        }
+        let hour_end = self.calendar.hour_end(time);
         let Some(known) = days else {
             let day = self.calendar.day_of(time);
             let due = Some(self.calendar.day_end(time).minus(DurationMs(1)));
-            *days = Some(Days { first: day, last: day, streak: 1, hour, due });
+            *days = Some(Days { first: day, last: day, streak: 1, hour_end, due });
             for measure in [Measure::HourUsers, Measure::DayUsers, Measure::NewUsers] {
                 tally.count(measure);
             }
             return;
         };
-        if known.hour == hour {
-            return;
-        }
-        known.hour = hour;
+        known.hour_end = hour_end;
         tally.count(Measure::HourUsers);
         let day = self.calendar.day_of(time);
         let since = day.since(known.last);
@@ -270,7 +278,8 @@ impl Rules {
 
     /// Ends what has ended when time has come to `now`, the last moment of a minute.
     fn pass(&self, life: &mut Life, now: EventTime, said: &mut Said) {
-        if let Some(session) = life.session.take_if(|session| self.session_end(session) <= now) {
+        let days = life.days;
+        if let Some(session) = life.session.take_if(|session| self.session_end(session, days) <= now) {
             said.end(session);
         }
         said.attempts.extend(attempts::expire(&mut life.attempts, now));
@@ -294,7 +303,7 @@ impl Rules {
 
     /// When the next thing in a life ends by itself.
     fn next_end(&self, life: &Life) -> Option<EventTime> {
-        let session = life.session.as_ref().map(|session| self.session_end(session));
+        let session = life.session.as_ref().map(|session| self.session_end(session, life.days));
         let attempt = life.attempts.iter().map(Attempt::due).min();
         [session, attempt, life.days.and_then(|days| days.due)].into_iter().flatten().min()
     }

@@ -6,8 +6,6 @@
 //! Numbers of distinct users add up because each person tells once that it is the first time: of an hour's users, each
 //! is counted in the minute in which it came first.
 
-use std::collections::BTreeMap;
-
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use serde::{Deserialize, Serialize};
 
@@ -79,15 +77,17 @@ pub enum Measure {
     Xp,
 }
 
-/// Sums.
+/// Sums, by what they are sums of. There are few of them, and most tallies are of one person's minute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally(BTreeMap<Measure, i128>);
+pub struct Tally(Vec<(Measure, i128)>);
 
 impl Tally {
     /// Adds to one sum.
     pub fn add(&mut self, measure: Measure, amount: i128) {
-        let sum = self.0.entry(measure).or_default();
-        *sum = sum.wrapping_add(amount);
+        match self.0.binary_search_by_key(&measure, |(of, _)| *of) {
+            Ok(place) => self.0[place].1 = self.0[place].1.wrapping_add(amount),
+            Err(place) => self.0.insert(place, (measure, amount)),
+        }
     }
 
     /// Adds one to a sum.
@@ -97,7 +97,7 @@ impl Tally {
 
     /// A sum; 0 where nothing was added.
     pub fn get(&self, measure: Measure) -> i128 {
-        self.0.get(&measure).copied().unwrap_or(0)
+        self.0.binary_search_by_key(&measure, |(of, _)| *of).map_or(0, |place| self.0[place].1)
     }
 
     /// A sum of things, which is never below 0.
@@ -136,6 +136,6 @@ impl Mergeable for Tally {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.0.len() * 2 * size_of::<(Measure, i128)>()
+        self.0.capacity() * size_of::<(Measure, i128)>()
     }
 }

@@ -17,6 +17,7 @@ use crate::attempts::Attempt;
 use crate::attempts::hours::{FunnelHours, FunnelKey, HourOver};
 use crate::calendar::{Calendar, HOUR_MS};
 use crate::definitions::Definitions;
+use crate::history::{DayOver, Histories};
 use crate::labels::{Dimension, First, Label, LabelKey, Named};
 use crate::minute::{Once, PersonMinute};
 use crate::person::{Lives, Minute, Rules};
@@ -67,7 +68,7 @@ where
 {
     let app = Topology::named(settings.application_id.clone());
     let calendar = Calendar::of(settings.zone)?;
-    let rules = Arc::new(Rules { calendar, definitions: definitions.clone(), gap: settings.gap });
+    let rules = Arc::new(Rules::new(calendar, definitions.clone(), settings.gap));
     let made = Made { settings: Arc::new(settings.clone()), rules: Arc::clone(&rules) };
     let (minutes, hours, days) = (Tumbling::minutes(1), LocalHours::of(settings.zone), LocalDays::of(settings.zone));
 
@@ -89,7 +90,12 @@ where
             attempts: setup.output(|over| funnels(&made, over)),
             labels: setup.output(|named| top(&made, named)),
         })
-        .map_keyed(|person, tally| person.scope.and_whole_app(tally))
+        .map_keyed(|person, tally| (person.scope.clone(), tally))
+        .key_by(|(scope, _): &(Scope, Tally)| scope.clone())
+        .window(minutes)
+        .aggregate::<Tally>("tenant-minute")
+        .on_close()
+        .map_keyed(|tenant, minute| tenant.and_whole_app(minute.value))
         .flat_map(|both| both)
         .key_by(|(scope, _): &(Scope, Tally)| scope.clone())
         .window(minutes)
@@ -123,7 +129,19 @@ where
                 .key_by(|cohort: &Retention| cohort.stamp.about())
                 .to(Topic::with(&made.settings.outputs.retention, Json::<Retention>::new()))
         })
-        .map_keyed(made.metrics(Grain::Day))
+        .map(DayOver::from)
+        .process("day", |setup| Histories {
+            calendar,
+            since: setup.key_value_store("since"),
+            told: setup.windowed_store("days-told", settings.keep),
+        })
+        .map_keyed({
+            let Made { settings, .. } = made.clone();
+            move |scope, (over, warming): (DayOver, bool)| {
+                let window = Window { start: over.start, end: over.end };
+                Metrics::of(&settings, Grain::Day, scope, window, &over.tally).warming(warming)
+            }
+        })
         .to(Topic::with(&settings.outputs.days, Json::<Metrics>::new()));
     app.build().map_err(|error| CoreError::config(error.to_string()))
 }

@@ -199,6 +199,14 @@ fn a_pipeline_tells_what_ended_and_what_is_open() {
         do 13:00:00 - system.error
         has engagement.pipelines.1h.v1 lens/*/documents {"timed_out": 1}
         has engagement.pipelines.1h.v1 lens/acme/documents {"started": 0, "timed_out": 1, "backlog": 0, "unmatched": 1, "completion": 0.0}
+        # To the millisecond in time.
+        do 13:10:00 a document.uploaded thing d4
+        do 14:10:00 - document.embedded thing d4
+        has engagement.pipelines.1h.v1 lens/*/documents {"started": 1}
+        has engagement.pipelines.1h.v1 lens/acme/documents {"started": 1, "backlog": 1}
+        do 15:00:00 - system.error
+        has engagement.pipelines.1h.v1 lens/*/documents {"completed": 1}
+        has engagement.pipelines.1h.v1 lens/acme/documents {"completed": 1, "timed_out": 0, "backlog": 0, "time": {"count": 1, "mean_ms": 3600000}}
         "#,
     );
 }

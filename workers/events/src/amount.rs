@@ -61,13 +61,13 @@ impl<'de> Scalar<'de> for Amount<'de> {
     fn from_float(number: f64) -> Field<Self> {
         amount(Cow::Owned(format!("{number:?}")), Finer::Rounded)
     }
-    fn from_decimal(digits: &str) -> Field<Self> {
+    fn from_decimal(digits: &'de str) -> Field<Self> {
         if digits.len() > TEXT_MAX {
             // A number may have as many digits as it likes; its value has not.
             let written = |pico| Amount { digits: Cow::Owned(format!("{pico}e-{PLACES}")), pico };
             return pico(digits, Finer::Rounded).map_or_else(Field::Wrong, |pico| Field::Given(written(pico)));
         }
-        amount(Cow::Owned(digits.to_owned()), Finer::Rounded)
+        amount(Cow::Borrowed(digits), Finer::Rounded)
     }
 }
 
@@ -223,6 +223,7 @@ mod tests {
         for token in [Token::Decimal("1.50E-6"), Token::Borrowed("1.50E-6")] {
             let Field::Given(amount) = Field::<Amount<'_>>::of(token) else { panic!("no amount") };
             assert_eq!(amount.as_str(), "1.50E-6");
+            assert!(matches!(amount.digits, Cow::Borrowed(_)), "copied where it could be borrowed");
         }
     }
 

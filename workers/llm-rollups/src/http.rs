@@ -17,20 +17,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use chrono::DateTime;
 use compact_str::CompactString;
 use processing_core::aggregate::Mergeable as _;
 use processing_core::prelude::StateKey;
 use processing_core::query::{Inquiry, Queries};
 use processing_core::record::EventTime;
+use processing_core::service::parameters::{Parameters, answer};
 use processing_core::service::problem::Problem;
 use serde::Serialize;
 use state::keys::pane::PaneKey;
-use state::keys::table::TableKey;
 use state::{OwnedRange, codec};
 
 use crate::alerts::BudgetStanding;
@@ -79,45 +79,23 @@ const BY: [(&str, By); 5] = [
     ("operation", By::Operation),
 ];
 
-/// The parameters behind the `?`, each at most once.
-struct Parameters(BTreeMap<String, String>);
+/// What hours are put together by.
+fn by(given: &Parameters) -> Result<By, Problem> {
+    let Some(word) = given.get("by") else { return Ok(By::Total) };
+    let found = BY.into_iter().find(|(name, _)| *name == word).map(|(_, by)| by);
+    found.ok_or_else(|| {
+        let words = BY.map(|(name, _)| name).join(", ");
+        Problem::bad_request(format!("`by` takes {words}, not `{word}`"))
+    })
+}
 
-impl Parameters {
-    fn read(given: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
-        let mut parameters = BTreeMap::new();
-        for (name, value) in given {
-            if !known.contains(&name.as_str()) {
-                let known = known.join(", ");
-                return Err(Problem::bad_request(format!("there is no parameter `{name}`; there are {known}")));
-            }
-            if parameters.insert(name.clone(), value).is_some() {
-                return Err(Problem::bad_request(format!("the parameter `{name}` is given twice")));
-            }
-        }
-        Ok(Self(parameters))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    fn by(&self) -> Result<By, Problem> {
-        let Some(word) = self.get("by") else { return Ok(By::Total) };
-        let found = BY.into_iter().find(|(name, _)| *name == word).map(|(_, by)| by);
-        found.ok_or_else(|| {
-            let words = BY.map(|(name, _)| name).join(", ");
-            Problem::bad_request(format!("`by` takes {words}, not `{word}`"))
-        })
-    }
-
-    /// A whole hour.
-    fn hour(&self, name: &str) -> Result<Option<i64>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let rfc = || DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).ok();
-        let time = text.parse::<i64>().ok().or_else(rfc).filter(|time| time.rem_euclid(HOUR) == 0);
-        let wants = "a whole hour, in milliseconds since 1970 or as 2026-01-31T12:00:00Z";
-        time.map(Some).ok_or_else(|| Problem::bad_request(format!("`{name}` takes {wants}, not `{text}`")))
-    }
+/// A whole hour.
+fn hour(given: &Parameters, name: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = given.get(name) else { return Ok(None) };
+    let rfc = || DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).ok();
+    let time = text.parse::<i64>().ok().or_else(rfc).filter(|time| time.rem_euclid(HOUR) == 0);
+    let wants = "a whole hour, in milliseconds since 1970 or as 2026-01-31T12:00:00Z";
+    time.map(Some).ok_or_else(|| Problem::bad_request(format!("`{name}` takes {wants}, not `{text}`")))
 }
 
 /// Hours, put together.
@@ -153,7 +131,7 @@ struct LatencyLine {
 }
 
 async fn cost(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(String, String)>>) -> Response {
-    blocking(move || {
+    answer(move || {
         sources.answer(given, |name, of| CostLine {
             name,
             requests: of.counts.requests,
@@ -166,7 +144,7 @@ async fn cost(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(Stri
 }
 
 async fn latency(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(String, String)>>) -> Response {
-    blocking(move || {
+    answer(move || {
         sources.answer(given, |name, of| LatencyLine {
             name,
             requests: of.counts.requests,
@@ -194,21 +172,13 @@ struct BudgetLine {
 }
 
 async fn budgets(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(String, String)>>) -> Response {
-    blocking(move || {
+    answer(move || {
         let parameters = Parameters::read(given, &["tenant"])?;
         let tenant = parameters.get("tenant");
-        let (time, rows) = sources.rows(ACCOUNTS, vec![OwnedRange { start: Vec::new(), end: None }])?;
-        // A tenant may have a row of an earlier generation too, which comes before.
-        let mut newest: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        for (key, value) in rows {
-            let TableKey { key, .. } = TableKey::decode(&key).map_err(|error| damaged(ACCOUNTS, &error))?;
-            newest.insert(key.to_vec(), value);
-        }
+        let (time, rows) = sources.queries.kept_rows::<Accounts>(ACCOUNTS, None)?;
+        let time = time.ok_or_else(not_yet)?;
         let mut budgets = Vec::new();
-        for (_, value) in newest.iter().filter(|(key, _)| tenant.is_none_or(|tenant| tenant.as_bytes() == *key)) {
-            // A row begins with whether there is one.
-            let Some((1, value)) = value.split_first() else { continue };
-            let accounts: Accounts = codec::decode(value).map_err(|error| damaged(ACCOUNTS, &error))?;
+        for (_, accounts) in rows.iter().filter(|(key, _)| tenant.is_none_or(|tenant| tenant.as_bytes() == *key)) {
             for account in &accounts.open {
                 let standing = BudgetStanding::of(&accounts.standing(account, time));
                 let (start, end) = (account.start.0, account.end.0);
@@ -220,20 +190,12 @@ async fn budgets(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(S
     .await
 }
 
-fn damaged(store: &str, error: &dyn std::fmt::Display) -> Problem {
-    Problem::unavailable(format!("a row of store {store} cannot be read: {error}"))
+fn not_yet() -> Problem {
+    Problem::unavailable("time has not begun, or many windows close just now; ask again in a moment")
 }
 
-/// Runs what waits for the worker threads where it holds up nobody.
-#[expect(clippy::disallowed_methods, reason = "HTTP is what tokio is here for; no record comes this way")]
-async fn blocking<A: Serialize + Send + 'static>(
-    work: impl FnOnce() -> Result<A, Problem> + Send + 'static,
-) -> Response {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::unavailable("the work was broken off; ask again").into_response(),
-    }
+fn damaged(store: &str, error: &dyn std::fmt::Display) -> Problem {
+    Problem::unavailable(format!("a row of store {store} cannot be read: {error}"))
 }
 
 impl Sources {
@@ -241,10 +203,7 @@ impl Sources {
     fn rows(&self, store: &str, ranges: Vec<OwnedRange>) -> Result<(EventTime, Vec<state::Row>), Problem> {
         let inquiry = Inquiry { store: store.to_owned(), group: None, ranges };
         let answer = self.queries.ask(inquiry).map_err(Problem::from)?;
-        let time = answer.time.ok_or_else(|| {
-            Problem::unavailable("time has not begun, or many windows close just now; ask again in a moment")
-        })?;
-        Ok((time, answer.rows))
+        Ok((answer.time.ok_or_else(not_yet)?, answer.rows))
     }
 
     /// The hours that are asked for, by what they are asked for.
@@ -254,8 +213,8 @@ impl Sources {
         line: impl Fn(Option<CompactString>, &Rollup) -> L,
     ) -> Result<Answer<L>, Problem> {
         let parameters = Parameters::read(given, &["by", "tenant", "from", "to"])?;
-        let (by, tenant) = (parameters.by()?, parameters.get("tenant"));
-        let (from, to) = (parameters.hour("from")?, parameters.hour("to")?);
+        let (by, tenant) = (by(&parameters)?, parameters.get("tenant"));
+        let (from, to) = (hour(&parameters, "from")?, hour(&parameters, "to")?);
         // Which hour is the present one is known once the time is.
         let (time, _) = self.rows(HOURS, Vec::new())?;
         let to = to.unwrap_or(time.0 - time.0.rem_euclid(HOUR) + HOUR);
@@ -274,11 +233,13 @@ impl Sources {
             let rollup: Rollup = codec::decode(&value).map_err(|error| damaged(HOURS, &error))?;
             found.entry(name).or_default().absorb(rollup);
         }
+        // An hour is over when its last minute takes in nothing any more.
+        let closed = time.0 - self.settings.grace.0;
         Ok(Answer {
             by: BY.into_iter().find(|(_, of)| *of == by).map_or("total", |(name, _)| name),
             window_start_ms: from,
             window_end_ms: to,
-            final_until_ms: time.0 - time.0.rem_euclid(HOUR),
+            final_until_ms: closed - closed.rem_euclid(HOUR),
             run_id: self.settings.run_id.clone(),
             lines: found.iter().map(|(name, rollup)| line(name.clone(), rollup)).collect(),
         })

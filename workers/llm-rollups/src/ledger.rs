@@ -29,6 +29,8 @@ const RATE_HOURS: i64 = 24;
 pub struct Spending {
     /// By which it is known when it comes again.
     pub id: IdHash,
+    /// When the call was made.
+    pub time: EventTime,
     /// Whose budgets: a tenant, or [`crate::budget::EVERYBODY`].
     pub tenant: CompactString,
     /// Who called.
@@ -42,6 +44,8 @@ pub struct Spending {
 /// A call's cost and the budgets in which it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
+    /// When the call was made.
+    pub time: EventTime,
     /// How much, where it is known.
     pub amount: Option<(Currency, Nanos)>,
     /// In which budgets.
@@ -120,13 +124,14 @@ impl Charge {
         let is_replaced = |own: &&Budget| row.is_none_or(|row| row.0.iter().all(|other| other.id != own.id));
         let own = file.of(&spending.tenant).filter(is_replaced).cloned().chain(of_row);
         let budgets = own.filter(|budget| budget.covers(spending.user.as_deref(), &spending.model)).collect();
-        Self { amount: spending.amount, budgets }
+        Self { time: spending.time, amount: spending.amount, budgets }
     }
 }
 
 impl Accounts {
-    /// Takes in what a call at `time` cost; `false` where a period that it counts in is over for good.
-    fn charge(&mut self, charge: &Charge, time: EventTime, now: EventTime) -> bool {
+    /// Takes in what a call cost; `false` where a period that it counts in is over for good.
+    fn charge(&mut self, charge: &Charge, now: EventTime) -> bool {
+        let time = charge.time;
         let mut is_taken = true;
         for budget in &charge.budgets {
             let period = budget.period_at(time);
@@ -214,6 +219,41 @@ impl Accounts {
     }
 }
 
+/// Passes on what is spent as of the moment at which it takes effect. So what comes late meets the budgets that are in
+/// force when it comes, and a join with them finds nothing that is late.
+#[derive(Clone)]
+pub struct AsItComes {
+    waiting: KeyValueStore<CompactString, Vec<Spending>>,
+    moment: Timer,
+}
+
+impl AsItComes {
+    /// Declares what it keeps.
+    pub fn declare(setup: &mut Setup<CompactString>) -> Self {
+        Self { waiting: setup.key_value_store("spendings-of-a-moment"), moment: setup.timer("moment") }
+    }
+}
+
+impl Processor for AsItComes {
+    type Key = CompactString;
+    type In = Spending;
+    type Out = Spending;
+
+    fn process(&self, ctx: &mut Context<'_, '_, Self>, tenant: &CompactString, spent: Spending) -> Result<(), Poison> {
+        ctx.store(&self.waiting).change(tenant, |row| row.get_or_insert_default().push(spent));
+        let now = ctx.stream_time();
+        ctx.set_timer(self.moment, now);
+        Ok(())
+    }
+
+    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, tenant: &CompactString, _: Timer) -> Result<(), Poison> {
+        let waiting = ctx.store(&self.waiting).get(tenant).cloned().unwrap_or_default();
+        ctx.store(&self.waiting).delete(tenant);
+        waiting.into_iter().for_each(|spent| ctx.forward(tenant.clone(), spent));
+        Ok(())
+    }
+}
+
 /// Keeps the accounts of each tenant.
 #[derive(Clone)]
 pub struct Ledger {
@@ -242,10 +282,10 @@ impl Processor for Ledger {
     type Out = Alert;
 
     fn process(&self, ctx: &mut Context<'_, '_, Self>, tenant: &CompactString, charge: Charge) -> Result<(), Poison> {
-        let (time, now) = (ctx.event_time(), ctx.stream_time());
+        let now = ctx.stream_time();
         let mut is_taken = true;
         ctx.store(&self.accounts).change(tenant, |row| {
-            is_taken = row.get_or_insert_default().charge(&charge, time, now);
+            is_taken = row.get_or_insert_default().charge(&charge, now);
         });
         let close = before(EventTime(now.0 - now.0.rem_euclid(MINUTE) + MINUTE));
         let known = ctx.timer(self.minute).unwrap_or(EventTime::MAX);

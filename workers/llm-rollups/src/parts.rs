@@ -73,7 +73,7 @@ impl Priced {
     /// The event, and beside it what is spent by it: of a tenant's budgets, and of those over all tenants.
     pub fn entries(self, settings: &LlmSettings) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(1);
-        let LlmEvent { id, tenant, user, what, .. } = &self.event;
+        let LlmEvent { id, time, tenant, user, what, .. } = &self.event;
         if let (What::Call(call), cost @ (Cost::Known { .. } | Cost::Unknown)) = (what, self.cost) {
             let amount = match cost {
                 Cost::Known { currency, amount, .. } => Some((currency, amount)),
@@ -85,7 +85,14 @@ impl Priced {
                 // Whom the file does not name the topic may.
                 if is_theirs || settings.budgets_topic.is_some() {
                     let (user, model) = (user.clone(), model.into());
-                    entries.push(Entry::Spending(Spending { id: *id, tenant: tenant.into(), user, model, amount }));
+                    entries.push(Entry::Spending(Spending {
+                        id: *id,
+                        time: *time,
+                        tenant: tenant.into(),
+                        user,
+                        model,
+                        amount,
+                    }));
                 }
             }
         }

@@ -27,7 +27,8 @@ pub struct LlmSettings {
     pub application_id: String,
     /// The contracts of the events, as the settings map them.
     pub contracts: Contracts,
-    /// The topic whose rows stand before the price cards; `None` where there is none.
+    /// The topic whose rows stand before the price cards; `None` where there is none. A call that is later than the grace
+    /// finds no row of its time any more: it is set aside before it has a price, and counts in no budget.
     pub prices: Option<String>,
     /// The topic of budgets; `None` where there is none.
     pub budgets_topic: Option<String>,

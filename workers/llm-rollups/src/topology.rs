@@ -16,7 +16,7 @@ use crate::budget::Budgets;
 use crate::card::ProviderPrices;
 use crate::event::{LlmEvent, What};
 use crate::exchange::{Exchanges, Outcome, Turn};
-use crate::ledger::{Charge, Ledger, Spending};
+use crate::ledger::{AsItComes, Charge, Ledger, Spending};
 use crate::parts::{Entry, Part, Priced};
 use crate::reading::LlmDecoder;
 use crate::results::{CurrentCost, RollupResult};
@@ -173,9 +173,8 @@ where
     match &with.budgets_topic {
         None => judged(with, spendings.map(move |spending| Charge::of(&settings.budgets, None, &spending))),
         Some(topic) => {
-            // A call that comes late counts as long as its period is open, and meets the budgets of its own time.
-            let budgets = app.table::<CompactString, _>(Topic::with(topic, BudgetsDecoder)).grace(with.grace);
-            let charges = spendings.left_join_broadcast(
+            let budgets = app.table::<CompactString, _>(Topic::with(topic, BudgetsDecoder));
+            let charges = spendings.process("spendings-as-they-come", AsItComes::declare).left_join_broadcast(
                 budgets,
                 "budgets",
                 |spending| Some(spending.tenant.clone()),

@@ -215,6 +215,9 @@ fn a_request_is_answered_or_times_out_once() {
         send ai.process.request 10:00:10 {"business_id": "biz", "lead_id": "l1", "processing_id": "p1"}
         send ai.process.request 10:00:11 {"business_id": "biz", "processing_id": "p2"}
         send ai.process.request 10:00:12 {"business_id": "biz", "processing_id": "p3"}
+        # Answered at once, and told before it is asked.
+        send ai.process.result  10:00:12.500 {"business_id": "biz", "processing_id": "p4"}
+        send ai.process.request 10:00:12.500 {"business_id": "biz", "processing_id": "p4"}
         # Nobody asked for this one, and nobody is missing.
         send ai.process.result  10:00:13 {"business_id": "biz", "processing_id": "p9", "intent": {"intent": "buy", "tier": "rules"}, "processing_time_ms": 3}
         crash
@@ -222,10 +225,10 @@ fn a_request_is_answered_or_times_out_once() {
         send ai.process.result  10:00:15 {"business_id": "biz", "lead_id": "l1", "processing_id": "p1", "model": "gpt-4o", "input_tokens": 4, "processing_time_ms": 4000}
         send ai.error           10:00:41 {"business_id": "biz", "processing_id": "p2"}
         tick 10:01:00
-        has llm.rollups.1m.v1 *|*|*|* {"requests": 3, "errors_by_type": {"_OTHER": 1}, "exchanges": {"process": {"end_to_end_ms": {"count": 2, "max": 30000}, "timeouts": 0}, "lead": {"end_to_end_ms": {"count": 2, "max": 15000}}}}
-        has llm.rollups.1m.v1 biz|*|*|* {"requests": 3}
+        has llm.rollups.1m.v1 *|*|*|* {"requests": 4, "errors_by_type": {"_OTHER": 1}, "exchanges": {"process": {"end_to_end_ms": {"count": 3, "max": 30000}, "timeouts": 0}, "lead": {"end_to_end_ms": {"count": 2, "max": 15000}}}}
+        has llm.rollups.1m.v1 biz|*|*|* {"requests": 4}
         has llm.rollups.1m.v1 biz|openai|gpt-4o|process {"requests": 1, "exchanges": {"process": {"end_to_end_ms": {"count": 1, "max": 5000}}, "lead": {"end_to_end_ms": {"count": 2, "max": 15000}}}}
-        has llm.rollups.1m.v1 biz|unknown|unknown|process {"requests": 2, "cost": {"requests_not_billable": 2}, "exchanges": {"process": {"end_to_end_ms": {"count": 1, "max": 30000}}}}
+        has llm.rollups.1m.v1 biz|unknown|unknown|process {"requests": 3, "cost": {"requests_not_billable": 3}, "exchanges": {"process": {"end_to_end_ms": {"count": 2, "max": 30000}}}}
         tick 10:02:12
         # Its last moment is over when nothing of it can come any more.
         tick 10:02:12.001
@@ -335,6 +338,26 @@ fn a_late_call_counts_until_a_day_after_its_period() {
         late {"event_id": "b", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
         tick 48:01:00
         dead late_for_budget
+        "#,
+    );
+}
+
+/// The budget is that of the moment at which the call comes; its period that of the call.
+#[test]
+fn a_late_call_meets_the_budgets_that_are_in_force_when_it_comes() {
+    let settings = LlmSettings { budgets_topic: Some("llm.budgets.v1".to_owned()), ..chat() };
+    check(
+        &settings,
+        r#"
+        call 10:00:00 {"id": "1", "tenant_id": "acme", "model": "m", "cost": "1"}
+        in llm.budgets.v1 11:00:00 acme {"budget": [{"id": "b", "period": "day", "amount": "4", "thresholds": [100]}]}
+        tick 25:00:00
+        in chat.response.generated 25:00:00 k {"event_id": "a", "event_type": "chat.response.generated", "timestamp": $ms(10:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
+        late {"event_id": "a", "event_type": "chat.response.generated", "timestamp": $ms(10:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
+        in llm.budgets.v1 26:00:00 x ~
+        crash
+        tick 26:00:00
+        has llm.budget.alert.v1 acme {"key": "acme|b|1@$ms(00:00)@100", "spent": "4.000000000", "at_ms": $ms(25:01)}
         "#,
     );
 }

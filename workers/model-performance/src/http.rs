@@ -12,21 +12,18 @@
 //! Not here: the library's own routes. Invariant: an answer is made of committed rows of one task between two of its
 //! commits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use processing_core::prelude::StateKey;
-use processing_core::query::{Answer, Inquiry, Queries};
-use processing_core::record::DurationMs;
+use processing_core::query::Queries;
+use processing_core::record::{DurationMs, EventTime};
+use processing_core::service::parameters::answer;
 use processing_core::service::problem::Problem;
 use serde::{Deserialize, Serialize};
-use state::keys::pane::PaneKey;
-use state::keys::table::TableKey;
-use state::{OwnedRange, codec};
 
 use crate::performance::Performance;
 use crate::results::experiment::AbResults;
@@ -94,7 +91,7 @@ async fn model(
     Path((app, tenant, model)): Path<(String, String, String)>,
     asked: Asked<ModelQuestion>,
 ) -> Response {
-    blocking(move || {
+    answer(move || {
         let Query(asked) = asked.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
         let minutes = asked.minutes.unwrap_or(MINUTES_MAX);
         if !(1..=MINUTES_MAX).contains(&minutes) {
@@ -116,7 +113,7 @@ async fn experiment(
     Path(id): Path<String>,
     asked: Asked<ExperimentQuestion>,
 ) -> Response {
-    blocking(move || {
+    answer(move || {
         let Query(asked) = asked.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
         let app = asked.app.unwrap_or_else(|| "lens".to_owned());
         let tenant = asked.tenant.unwrap_or_else(|| app.clone());
@@ -127,56 +124,17 @@ async fn experiment(
     .await
 }
 
-/// Runs what waits for the worker threads where it holds up nobody.
-#[expect(clippy::disallowed_methods, reason = "HTTP is what tokio is here for; no record comes this way")]
-async fn blocking<A: Serialize + Send + 'static>(
-    work: impl FnOnce() -> Result<A, Problem> + Send + 'static,
-) -> Response {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::unavailable("the work was broken off; ask again").into_response(),
-    }
-}
-
-fn damaged(store: &str, error: &dyn std::fmt::Display) -> Problem {
-    Problem::unavailable(format!("a row of store {store} cannot be read: {error}"))
-}
-
 impl Sources {
-    fn ask(&self, store: &str, group: &Subject, ranges: Vec<OwnedRange>) -> Result<Answer, Problem> {
-        let mut key = Vec::new();
-        group.encode(&mut key);
-        let inquiry = Inquiry { store: store.to_owned(), group: Some(key), ranges };
-        self.queries.ask(inquiry).map_err(Problem::from)
-    }
-
     /// The last `minutes`, of which the present one is the last.
     fn minutes_of(&self, subject: &Subject, minutes: i64) -> Result<ModelAnswer, Problem> {
-        const STORE: &str = "performance-1m";
-        let not_yet = || Problem::unavailable("nothing has been committed yet; ask again in a moment");
-        let time = self.ask(STORE, subject, Vec::new())?.time.ok_or_else(not_yet)?.0;
         let whole = |time: i64| time - time.rem_euclid(MINUTE);
-        // Time may go on between the two questions: what is shown is the minutes up to when it was asked for.
-        let end = whole(time) + MINUTE;
-        let mut key = Vec::new();
-        subject.encode(&mut key);
-        let row = |minute: i64| {
-            let start = end - (minutes - minute) * MINUTE;
-            let mut row = Vec::new();
-            PaneKey { pane: start, first_window: start, key: &key }.encode_into(&mut row);
-            OwnedRange::only(row)
-        };
-        let Answer { rows, time } = self.ask(STORE, subject, (0..minutes).map(row).collect())?;
-        let reached = time.ok_or_else(not_yet)?.0;
-        let final_until = whole(reached.saturating_sub(self.settings.grace.0));
-        let mut found: BTreeMap<i64, Performance> = BTreeMap::new();
-        for (row, value) in rows {
-            let row = PaneKey::decode(&row).map_err(|error| damaged(STORE, &error))?;
-            found.insert(row.pane, codec::decode(&value).map_err(|error| damaged(STORE, &error))?);
-        }
-        let minute = |(start, value): (i64, Performance)| {
-            let span = Span { start, end: start + MINUTE, value };
+        let (reached, found) = self.queries.windows::<Performance>("performance-1m", subject, |time| {
+            let end = whole(time.0) + MINUTE;
+            (0..minutes).map(|minute| EventTime(end - (minutes - minute) * MINUTE)).collect()
+        })?;
+        let final_until = whole(reached.0.saturating_sub(self.settings.grace.0));
+        let minute = |(start, value): (EventTime, Performance)| {
+            let span = Span { start: start.0, end: start.0 + MINUTE, value };
             MinuteAnswer {
                 is_final: span.end <= final_until,
                 performance: PerformanceRecord::minute(&self.settings, subject, &span),
@@ -187,21 +145,10 @@ impl Sources {
 
     /// How an experiment stands; `None` where nothing is known of it.
     fn standing_of(&self, subject: &Subject) -> Result<Option<AbResults>, Problem> {
-        const STORE: &str = "experiments";
         let mut wanted = Vec::new();
         subject.encode(&mut wanted);
-        let all = OwnedRange { start: Vec::new(), end: None };
-        let Answer { rows, time } = self.ask(STORE, subject, vec![all])?;
-        // An experiment may have a row of an earlier generation too, which comes before.
-        let mut found = None;
-        for (row, value) in rows {
-            if TableKey::decode(&row).map_err(|error| damaged(STORE, &error))?.key == wanted {
-                found = Some(value);
-            }
-        }
-        // A row that was deleted is one byte, 0.
-        let Some((1, row)) = found.as_deref().and_then(<[u8]>::split_first) else { return Ok(None) };
-        let standing: Standing = codec::decode(row).map_err(|error| damaged(STORE, &error))?;
+        let (time, mut found) = self.queries.kept_rows::<Standing>("experiments", Some(subject))?;
+        let Some(standing) = found.remove(&wanted) else { return Ok(None) };
         let experiment = self.settings.experiments.of(&subject.part(2));
         let end = time.map_or(standing.since, |time| time.0 - time.0.rem_euclid(MINUTE));
         let window = (standing.since, end);

@@ -17,6 +17,7 @@ pub mod judging;
 pub mod leads;
 pub mod outcomes;
 pub mod performance;
+pub mod popular;
 pub mod reading;
 pub mod results;
 pub mod routing;

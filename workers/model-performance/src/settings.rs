@@ -62,6 +62,8 @@ pub struct Outputs {
     pub minutes: String,
     /// Models by the hour.
     pub hours: String,
+    /// The models that are asked most, by the hour.
+    pub popular: String,
     /// Models' coverage by the day.
     pub coverage: String,
     /// What somebody should look at.
@@ -79,6 +81,7 @@ impl Default for Outputs {
         Self {
             minutes: "model.performance.1m.v1".to_owned(),
             hours: "model.performance.1h.v1".to_owned(),
+            popular: "model.popular.1h.v1".to_owned(),
             coverage: "model.coverage.1d.v1".to_owned(),
             alerts: "model.alerts.v1".to_owned(),
             retrain: "model.retrain.v1".to_owned(),
@@ -165,6 +168,7 @@ impl ModelSettings {
             spec("experiments.file", ValueKind::Path, &"", "TOML file of experiments"),
             spec("outputs.minutes.topic", TOPIC, &outputs.minutes, "Topic of models' minutes"),
             spec("outputs.hours.topic", TOPIC, &outputs.hours, "Topic of models' hours"),
+            spec("outputs.popular.topic", TOPIC, &outputs.popular, "Topic of the models that are asked most"),
             spec("outputs.coverage.topic", TOPIC, &outputs.coverage, "Topic of models' coverage"),
             spec("outputs.alerts.topic", TOPIC, &outputs.alerts, "Topic of alerts"),
             spec("outputs.retrain.topic", TOPIC, &outputs.retrain, "Topic of signals to train anew"),
@@ -216,6 +220,7 @@ impl ModelSettings {
             outputs: Outputs {
                 minutes: settings.get("outputs.minutes.topic")?,
                 hours: settings.get("outputs.hours.topic")?,
+                popular: settings.get("outputs.popular.topic")?,
                 coverage: settings.get("outputs.coverage.topic")?,
                 alerts: settings.get("outputs.alerts.topic")?,
                 retrain: settings.get("outputs.retrain.topic")?,

@@ -19,10 +19,12 @@ use crate::event::{ModelEvent, What};
 use crate::judging::Judging;
 use crate::leads::{self, LeadMinute, LeadStep};
 use crate::performance::{Fact, Performance};
+use crate::popular::{Asks, Popular};
 use crate::reading::{CONTRACTS, ModelDecoder};
 use crate::results::coverage::CoverageRecord;
 use crate::results::experiment::{AbDecision, AbResults};
 use crate::results::performance::PerformanceRecord;
+use crate::results::popular::PopularRecord;
 use crate::results::signal::{Alert, Retrain};
 use crate::routing::{Routed, routes};
 use crate::serving::{Asked, Ended, Given, ended};
@@ -146,7 +148,7 @@ where
         .key_by(|coverage: &CoverageRecord| coverage.subject())
         .to(Topic::with(&settings.outputs.coverage, Json::<CoverageRecord>::new()));
 
-    let (names, hours) = (with(), with());
+    let (names, popular, hours) = (with(), with(), with());
     reported
         .merge(served)
         .merge(outcomes)
@@ -162,6 +164,20 @@ where
         })
         .roll_up(Tumbling::hours(1), "performance-1h")
         .on_close_with("history", &[Frame::before(REFERENCE)], History::of)
+        .tee(|hours| {
+            hours
+                .map_keyed(|model: &Subject, hour| Asks {
+                    model: model.clone(),
+                    requests: hour.value.0.serving.requests(),
+                })
+                .filter(|asks| asks.requests > 0)
+                .key_by(|asks: &Asks| Subject::of([asks.model.part(0).as_str(), &asks.model.part(1)]))
+                .window(Tumbling::hours(1))
+                .aggregate::<Popular>("popular")
+                .on_close()
+                .map_keyed(move |scope: &Subject, hour| PopularRecord::of(&popular, scope, &hour.into()))
+                .to(Topic::with(&settings.outputs.popular, Json::<PopularRecord>::new()))
+        })
         .map(|closed| {
             let (performance, earlier) = closed.value;
             let reference = earlier.frames.into_iter().next().unwrap_or_default();

@@ -75,6 +75,9 @@ pub struct SessionSums {
 /// What only a whole day has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DaySums {
+    /// Whether fewer than 28 days of this scope lie up to and with this one: what looks back further than the log
+    /// does is too small then, and too many users are new. Null while the day is open.
+    pub warming: Option<bool>,
     /// Distinct users of the seven days up to and with this one.
     pub active_users_7d: u64,
     /// Of the 28 days.
@@ -144,6 +147,14 @@ impl Metrics {
 }
 
 impl Metrics {
+    /// The same, with what is known of the days before.
+    pub fn warming(mut self, warming: bool) -> Self {
+        if let Some(day) = &mut self.day {
+            day.warming = Some(warming);
+        }
+        self
+    }
+
     /// Whether nothing happened: of a minute or hour in which merely a day ended nothing is told.
     pub fn is_silent(&self) -> bool {
         self.requests + self.bot_requests + self.internal_requests + self.sessions.count == 0
@@ -168,6 +179,7 @@ impl DaySums {
     fn of(tally: &Tally) -> Self {
         let month = tally.number(Measure::MonthUsers);
         Self {
+            warming: None,
             active_users_7d: tally.number(Measure::WeekUsers),
             active_users_28d: month,
             stickiness: share(tally.number(Measure::DayUsers), month),

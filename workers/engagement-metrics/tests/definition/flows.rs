@@ -271,8 +271,11 @@ impl Reached {
     }
 }
 
+/// Names and how often they came, by scope, dimension and day.
+type DayNames = BTreeMap<(Whose, &'static str, (i64, i64)), BTreeMap<String, i64>>;
+
 fn top(world: &World<'_>, results: &mut Said) {
-    let mut days: BTreeMap<(Whose, &str, (i64, i64)), BTreeMap<String, i64>> = BTreeMap::new();
+    let mut days = DayNames::new();
     let mut name = |app: &str, tenant: &str, time: i64, dimension: &'static str, name: String, weight: i64| {
         for whose in both(app, tenant) {
             let day = days.entry((whose, dimension, world.clock.day(time))).or_default();

@@ -178,7 +178,10 @@ impl Span<'_> {
         }
         let ratings =
             |after| over.iter().flat_map(|session| session.ratings(after)).map(|of| of as f64 / 1e3).collect();
+        let ours = self.world.actions.iter().filter(|action| self.is_ours(&action.app, &action.tenant));
+        let first = ours.map(|action| self.world.clock.date(action.time.0)).min().unwrap();
         json!({
+            "warming": days_between(first, today) < 27,
             "active_users_7d": within(7), "active_users_28d": within(28), "stickiness": share(within(1), within(28)),
             "new_users": new, "returning_users": returning, "resurrected_users": resurrected, "streaks": streaks,
             "search_and_rating": association(ratings(true), ratings(false)),

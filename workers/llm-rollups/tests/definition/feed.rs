@@ -28,6 +28,8 @@ pub(crate) fn feed(dice: &mut Dice) -> Feed {
     let partitions = 1 + dice.below(3) as u32;
     let mut arrivals = Vec::new();
     let (mut at_ms, mut sent) = (0, START);
+    // Clocks of whole seconds let much happen at one moment.
+    let tick = dice.pick([1, 1_000, 20_000]);
     for number in 0..20 + dice.below(60) {
         at_ms += dice.below(80);
         let gap = if dice.chance(0.05) { 1_500_000 } else { 30_000 };
@@ -40,7 +42,7 @@ pub(crate) fn feed(dice: &mut Dice) -> Feed {
         let topic = TOPICS[dice.below(9).min(6) as usize];
         // Calls are what most of it is about.
         let topic = if dice.chance(0.35) { "chat.response.generated" } else { topic };
-        let time = sent - late as i64;
+        let time = (sent - late as i64) / tick * tick;
         let value = event(dice, topic, number, time);
         let partition = dice.below(u64::from(partitions)) as u32;
         let arrival = |at_ms: u64, sent: i64| Arrival {

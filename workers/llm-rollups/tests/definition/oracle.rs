@@ -162,10 +162,10 @@ type Turns<'a> = (Vec<&'a Came>, Vec<&'a Came>);
 pub(crate) type Scope = [Option<String>; 4];
 
 /// Everything that counts, and the requests that timed out.
-pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<Unanswered>) {
+pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, Vec<Unanswered>) {
     let fresh: Vec<&Came> = came.iter().filter(|came| came.is_fresh).collect();
     let mut facts: Vec<Fact> = fresh.iter().filter(|came| came.is_in_time).filter_map(|came| came.fact()).collect();
-    let mut timeouts = BTreeSet::new();
+    let mut timeouts = Vec::new();
     let kinds = [
         ("process", PROCESS_TIMEOUT, "processing_id", "ai.process.request", &["ai.process.result", "ai.error"][..]),
         ("lead", LEAD_TIMEOUT, "lead_id", "lead.message", &["ai.process.result"]),
@@ -209,7 +209,7 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<Unanswered>) {
                             false
                         }
                         None if request.time + timeout + GRACE <= now => {
-                            timeouts.insert((kind, tenant.clone(), id.clone(), request.time));
+                            timeouts.push((kind, tenant.clone(), id.clone(), request.time));
                             let series = [tenant.as_str(), "unknown", "unknown", "process"].map(str::to_owned);
                             facts.push(Fact { time: now, series, what: What::TimedOut(kind) });
                             false
@@ -220,6 +220,7 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, BTreeSet<Unanswered>) {
             }
         }
     }
+    timeouts.sort();
     (facts, timeouts)
 }
 

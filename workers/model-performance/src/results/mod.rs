@@ -6,6 +6,7 @@
 pub mod coverage;
 pub mod experiment;
 pub mod performance;
+pub mod popular;
 pub mod signal;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::settings::ModelSettings;
 
 /// The JSON Schema (draft 2020-12) of each result, by the topic that it goes to by default.
-pub const SCHEMAS: [(&str, &str); 7] = [
+pub const SCHEMAS: [(&str, &str); 8] = [
     ("model.performance.1m.v1", include_str!("../../schemas/model.performance.1m.v1.json")),
     ("model.performance.1h.v1", include_str!("../../schemas/model.performance.1h.v1.json")),
     ("model.coverage.1d.v1", include_str!("../../schemas/model.coverage.1d.v1.json")),
+    ("model.popular.1h.v1", include_str!("../../schemas/model.popular.1h.v1.json")),
     ("model.alerts.v1", include_str!("../../schemas/model.alerts.v1.json")),
     ("model.retrain.v1", include_str!("../../schemas/model.retrain.v1.json")),
     ("ab.results.v1", include_str!("../../schemas/ab.results.v1.json")),

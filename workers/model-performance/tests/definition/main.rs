@@ -19,7 +19,7 @@ use processing_core::testing::{SimOptions, simulate_seed};
 use crate::compare::Said;
 
 /// Worlds of a test run.
-const RUNS: u64 = 150;
+const RUNS: u64 = 300;
 
 fn check(schemas: &schemas::Schemas, seed: u64) -> Said {
     let settings = world::settings();

@@ -82,3 +82,22 @@ fn a_models_coverage_is_told_at_the_end_of_the_day() {
         "#,
     );
 }
+
+#[test]
+fn the_models_that_are_asked_most_are_ranked_by_the_hour() {
+    check(
+        &prompt(),
+        r#"
+        ask 10:00:00 ana r1 mf
+        ask 10:10:00 ana r2 als
+        ask 10:20:00 bia r3 als
+        ask 11:00:00 ana r4 mf
+        end 12:02
+        has model.popular.1h.v1 lens/lens {"key": "lens/lens@$ms(11:00)", "requests": 3, "models": [{"rank": 1, "model": "als", "requests": 2}, {"rank": 2, "model": "mf", "requests": 1}]}
+        has model.popular.1h.v1 lens/lens {"key": "lens/lens@$ms(12:00)", "requests": 1, "models": [{"rank": 1, "model": "mf", "share": 1.0}]}
+        has model.performance.1h.v1 lens/lens/als// {"window_end_ms": $ms(11:00), "peak_hour": null, "serving": {"timeouts": 2}}
+        has model.performance.1h.v1 lens/lens/mf// {"window_end_ms": $ms(11:00)}
+        has model.performance.1h.v1 lens/lens/mf// {"window_end_ms": $ms(12:00), "peak_hour": {"hour": 10, "requests": 1}}
+        "#,
+    );
+}

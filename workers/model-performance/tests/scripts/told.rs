@@ -26,7 +26,7 @@ const TOPICS: [&str; 8] = [
 pub(crate) fn topology(settings: &ModelSettings, story: &str) -> Result<Plan, TopologyError> {
     let topics = Contracts::shipped().topics(CONTRACTS).into_iter();
     let told = topics.filter(|topic| story.contains(&format!("in {} ", topic.topic())));
-    let topics = told.map(|topic| Topic::with(topic.topic(), ModelDecoder::new(topic)));
+    let topics = told.map(read);
     model_performance::topology(settings, topics.collect())
 }
 
@@ -122,4 +122,10 @@ fn input(topic: &str, time: &str, id: &str, user: &str, mut fields: Value) -> St
         fields
     };
     format!("in {topic} {time} {key} {event}\n")
+}
+
+/// A topic with what reads it.
+fn read(topic: events::TopicReader) -> Topic<ModelDecoder> {
+    let name = topic.topic().to_owned();
+    Topic::with(name, ModelDecoder::new(topic))
 }
