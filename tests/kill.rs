@@ -7,14 +7,16 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tests::compare::{assert_same, fed};
-use tests::demo_process::{DemoProcess, STEADY_FEED, commits_in, streamfleet};
+use tests::compare::{FINALS_OF_LONG_FEEDS, assert_same, fed};
+use tests::demo_process::{DemoProcess, STEADY_FEED, commits_in, committed, streamfleet};
 
 /// How often the demo is killed.
 const KILLS: usize = 34;
 
 /// Events that are fed after the last kill.
 const EVENTS_AFTER: u64 = 10_000;
+/// Events that are fed at least: workers whose windows wait for inputs on which little comes have closed some by then.
+const EVENTS_MIN: u64 = 120_000;
 
 #[test]
 fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
@@ -36,13 +38,19 @@ fn a_demo_that_is_killed_thirty_times_says_what_one_says_that_never_was() {
     }
     assert!(lives_with_commits >= KILLS / 3, "only {lives_with_commits} lives of {KILLS} got as far as a commit");
     // How far the feed has come depends on the machine; that both get all of it does not.
-    let events = (fed(&killed) + EVENTS_AFTER).to_string();
+    let events = (fed(&killed) + EVENTS_AFTER).max(EVENTS_MIN).to_string();
     let to_the_end = [&feed[..], &["--events", &events]].concat();
     DemoProcess::start(&program, &killed, &to_the_end).finish();
     DemoProcess::start(&program, &whole, &to_the_end).finish();
     println!("{events} events, all told");
 
     assert_same(&killed, &whole);
+    for finals in FINALS_OF_LONG_FEEDS {
+        assert!(
+            committed(&whole, finals).iter().any(|partition| !partition.is_empty()),
+            "{finals}: nothing was compared"
+        );
+    }
 }
 
 /// How far a process comes before it is killed.

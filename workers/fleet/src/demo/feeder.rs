@@ -197,8 +197,45 @@ impl Feeder {
     }
 }
 
+/// Workers that must not fall too far behind, and how far they are at most.
+struct Gate {
+    followers: Vec<Follower>,
+    /// Behind at the last look, and what was fed since: a look costs a round trip for each partition on a cluster.
+    behind_max: u64,
+}
+
+impl Gate {
+    /// None of them has been looked at.
+    fn of(followers: Vec<Follower>) -> Self {
+        Self { followers, behind_max: u64::MAX }
+    }
+
+    /// Whether all of them are near enough.
+    fn is_open(&mut self) -> Result<bool, CoreError> {
+        if self.behind_max <= AHEAD_MAX {
+            return Ok(true);
+        }
+        let mut furthest = 0;
+        for follower in &self.followers {
+            match follower.behind() {
+                Ok(behind) => furthest = furthest.max(behind),
+                Err(error) if error.remedy() > Remedy::Retry => return Err(error),
+                Err(_) => return Ok(false),
+            }
+        }
+        self.behind_max = furthest;
+        Ok(furthest <= AHEAD_MAX)
+    }
+
+    fn fed(&mut self, records: u64) {
+        self.behind_max = self.behind_max.saturating_add(records);
+    }
+}
+
 struct Feeding {
     order: FeedOrder,
+    /// Before the feed, and before the world.
+    gates: [Gate; 2],
     topics: BTreeMap<String, usize>,
     /// Transactions in a row that came to nothing.
     failures: u32,
@@ -214,7 +251,8 @@ impl Feeding {
             topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |n| TopicPartition::new(topic.as_str(), n)));
         let batches = places.map(|place| (place, RecordBatch::new())).collect();
         let topics = topics.into_iter().zip(0..).collect();
-        Self { topics, failures: 0, batches, position: RecordBatch::new(), order }
+        let gates = [vec![order.follower.clone()], order.world_followers.clone()].map(Gate::of);
+        Self { topics, gates, failures: 0, batches, position: RecordBatch::new(), order }
     }
 
     fn feed(mut self) -> Result<(), CoreError> {
@@ -239,13 +277,16 @@ impl Feeding {
                 _ => LogTime(i64::MAX),
             };
             let before = self.order.sources.positions();
-            if self.may_go_on(std::slice::from_ref(&self.order.follower))? {
+            if self.gates[0].is_open()? {
                 self.take_feed(until, due);
             }
-            if self.may_go_on(&self.order.world_followers)? {
+            if self.gates[1].is_open()? {
                 self.take_world(due);
             }
-            if self.order.sources.positions() == before {
+            let after = self.order.sources.positions();
+            self.gates[0].fed(after.0 - before.0);
+            self.gates[1].fed(after.1 - before.1);
+            if after == before {
                 if due.0 < i64::MAX {
                     self.order.progress.time_ms.store(due.0, Ordering::Relaxed);
                 }
@@ -259,18 +300,6 @@ impl Feeding {
             self.order.progress.tell(&self.order.sources);
         }
         Ok(())
-    }
-
-    /// Whether all of them are near enough.
-    fn may_go_on(&self, followers: &[Follower]) -> Result<bool, CoreError> {
-        for follower in followers {
-            match follower.behind() {
-                Ok(behind) if behind <= AHEAD_MAX => {}
-                Err(error) if error.remedy() > Remedy::Retry => return Err(error),
-                _ => return Ok(false),
-            }
-        }
-        Ok(true)
     }
 
     fn take_feed(&mut self, until: u64, due: LogTime) {
