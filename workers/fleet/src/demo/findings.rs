@@ -186,7 +186,7 @@ impl Findings {
         };
         let those = days.filter(|day| day.stamp.window_end_ms == newest);
         let parts = those.filter_map(|day| {
-            let sums = day.day.as_ref()?;
+            let sums = day.day.as_ref().filter(|sums| sums.active_users_28d > 0)?;
             Some(format!("{} {} of {}", day.stamp.app, grouped(day.active_users), grouped(sums.active_users_28d)))
         });
         let parts: Vec<String> = parts.collect();
