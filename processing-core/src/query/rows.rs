@@ -148,7 +148,7 @@ fn of_its_time(
     mut ask: impl FnMut(Vec<OwnedRange>) -> Result<Answer, Problem>,
     ranges: impl Fn(EventTime) -> Vec<OwnedRange>,
 ) -> Result<(EventTime, Vec<Row>), Problem> {
-    let not_yet = || Problem::unavailable("time has not begun yet, or many close just now; ask again in a moment");
+    let not_yet = || Problem::unavailable("no window has closed yet, or many close just now; ask again in a moment");
     let mut wanted = ranges(ask(Vec::new())?.time.ok_or_else(not_yet)?);
     for _ in 0..TRIES {
         let Answer { rows, time } = ask(wanted.clone())?;
