@@ -7,27 +7,21 @@
     reason = "a test is the outside: it asks over TCP, and stops where its helper finds nothing"
 )]
 
+#[path = "../../served.rs"]
+mod served;
+
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
 
 use engagement_metrics::definitions::Definitions;
 use engagement_metrics::{EngagementSettings, http, topology};
 use events::Contracts;
 use events::contract::System;
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
-use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
-use processing_core::log::{Cleanup, Log, Read, TopicSettings, partition_for_key};
-use processing_core::metrics::ProcessMetrics;
-use processing_core::record::{DurationMs, LogTime, Offset, TopicName, TopicPartition};
-use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
-use processing_core::service::http::{HttpServer, routes};
-use processing_core::service::settings::HttpSettings;
+use processing_core::log::partition_for_key;
+use processing_core::record::{DurationMs, LogTime, Offset, TopicPartition};
 use processing_core::testing::Dice;
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use served::Worker;
 
 /// 2025-10-09T00:00:00Z.
 const START: i64 = 1_759_968_000_000;
@@ -44,74 +38,23 @@ key = "user-subject"
 timeout = "2h"
 "#;
 
-struct Worker {
-    log: Arc<EmbeddedLog>,
-    running: Running,
-    server: HttpServer,
-    _folder: TempDir,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
-}
-
 impl Worker {
     /// Two threads on an empty log, with LENS's topic alone.
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = EmbeddedOptions::new(Arc::new(|| LogTime(START)));
-        options.durability = Durability::Os;
-        let log = EmbeddedLog::open(folder.path(), options).unwrap();
         let contracts = Contracts::of_systems(&[System::Lens]);
         let settings = EngagementSettings { contracts, grace: DurationMs(0), ..EngagementSettings::default() };
         let definitions = Definitions::from_toml(DEFINITIONS).unwrap();
-        let plan = Arc::new(topology(&settings, &definitions).unwrap());
-        let around = Surroundings::quiet("engagement-metrics");
-        let options = RunOptions {
-            instance: "http".to_owned(),
-            threads: 2,
-            commit_interval: DurationMs(20),
-            idle_after: None,
-            idle_close: None,
-            future_bound: None,
-            epoch: 0,
-            state: StatePlace::Memory,
-        };
-        let shared = Arc::clone(&log) as Arc<dyn Log>;
-        let running = Running::start(plan, shared, options, around.clone()).unwrap();
-        let own = http::routes(&settings, &definitions, running.queries());
-        let process = Arc::new(ProcessMetrics::new(&around.telemetry, "0", ""));
-        let all = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, own);
-        let listen = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false, advertised: None };
-        let server = HttpServer::start(&listen, all).unwrap().unwrap();
-        Self { log, running, server, _folder: folder }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.server.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap() }
+        let plan = topology(&settings, &definitions).unwrap();
+        Self::serve(plan, START, None, |queries| http::routes(&settings, &definitions, queries))
     }
 
     /// Makes the topic, and fills it with so many days and a half of two tenants' interactions.
     fn feed(&self, days: i64) {
-        let shape = TopicSettings {
-            partitions: PARTITIONS,
-            cleanup: Cleanup::Delete,
-            retention_ms: None,
-            log_append_time: false,
-        };
-        self.log.admin().unwrap().create_topic(&TopicName::new(TOPIC), shape).unwrap();
+        self.create_topic(TOPIC, PARTITIONS);
         let mut dice = Dice::new(7);
-        let mut batches: BTreeMap<u32, RecordBatch> = BTreeMap::new();
+        let mut batches: BTreeMap<TopicPartition, RecordBatch> = BTreeMap::new();
         let mut put = |partition: u32, time: i64, key: &str, value: Value| {
-            batches.entry(partition).or_default().push(RecordRef {
+            batches.entry(TopicPartition::new(TOPIC, partition)).or_default().push(RecordRef {
                 offset: Offset::ZERO,
                 timestamp: LogTime(time),
                 key: Some(key.as_bytes()),
@@ -140,30 +83,7 @@ impl Worker {
             });
             put(partition, time + 1_000, "end", value);
         }
-        for (partition, batch) in &batches {
-            self.log.append(&TopicPartition::new(TOPIC, *partition), batch, Durability::Os).unwrap();
-        }
-        assert!(self.running.settle(Duration::from_secs(60)));
-    }
-
-    /// The records of an output, by key and in order.
-    fn published(&self, topic: &str) -> BTreeMap<String, Vec<Value>> {
-        let info = self.log.admin().unwrap().topic(&TopicName::new(topic)).unwrap().unwrap();
-        let mut reader = self.log.reader().unwrap();
-        let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        let mut batch = RecordBatch::new();
-        for partition in 0..info.settings.partitions {
-            let place = TopicPartition::new(topic, partition);
-            let mut from = Offset::ZERO;
-            while let Read::Records(next) = reader.read(&place, from, &mut batch).unwrap() {
-                for record in batch.iter() {
-                    let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
-                    found.entry(key).or_default().push(serde_json::from_slice(record.value.unwrap()).unwrap());
-                }
-                from = next;
-            }
-        }
-        found
+        self.append(&batches);
     }
 
     /// The rows of an answer that are final, as they were published, and how many are not.

@@ -7,11 +7,12 @@
     reason = "a test is the outside: it asks over TCP, and stops where its helper finds nothing"
 )]
 
+#[allow(dead_code, reason = "of what is published, other tests tell")]
+#[path = "../../served.rs"]
+mod served;
+
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use events::Contracts;
 use llm_rollups::budget::Budgets;
@@ -19,44 +20,18 @@ use llm_rollups::card::Card;
 use llm_rollups::pricing::Pricing;
 use llm_rollups::{LlmSettings, http, topology};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
-use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
-use processing_core::log::{Cleanup, Log, TopicSettings};
-use processing_core::metrics::ProcessMetrics;
-use processing_core::record::{DurationMs, LogTime, Offset, TopicName, TopicPartition};
-use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
-use processing_core::service::http::{HttpServer, routes};
-use processing_core::service::settings::HttpSettings;
+use processing_core::record::{DurationMs, LogTime, Offset, TopicPartition};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use served::{Answer, Worker};
 
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000;
 const HOUR: i64 = 3_600_000;
 const TOPIC: &str = "chat.response.generated";
 
-struct Worker {
-    log: Arc<EmbeddedLog>,
-    running: Running,
-    server: HttpServer,
-    _folder: TempDir,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
-}
-
 impl Worker {
     /// Two threads on a log with an empty input of two partitions.
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = EmbeddedOptions::new(Arc::new(|| LogTime(START)));
-        options.durability = Durability::Os;
-        let log = EmbeddedLog::open(folder.path(), options).unwrap();
-        let shape =
-            TopicSettings { partitions: 2, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
-        log.admin().unwrap().create_topic(&TopicName::new(TOPIC), shape).unwrap();
         let only = format!("[[mapping]]\ncontract = \"loci.{TOPIC}\"\ntopics = [\"{TOPIC}\"]");
         let budgets = "[[budget]]\nid = \"b\"\ntenant = \"acme\"\nperiod = \"month\"\namount = \"1000\"";
         let settings = LlmSettings {
@@ -65,36 +40,10 @@ impl Worker {
             budgets: Arc::new(Budgets::from_toml(budgets).unwrap()),
             ..LlmSettings::default()
         };
-        let plan = Arc::new(topology(&settings).unwrap());
-        let around = Surroundings::quiet("llm-rollups");
-        let options = RunOptions {
-            instance: "http".to_owned(),
-            threads: 2,
-            commit_interval: DurationMs(20),
-            idle_after: None,
-            idle_close: None,
-            future_bound: Some(DurationMs::hours(1)),
-            epoch: 0,
-            state: StatePlace::Memory,
-        };
-        let shared = Arc::clone(&log) as Arc<dyn Log>;
-        let running = Running::start(plan, shared, options, around.clone()).unwrap();
-        let own = http::routes(&settings, running.queries());
-        let process = Arc::new(ProcessMetrics::new(&around.telemetry, "0", ""));
-        let all = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, own);
-        let listen = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false, advertised: None };
-        let server = HttpServer::start(&listen, all).unwrap().unwrap();
-        Self { log, running, server, _folder: folder }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.server.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap() }
+        let plan = topology(&settings).unwrap();
+        let worker = Self::serve(plan, START, Some(DurationMs::hours(1)), |queries| http::routes(&settings, queries));
+        worker.create_topic(TOPIC, 2);
+        worker
     }
 
     /// A call each ten minutes, for so long; the first one of each hour at its very beginning. Then both partitions end.
@@ -128,10 +77,7 @@ impl Worker {
                 &json!({ "tenant_id": "end", "model": "m", "cost": "1" }),
             );
         }
-        for (place, batch) in &batches {
-            self.log.append(place, batch, Durability::Os).unwrap();
-        }
-        assert!(self.running.settle(Duration::from_secs(60)));
+        self.append(&batches);
     }
 }
 

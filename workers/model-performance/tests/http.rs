@@ -7,89 +7,37 @@
     reason = "a test is the outside: it asks over TCP, and stops where its helper finds nothing"
 )]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
+#[path = "../../served.rs"]
+mod served;
+
+use std::collections::BTreeMap;
 
 use events::Contracts;
 use model_performance::reading::CONTRACTS;
 use model_performance::{ModelSettings, http, topology_of};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
-use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
-use processing_core::log::{Cleanup, Log, Read, TopicSettings};
-use processing_core::metrics::ProcessMetrics;
-use processing_core::record::{DurationMs, LogTime, Offset, TopicName, TopicPartition};
-use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
-use processing_core::service::http::{HttpServer, routes};
-use processing_core::service::settings::HttpSettings;
+use processing_core::record::{DurationMs, LogTime, Offset, TopicPartition};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use served::Worker;
 
 /// 2025-10-09T17:00:00Z.
 const START: i64 = 1_760_029_200_000;
 const MINUTE: i64 = 60_000;
 
-struct Worker {
-    log: Arc<EmbeddedLog>,
-    running: Running,
-    server: HttpServer,
-    _folder: TempDir,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
-}
-
 impl Worker {
     /// Two threads on an empty log, without input topics.
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = EmbeddedOptions::new(Arc::new(|| LogTime(START)));
-        options.durability = Durability::Os;
-        let log = EmbeddedLog::open(folder.path(), options).unwrap();
         let settings = ModelSettings::default();
-        let plan = Arc::new(topology_of(&settings, &Contracts::shipped()).unwrap());
-        let around = Surroundings::quiet("model-performance");
-        let options = RunOptions {
-            instance: "http".to_owned(),
-            threads: 2,
-            commit_interval: DurationMs(20),
-            idle_after: None,
-            idle_close: None,
-            future_bound: Some(DurationMs::hours(1)),
-            epoch: 0,
-            state: StatePlace::Memory,
-        };
-        let shared = Arc::clone(&log) as Arc<dyn Log>;
-        let running = Running::start(plan, shared, options, around.clone()).unwrap();
-        let own = http::routes(&settings, running.queries());
-        let process = Arc::new(ProcessMetrics::new(&around.telemetry, "0", ""));
-        let all = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, own);
-        let listen = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false, advertised: None };
-        let server = HttpServer::start(&listen, all).unwrap().unwrap();
-        Self { log, running, server, _folder: folder }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.server.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap() }
+        let plan = topology_of(&settings, &Contracts::shipped()).unwrap();
+        Self::serve(plan, START, Some(DurationMs::hours(1)), |queries| http::routes(&settings, queries))
     }
 
     /// Makes the input topics: half an hour of requests, answers and users of an experiment, then the end on every topic.
     fn feed(&self) {
+        let mut batches = BTreeMap::new();
         for topic in Contracts::shipped().topics(CONTRACTS) {
-            let shape =
-                TopicSettings { partitions: 1, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
             let topic = topic.topic();
-            self.log.admin().unwrap().create_topic(&TopicName::new(topic), shape).unwrap();
+            self.create_topic(topic, 1);
             let mut batch = RecordBatch::default();
             for (time, value) in (0..31).map(|minute| (START + minute * MINUTE, event(topic, minute))) {
                 batch.push(RecordRef {
@@ -100,25 +48,9 @@ impl Worker {
                     headers: Headers::NONE,
                 });
             }
-            self.log.append(&TopicPartition::new(topic, 0), &batch, Durability::Os).unwrap();
+            batches.insert(TopicPartition::new(topic, 0), batch);
         }
-        assert!(self.running.settle(Duration::from_secs(60)));
-    }
-
-    /// The records of a key of an output, in order.
-    fn published(&self, topic: &str, key: &str) -> Vec<Value> {
-        let info = self.log.admin().unwrap().topic(&TopicName::new(topic)).unwrap().unwrap();
-        let (mut reader, mut found, mut batch) = (self.log.reader().unwrap(), Vec::new(), RecordBatch::new());
-        for partition in 0..info.settings.partitions {
-            let place = TopicPartition::new(topic, partition);
-            let mut from = Offset::ZERO;
-            while let Read::Records(next) = reader.read(&place, from, &mut batch).unwrap() {
-                let of = batch.iter().filter(|record| record.key == Some(key.as_bytes()));
-                found.extend(of.map(|record| serde_json::from_slice::<Value>(record.value.unwrap()).unwrap()));
-                from = next;
-            }
-        }
-        found
+        self.append(&batches);
     }
 }
 
@@ -158,13 +90,13 @@ fn answers_are_what_was_published() {
             _ => open += 1,
         }
     }
-    let published = worker.published("model.performance.1m.v1", "lens/lens/a%2Fb//control");
+    let published = worker.published("model.performance.1m.v1").remove("lens/lens/a%2Fb//control").unwrap();
     assert_eq!(closed, published);
     assert!(closed.len() > 10 && open > 0, "{} closed, {open} open", closed.len());
 
     let mut answer = worker.get("/v1/experiments/look");
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let last = worker.published("ab.results.v1", "lens/lens/look").pop().unwrap();
+    let last = worker.published("ab.results.v1").remove("lens/lens/look").unwrap().pop().unwrap();
     for field in ["key", "window_start_ms"] {
         answer.body[field] = last[field].clone();
     }

@@ -7,95 +7,37 @@
     reason = "a test is the outside: it asks over TCP, and stops where its helper finds nothing"
 )]
 
+#[path = "../../served.rs"]
+mod served;
+
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use events::feed::{Feed, FeedOptions};
 use events::{Gazetteer, SignalContract};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
-use processing_core::log::embedded::{Durability, EmbeddedLog, EmbeddedOptions};
-use processing_core::log::{Cleanup, Log, Read, TopicSettings, partition_for_key};
-use processing_core::metrics::ProcessMetrics;
-use processing_core::record::{DurationMs, EventTime, LogTime, Offset, TopicName, TopicPartition};
-use processing_core::run::{RunOptions, Running, StatePlace, Surroundings};
-use processing_core::service::http::{HttpServer, routes};
-use processing_core::service::settings::HttpSettings;
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use processing_core::log::partition_for_key;
+use processing_core::record::{DurationMs, EventTime, LogTime, Offset, TopicPartition};
+use serde_json::json;
+use served::{Answer, Worker};
 use trending_cities::{TrendingSettings, http, topology};
 
 /// 2025-10-09T17:00:00Z.
 const START: EventTime = EventTime(1_760_029_200_000);
 const PARTITIONS: u32 = 2;
 
-struct Worker {
-    settings: TrendingSettings,
-    cities: Arc<Gazetteer>,
-    log: Arc<EmbeddedLog>,
-    running: Running,
-    server: HttpServer,
-    _folder: TempDir,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
-}
-
 impl Worker {
     /// Two threads on an empty log, without input topics.
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = EmbeddedOptions::new(Arc::new(|| LogTime(START.0)));
-        options.durability = Durability::Os;
-        let log = EmbeddedLog::open(folder.path(), options).unwrap();
         let (settings, cities) = (TrendingSettings::default(), Arc::new(Gazetteer::shipped()));
-        let plan = Arc::new(topology(&settings, &cities).unwrap());
-        let around = Surroundings::quiet("trending-cities");
-        let options = RunOptions {
-            instance: "http".to_owned(),
-            threads: 2,
-            commit_interval: DurationMs(20),
-            idle_after: None,
-            idle_close: None,
-            future_bound: Some(DurationMs::hours(1)),
-            epoch: 0,
-            state: StatePlace::Memory,
-        };
-        let shared = Arc::clone(&log) as Arc<dyn Log>;
-        let running = Running::start(plan, shared, options, around.clone()).unwrap();
-        let own = http::routes(&settings, &cities, running.queries());
-        let process = Arc::new(ProcessMetrics::new(&around.telemetry, "0", ""));
-        let all = routes(Arc::clone(&around.board), Arc::clone(&around.telemetry), process, own);
-        let listen = HttpSettings { listen: Some("127.0.0.1:0".parse().unwrap()), next_free: false, advertised: None };
-        let server = HttpServer::start(&listen, all).unwrap().unwrap();
-        Self { settings, cities, log, running, server, _folder: folder }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.server.address()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: serde_json::from_str(body).unwrap() }
+        let plan = topology(&settings, &cities).unwrap();
+        Self::serve(plan, START.0, Some(DurationMs::hours(1)), |queries| http::routes(&settings, &cities, queries))
     }
 
     /// Makes the input topics and fills them with this much of the feed's history, then with its present.
     fn feed(&self, history: DurationMs, present: DurationMs) {
-        for (_, topic) in &self.settings.inputs {
-            let shape = TopicSettings {
-                partitions: PARTITIONS,
-                cleanup: Cleanup::Delete,
-                retention_ms: None,
-                log_append_time: false,
-            };
-            self.log.admin().unwrap().create_topic(&TopicName::new(topic), shape).unwrap();
+        for (_, topic) in &TrendingSettings::default().inputs {
+            self.create_topic(topic, PARTITIONS);
         }
         let options = FeedOptions {
             history_events_per_minute: 20,
@@ -105,7 +47,7 @@ impl Worker {
             users: 2_000,
             ..FeedOptions::new(7, START)
         };
-        let mut feed = Feed::new(options, Arc::clone(&self.cities));
+        let mut feed = Feed::new(options, Arc::new(Gazetteer::shipped()));
         let mut batches: BTreeMap<TopicPartition, RecordBatch> = BTreeMap::new();
         let mut bytes = Vec::new();
         while feed.next_sent().0 < START.plus(present).0 {
@@ -120,30 +62,7 @@ impl Worker {
                 headers: Headers::NONE,
             });
         }
-        for (place, batch) in &batches {
-            self.log.append(place, batch, Durability::Os).unwrap();
-        }
-        assert!(self.running.settle(Duration::from_secs(60)));
-    }
-
-    /// The records of an output, by key and in order.
-    fn published(&self, topic: &str) -> BTreeMap<String, Vec<Value>> {
-        let info = self.log.admin().unwrap().topic(&TopicName::new(topic)).unwrap().unwrap();
-        let mut reader = self.log.reader().unwrap();
-        let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        let mut batch = RecordBatch::new();
-        for partition in 0..info.settings.partitions {
-            let place = TopicPartition::new(topic, partition);
-            let mut from = Offset::ZERO;
-            while let Read::Records(next) = reader.read(&place, from, &mut batch).unwrap() {
-                for record in batch.iter() {
-                    let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
-                    found.entry(key).or_default().push(serde_json::from_slice(record.value.unwrap()).unwrap());
-                }
-                from = next;
-            }
-        }
-        found
+        self.append(&batches);
     }
 }
 
