@@ -183,7 +183,7 @@ mod tests {
         match field {
             Field::Given(amount) => Ok(amount.pico()),
             Field::Wrong(wrong) => Err(wrong),
-            Field::Absent => Err("absent"),
+            Field::Absent | Field::WrongItem { .. } => Err("absent"),
         }
     }
 

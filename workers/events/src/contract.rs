@@ -111,6 +111,8 @@ pub struct FieldSpec {
     /// Where it stands, the first that holds a value first: names under the payload, parted by `/`, `*` for the items
     /// of an array. A path that begins with `/` begins at the event.
     pub paths: &'static [&'static str],
+    /// Further places of a duration, behind those, which give it in seconds.
+    pub seconds: &'static [&'static str],
 }
 
 /// A struct that is filled from an event's values; written by [`contract!`](crate::contract!) and
@@ -153,7 +155,8 @@ pub const fn kind_of<'a, T: Scalar<'a>>() -> Kind {
 /// Beside the type of the events stands, in this order and each only where needed: `alias "a" | "b"`, further words for
 /// the type, on topics of these names too; `on "topic" | "topic"`, the topics where they are not called as the type is;
 /// `by_topic`, where the events do not say their type; `rest`, where a type that no other contract of the topic has is
-/// this one. After the fields may stand `with name: Group<'a>`, the fields of a [`group!`](crate::group!).
+/// this one. After a duration's places may stand `in seconds "a" | "b"`, further ones that give it so. After the fields may
+/// stand `with name: Group<'a>`, the fields of a [`group!`](crate::group!).
 #[macro_export]
 macro_rules! contract {
     (
@@ -182,7 +185,8 @@ macro_rules! contract {
     };
     (@declare [$($doc:literal),+] $name:ident $life:lifetime $system:ident $event_type:literal
         [$($alias:literal),*] [$($topic:literal),*] [$($typed:ident)?] {
-            $($(#[doc = $field_doc:literal])+ $need:ident $field:ident: $type:ty = $($path:literal)|+,)*
+            $($(#[doc = $field_doc:literal])+ $need:ident $field:ident: $type:ty = $($path:literal)|+
+                $(in seconds $($seconds:literal)|+)?,)*
             $(with $group:ident: $group_type:ty,)?
         }
     ) => {
@@ -214,7 +218,8 @@ macro_rules! contract {
         }
 
         impl<$life> $crate::contract::FromTokens<$life> for $name<$life> {
-            $crate::contract!(@fields $life $([$($field_doc),+] $need $field: $type = [$($path),+])*);
+            $crate::contract!(@fields $life
+                $([$($field_doc),+] $need $field: $type = [$($path),+] [$($($seconds),+)?])*);
 
             fn from_tokens(tokens: &mut $crate::tokens::Tokens<$life>) -> Result<Self, $crate::Poison> {
                 let _ = &tokens;
@@ -226,13 +231,15 @@ macro_rules! contract {
             }
         }
     };
-    (@fields $life:lifetime $([$($field_doc:literal),+] $need:ident $field:ident: $type:ty = [$($path:literal),+])*) => {
+    (@fields $life:lifetime $([$($field_doc:literal),+] $need:ident $field:ident: $type:ty =
+        [$($path:literal),+] [$($seconds:literal),*])*) => {
         const FIELDS: &'static [$crate::contract::FieldSpec] = &[$($crate::contract::FieldSpec {
             name: stringify!($field),
             doc: concat!($($field_doc, "\n"),+),
             required: $crate::contract!(@required $need),
             kind: $crate::contract::kind_of::<$life, $type>(),
             paths: &[$($path),+],
+            seconds: &[$($seconds),*],
         },)*];
     };
     (@type required $type:ty) => { $type };
@@ -256,7 +263,8 @@ macro_rules! group {
     (
         $(#[doc = $doc:literal])+
         pub struct $name:ident<$life:lifetime> {
-            $($(#[doc = $field_doc:literal])+ $need:ident $field:ident: $type:ty = $($path:literal)|+,)*
+            $($(#[doc = $field_doc:literal])+ $need:ident $field:ident: $type:ty = $($path:literal)|+
+                $(in seconds $($seconds:literal)|+)?,)*
         }
     ) => {
         $(#[doc = $doc])+
@@ -266,7 +274,8 @@ macro_rules! group {
         }
 
         impl<$life> $crate::contract::FromTokens<$life> for $name<$life> {
-            $crate::contract!(@fields $life $([$($field_doc),+] $need $field: $type = [$($path),+])*);
+            $crate::contract!(@fields $life
+                $([$($field_doc),+] $need $field: $type = [$($path),+] [$($($seconds),+)?])*);
 
             fn from_tokens(tokens: &mut $crate::tokens::Tokens<$life>) -> Result<Self, $crate::Poison> {
                 Ok(Self { $($field: $crate::contract!(@read $need tokens)?,)* })

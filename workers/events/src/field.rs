@@ -15,11 +15,28 @@ pub enum Field<T> {
     Absent,
     /// Something that the field cannot hold; the words say what, for the verdict.
     Wrong(&'static str),
+    /// A list with an item that cannot be one of its items.
+    WrongItem {
+        /// Which, from 0.
+        at: usize,
+        /// What it is; `None` where there is nothing.
+        found: Option<&'static str>,
+    },
     /// A value.
     Given(T),
 }
 
 impl<T> Field<T> {
+    /// The same of what `change` makes of the value.
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Field<U> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Given(value) => Field::Given(change(value)),
+            Self::Wrong(found) => Field::Wrong(found),
+            Self::WrongItem { at, found } => Field::WrongItem { at, found },
+        }
+    }
+
     /// The value, or `None` where there is none.
     ///
     /// # Errors
@@ -29,6 +46,7 @@ impl<T> Field<T> {
             Self::Absent => Ok(None),
             Self::Given(value) => Ok(Some(value)),
             Self::Wrong(found) => Err(wrong(PoisonReason::WrongValue, name, found)),
+            Self::WrongItem { at, found } => Err(wrong_item(PoisonReason::WrongValue, name, at, found)),
         }
     }
 
@@ -50,6 +68,7 @@ impl<T> Field<T> {
             Self::Given(value) => Ok(value),
             Self::Absent => Err(Poison::new(PoisonReason::MissingField, format!("`{name}` is missing"))),
             Self::Wrong(found) => Err(wrong(reason, name, found)),
+            Self::WrongItem { at, found } => Err(wrong_item(reason, name, at, found)),
         }
     }
 }
@@ -57,6 +76,15 @@ impl<T> Field<T> {
 #[cold]
 fn wrong(reason: PoisonReason, name: &str, found: &str) -> Poison {
     Poison::new(reason, format!("`{name}` cannot be {found}"))
+}
+
+#[cold]
+fn wrong_item(reason: PoisonReason, name: &str, at: usize, found: Option<&str>) -> Poison {
+    let which = format!("item {at} of `{name}`, counted from 0,");
+    match found {
+        Some(found) => Poison::new(reason, format!("{which} cannot be {found}")),
+        None => Poison::new(PoisonReason::MissingField, format!("{which} is missing")),
+    }
 }
 
 /// What a field holds, for those who write mappings and schemas.
@@ -182,7 +210,7 @@ impl<'de, T: Scalar<'de>> Field<T> {
     }
 }
 
-/// A list of scalars, at most [`LIST_MAX`].
+/// A list of scalars, at most [`LIST_MAX`], none of which may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
@@ -203,23 +231,68 @@ impl<'de, T: Listed<'de>> Scalar<'de> for List<T> {
     const KIND: Kind = T::LIST;
 
     fn from_list(items: Vec<Token<'de>>) -> Field<Self> {
-        if items.len() > LIST_MAX {
-            return Field::Wrong("a list of more than 256 items");
-        }
-        // None of the items has what the field is made of: the array is another field's.
-        if !items.is_empty() && items.iter().all(|item| *item == Token::Absent) {
-            return Field::Absent;
-        }
-        let mut list = Vec::with_capacity(items.len());
-        for item in items {
-            match Field::<T>::of(item) {
-                Field::Given(item) => list.push(item),
-                Field::Absent => return Field::Wrong("a list with null in it"),
-                Field::Wrong(found) => return Field::Wrong(found),
-            }
-        }
-        Field::Given(Self(list))
+        listed(items, given).map(Self)
     }
+}
+
+/// A list of scalars, at most [`LIST_MAX`], where an item may have none: what it is then is told by its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps<T>(pub Vec<Option<T>>);
+
+impl<T> Default for Gaps<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Gaps<T> {
+    /// Those that there are, in their order.
+    pub fn given(self) -> List<T> {
+        List(self.0.into_iter().flatten().collect())
+    }
+}
+
+impl<'de, T: Listed<'de>> Scalar<'de> for Gaps<T> {
+    const KIND: Kind = T::LIST;
+
+    fn from_list(items: Vec<Token<'de>>) -> Field<Self> {
+        listed(items, |item| match item {
+            Field::Absent => Ok(None),
+            item => given(item).map(Some),
+        })
+        .map(Self)
+    }
+}
+
+/// An item's value, or what it is instead.
+fn given<T>(item: Field<T>) -> Result<T, Option<&'static str>> {
+    match item {
+        Field::Given(item) => Ok(item),
+        Field::Absent => Err(None),
+        Field::Wrong(found) => Err(Some(found)),
+        Field::WrongItem { .. } => Err(Some("an array")),
+    }
+}
+
+fn listed<'de, T: Listed<'de>, I>(
+    items: Vec<Token<'de>>,
+    each: impl Fn(Field<T>) -> Result<I, Option<&'static str>>,
+) -> Field<Vec<I>> {
+    if items.len() > LIST_MAX {
+        return Field::Wrong("a list of more than 256 items");
+    }
+    // None of the items has what the field is made of: the array is another field's.
+    if !items.is_empty() && items.iter().all(|item| *item == Token::Absent) {
+        return Field::Absent;
+    }
+    let mut list = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        match each(Field::of(item)) {
+            Ok(item) => list.push(item),
+            Err(found) => return Field::WrongItem { at, found },
+        }
+    }
+    Field::Given(list)
 }
 
 /// A scalar that comes in lists.

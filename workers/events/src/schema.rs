@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::contract::System;
 use crate::event::ContractName;
 use crate::field::{Kind, LIST_MAX};
-use crate::mapping::{HeadField, Mapping, Pointer, Said, Step, spellings};
+use crate::mapping::{HeadField, Mapping, Pointer, Said, Step, Unit, spellings};
 
 /// The schema of a contract's events as its own system publishes them.
 pub fn schema(contract: ContractName) -> Value {
@@ -24,8 +24,39 @@ struct Node {
     fields: BTreeMap<String, Node>,
     items: Option<Box<Node>>,
     /// What may stand here, each with its description.
-    kinds: Vec<(Kind, String)>,
+    kinds: Vec<(Held, String)>,
     only: Option<Vec<String>>,
+}
+
+/// What stands somewhere: a kind, as it is or in seconds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Held {
+    kind: Kind,
+    in_seconds: bool,
+}
+
+impl Held {
+    /// What an item of it is.
+    fn item(self) -> Self {
+        Self { kind: item_of(self.kind), ..self }
+    }
+
+    fn name(self) -> &'static str {
+        if self.in_seconds { "seconds" } else { name(self.kind) }
+    }
+
+    fn definition(self) -> Value {
+        if !self.in_seconds {
+            return definition(self.kind);
+        }
+        json!({
+            "description": "Seconds, as a number or text of one; rounded to whole milliseconds.",
+            "anyOf": [
+                {"type": ["number", "null"], "minimum": 0, "maximum": 315_360_000},
+                {"type": "string", "pattern": "^[0-9]{1,8}(\\.[0-9]{1,9})?$"},
+            ],
+        })
+    }
 }
 
 fn of(mapping: &Mapping) -> Value {
@@ -47,14 +78,16 @@ fn of(mapping: &Mapping) -> Value {
             Said::Words(words) if at < head && HeadField::ALL[at] == HeadField::Type => Some(words.clone()),
             _ => None,
         };
-        for pointer in &places.pointers {
+        for (pointer, unit) in places.all() {
+            let held = Held { kind: *kind, in_seconds: *unit == Unit::SECONDS };
             for end in event.ends(pointer) {
-                end.kinds.push((*kind, one_line(doc)));
+                end.kinds.push((held, one_line(doc)));
                 end.only.clone_from(&words);
             }
         }
         if needed && places.constant.is_none() {
-            demands.push(demand(*kind, &places.pointers));
+            let pointers: Vec<&Pointer> = places.all().map(|(pointer, _)| pointer).collect();
+            demands.push(demand(*kind, &pointers));
         }
     }
     if let Some(payload) = mapping.envelope.payload() {
@@ -71,7 +104,7 @@ fn of(mapping: &Mapping) -> Value {
     schema.insert("additionalProperties".into(), json!(true));
     let mut kinds = Vec::new();
     event.kinds_below(&mut kinds);
-    let defs = kinds.into_iter().map(|kind| (name(kind).to_owned(), definition(kind))).collect();
+    let defs = kinds.into_iter().map(|held| (held.name().to_owned(), held.definition())).collect();
     schema.insert("$defs".into(), Value::Object(defs));
     Value::Object(schema)
 }
@@ -81,7 +114,7 @@ fn one_line(doc: &str) -> String {
 }
 
 /// That the field holds a value at one of its places, in one of their spellings.
-fn demand(kind: Kind, pointers: &[Pointer]) -> Value {
+fn demand(kind: Kind, pointers: &[&Pointer]) -> Value {
     let some = match kind {
         Kind::Id => json!({"not": {"enum": [null, ""]}}),
         _ => json!({"not": {"type": "null"}}),
@@ -141,11 +174,10 @@ impl Node {
         ends
     }
 
-    fn kinds_below(&self, into: &mut Vec<Kind>) {
-        for (kind, _) in &self.kinds {
-            let kind = item_of(*kind);
-            if !into.contains(&kind) {
-                into.push(kind);
+    fn kinds_below(&self, into: &mut Vec<Held>) {
+        for held in self.kinds.iter().map(|(held, _)| held.item()) {
+            if !into.contains(&held) {
+                into.push(held);
             }
         }
         self.fields.values().chain(self.items.as_deref()).for_each(|node| node.kinds_below(into));
@@ -161,8 +193,8 @@ impl Node {
             return json!({"description": description, "enum": words});
         }
         let mut alternatives: Vec<Value> = Vec::new();
-        for (kind, doc) in &self.kinds {
-            let reference = format!("#/$defs/{}", name(item_of(*kind)));
+        for (held, doc) in &self.kinds {
+            let reference = format!("#/$defs/{}", held.item().name());
             if alternatives.iter().all(|known| known["$ref"] != json!(reference)) {
                 alternatives.push(json!({"description": doc, "$ref": reference}));
             }

@@ -253,11 +253,15 @@ fn write(contract: ContractName, topic: &str, envelope: Envelope, places: &Place
         paths.iter().find_map(|path| find(places, &absolute(path)))
     };
     // What a contract finds by itself is another field's already.
-    let taken: BTreeSet<&String> =
-        spec.fields().filter_map(|field| known(field.paths)).map(|(place, _)| place).collect();
+    let taken: BTreeSet<&String> = spec
+        .fields()
+        .flat_map(|field| [field.paths, field.seconds])
+        .filter_map(known)
+        .map(|(place, _)| place)
+        .collect();
     let mut fields = String::new();
     for field in spec.fields() {
-        if let Some((place, seen)) = known(field.paths) {
+        if let Some((place, seen)) = known(field.paths).or_else(|| known(field.seconds)) {
             push(&mut fields, field.name, place, seen, count, true, None);
             continue;
         }

@@ -50,12 +50,13 @@ fn read<T>(
 
 /// A value's debug text without what stands around every value: `Some`, newtypes, and fields that are absent.
 fn told(debug: &str) -> String {
-    const AROUND: [&str; 12] = [
+    const AROUND: [&str; 13] = [
         "Some",
         "Text",
         "IdText",
         "Whole",
         "Number",
+        "Gaps",
         "Millis",
         "Flag",
         "Count",
@@ -205,6 +206,67 @@ fn examples_decode_into_what_is_written() {
         assert_eq!(found, expected, "line {line} of {}", path.display());
     }
     assert_eq!(listing.len(), expected.len());
+}
+
+/// By BizNavigate's page a lead's creation names a tenant beside the business, and everything that follows the business
+/// alone: all of it is one tenant's.
+#[test]
+fn all_events_about_a_lead_are_one_tenants() {
+    let readers = readers();
+    let about_leads = [
+        ContractName::LeadCreated,
+        ContractName::LeadUpdated,
+        ContractName::LeadMessage,
+        ContractName::AiProcessRequest,
+        ContractName::AiProcessResult,
+        ContractName::AiError,
+    ];
+    let mut names_a_tenant = 0;
+    for contract in about_leads {
+        for example in examples(contract) {
+            let event: Value = serde_json::from_str(&example).unwrap();
+            let business = event.pointer("/payload/business_id").or_else(|| event.pointer("/payload/businessId"));
+            let business = business.unwrap().to_string();
+            names_a_tenant += usize::from(event.pointer("/payload/tenant_id").is_some());
+            let tenant =
+                read(&readers, contract, &example, |decoded| decoded.unwrap().head().tenant.as_str().to_owned());
+            assert_eq!(tenant, business.trim_matches('"'), "{example}");
+        }
+    }
+    assert_eq!(names_a_tenant, 1, "the page's own example");
+    // Where no business stands, a tenant's own name counts.
+    let event = r#"{"event_id":"e","event_type":"lead.updated","timestamp":1,"payload":{"lead_id":1,"tenant_id":"t","status":"won"}}"#;
+    let tenant =
+        read(&readers, ContractName::LeadUpdated, event, |decoded| decoded.unwrap().head().tenant.as_str().to_owned());
+    assert_eq!(tenant, "t");
+}
+
+/// OpenTelemetry's durations are in seconds by their names; a name that says milliseconds goes before them.
+#[test]
+fn durations_are_in_the_unit_of_their_name() {
+    let readers = readers();
+    let call = |payload: &str, attributes: &str| {
+        let event = format!(
+            r#"{{"event_id":"e","event_type":"ai.error","timestamp":1,"payload":{payload},"attributes":{attributes}}}"#
+        );
+        read(&readers, ContractName::AiError, &event, |decoded| {
+            let Event::AiError(_, error) = decoded.map_err(|poison| poison.detail)? else { panic!("{event}") };
+            Ok::<_, String>((error.call.latency.map(|it| it.0), error.call.time_to_first_token.map(|it| it.0)))
+        })
+    };
+    let duration = "gen_ai.client.operation.duration";
+    assert_eq!(call(&format!(r#"{{"{duration}":2}}"#), "{}"), Ok((Some(2_000), None)));
+    assert_eq!(call(&format!(r#"{{"attributes":{{"{duration}":0.0125}}}}"#), "{}"), Ok((Some(13), None)));
+    assert_eq!(call(&format!(r#"{{"{duration}":2,"latency_ms":7}}"#), "{}"), Ok((Some(7), None)));
+    let server = r#"{"gen_ai.server.request.duration":"1.5","gen_ai.client.operation.time_to_first_chunk":0.25}"#;
+    assert_eq!(call("{}", server), Ok((Some(1_500), Some(250))));
+    let server = r#"{"gen_ai.server.time_to_first_token":0.3,"gen_ai.client.operation.time_to_first_chunk":0.4}"#;
+    assert_eq!(call("{}", server), Ok((None, Some(300))));
+    let wrong = call("{}", &format!(r#"{{"{duration}":"s3cret"}}"#)).unwrap_err();
+    assert!(wrong.contains("latency_ms") && !wrong.contains("s3cret"), "{wrong}");
+    // As long as ten years, in their own unit.
+    assert!(call("{}", &format!(r#"{{"{duration}":315360000}}"#)).is_ok());
+    assert!(call("{}", &format!(r#"{{"{duration}":315360000000}}"#)).is_err());
 }
 
 /// `user_id` as `userId`.

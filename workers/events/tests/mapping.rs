@@ -129,11 +129,48 @@ fn lists_come_from_either_form_and_never_close_a_gap() {
     assert_eq!(items(json!([{"isbn": "a"}, {"title": "x", "isbn": 7}])), Ok(vec!["a".into(), "7".into()]));
     assert_eq!(items(json!([])), Ok(vec![]));
     assert_eq!(items(json!(null)), Ok(vec![]));
-    assert!(items(json!([{"isbn": "a"}, {"title": "x"}])).unwrap_err().contains("null in it"));
+    assert_eq!(
+        items(json!([{"isbn": "a"}, {"title": "x"}])).unwrap_err(),
+        "item 1 of `books.*.isbn`, counted from 0, is missing"
+    );
+    assert_eq!(
+        items(json!([{"isbn": "a"}, {"isbn": "b"}, {"isbn": [true]}])).unwrap_err(),
+        "item 2 of `books.*.isbn`, counted from 0, cannot be an array"
+    );
     assert_eq!(items(json!([{"title": "x"}, {}])), Ok(vec![]));
-    assert!(items(json!(["a", null])).unwrap_err().contains("null in it"));
+    assert!(items(json!(["a", null])).unwrap_err().starts_with("item 1 of `books.*.isbn`"));
     assert!(items(json!(vec!["a"; 257])).unwrap_err().contains("more than 256"));
     assert_eq!(items(json!(vec!["a"; 256])).unwrap().len(), 256);
+}
+
+/// What is not needed of each item is absent where an item lacks it, and the event stays.
+#[test]
+fn an_item_without_a_score_loses_its_score_alone() {
+    let readers = Contracts::shipped().topics(ANSWERS);
+    let reader = readers.iter().find(|reader| reader.topic() == "recommendation-responses").unwrap();
+    let read = |more: Value| {
+        let mut event = json!({"request_id": 1, "timestamp": 1});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let bytes = event.to_string();
+        reader.decode(Some(bytes.as_bytes())).map_err(|poison| poison.detail).map(|event| {
+            let Event::RecommendationResponse(_, response) = event else { panic!("{event:?}") };
+            let items = response.items.unwrap_or_default().iter().map(|item| item.as_str().to_owned()).collect();
+            let scores = response.scores.unwrap_or_default().0.into_iter().map(|score| score.map(|score| score.0));
+            (items, scores.collect())
+        })
+    };
+    type Read = Result<(Vec<String>, Vec<Option<f64>>), String>;
+    let answer = |items: &[&str], scores: &[Option<f64>]| -> Read {
+        Ok((items.iter().map(|item| (*item).to_owned()).collect(), scores.to_vec()))
+    };
+    let items = json!({"items": [{"id": "a", "score": 0.9}, {"id": "b"}, {"id": "c", "score": null}, {"id": "d", "score": "0.5"}]});
+    assert_eq!(read(items), answer(&["a", "b", "c", "d"], &[Some(0.9), None, None, Some(0.5)]));
+    assert_eq!(read(json!({"items": ["a", "b"], "scores": [null, 2]})), answer(&["a", "b"], &[None, Some(2.0)]));
+    assert_eq!(read(json!({"items": [{"id": "a"}, {"id": "b"}]})), answer(&["a", "b"], &[]));
+    let unnamed = read(json!({"items": [{"id": "a", "score": 0.9}, {"score": 0.8}]})).unwrap_err();
+    assert_eq!(unnamed, "item 1 of `items.*`, counted from 0, is missing");
+    let wrong = read(json!({"items": [{"id": "a"}, {"id": "b", "score": "high"}]})).unwrap_err();
+    assert_eq!(wrong, "item 1 of `scores.*`, counted from 0, cannot be a string that is not a number");
 }
 
 #[test]

@@ -117,6 +117,9 @@ fn show(contract: ContractName) -> Result<(), CoreError> {
         let needed = if field.required { "needed" } else { "" };
         say(&format!("  {:<28} {:<24} {needed:<7} {}", field.name, field.kind.wants(), one_line(field.doc)));
         say(&format!("  {:<28} at {}", "", field.paths.join(", ")));
+        if !field.seconds.is_empty() {
+            say(&format!("  {:<28} in seconds at {}", "", field.seconds.join(", ")));
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! on and is counted nowhere.
 
 use compact_str::CompactString;
-use events::field::List;
+use events::field::{Gaps, List};
 use events::identity::IdHash;
 use events::number::Number;
 use events::text::{IdText, Text};
@@ -66,7 +66,7 @@ fn of(event: Event<'_>) -> Result<ModelEvent, Poison> {
                 request: id(&it.request),
                 name: model(it.model.as_ref(), it.version.as_ref(), it.variant.as_ref()),
                 items: list(it.items).iter().map(|item| IdHash::of(item.as_str()).get()).collect(),
-                scores: list(it.scores).iter().filter_map(|score| micros(*score)).collect(),
+                scores: list(it.scores.map(Gaps::given)).iter().filter_map(|score| micros(*score)).collect(),
                 latency_ms: it.latency.map(|latency| latency.0.max(0).unsigned_abs()),
                 is_success,
             };
@@ -107,7 +107,7 @@ fn of(event: Event<'_>) -> Result<ModelEvent, Poison> {
                 intent: it.intent.as_ref().map(|intent| name(intent.as_str())),
                 tier: it.intent_tier.as_ref().map(|tier| name(tier.as_str())),
                 confidence: it.confidence.and_then(share).flatten().map(i64::unsigned_abs),
-                actions: list(it.suggested_actions).iter().map(id).collect(),
+                actions: list(it.suggested_actions.map(Gaps::given)).iter().map(id).collect(),
             };
             (head, What::Understood(understood))
         }

@@ -16,12 +16,13 @@
 //! | Amazon Bedrock's: `inputTokens`, `cacheReadInputTokens`, `cacheWriteInputTokens` | all but a cache's |
 //!
 //! In the last two the sum is the input; `input_tokens` beside either cache field in `usage` is how they are known.
-//! OpenTelemetry's durations are in seconds, those here in milliseconds: they are found by names that say so, and by
-//! settings with a unit. Its conventions have no cost; the names here are those that LiteLLM and OpenRouter give it.
+//! OpenTelemetry's durations are its metrics, in seconds, and are found under the names of those
+//! (`gen_ai.client.operation.duration`, `gen_ai.server.time_to_first_token` and their sisters); all others are in
+//! milliseconds, found by names that say so, and by settings with a unit. Its conventions have no cost; the names here are those that LiteLLM and OpenRouter give it.
 
 use crate::amount::Amount;
 use crate::contract::{FieldSpec, FromTokens};
-use crate::field::List;
+use crate::field::Gaps;
 use crate::number::{Flag, Millis, Whole};
 use crate::poison::Poison;
 use crate::text::{IdText, Text};
@@ -30,7 +31,8 @@ use crate::tokens::Tokens;
 /// Declares the fields of a call, and behind `sent` those that are folded into them.
 macro_rules! llm_call {
     (
-        $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $($path:literal)|+,)+
+        $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $($path:literal)|+
+            $(in seconds $($seconds:literal)|+)?,)+
         sent {
             $($(#[doc = $sent_doc:literal])+ $sent:ident: $sent_type:ty = $($sent_path:literal)|+,)+
         }
@@ -38,7 +40,7 @@ macro_rules! llm_call {
         crate::group! {
             /// A call as it was sent.
             pub struct SentCall<'a> {
-                $($(#[doc = $doc])+ optional $field: $type = $($path)|+,)+
+                $($(#[doc = $doc])+ optional $field: $type = $($path)|+ $(in seconds $($seconds)|+)?,)+
                 $($(#[doc = $sent_doc])+ optional $sent: $sent_type = $($sent_path)|+,)+
             }
         }
@@ -84,10 +86,20 @@ llm_call! {
     /// What answered, where that may be no model: `rules`.
     tier: Text<'a> = "tier" | "intent/tier",
     /// From the request to the end of the answer.
-    latency: Millis = "latency_ms" | "duration_ms" | "processing_time_ms" | "response_time_ms",
+    latency: Millis = "latency_ms" | "duration_ms" | "processing_time_ms" | "response_time_ms"
+        in seconds
+        "gen_ai.client.operation.duration" | "attributes/gen_ai.client.operation.duration"
+        | "/attributes/gen_ai.client.operation.duration"
+        | "gen_ai.server.request.duration" | "attributes/gen_ai.server.request.duration"
+        | "/attributes/gen_ai.server.request.duration",
     /// From the request to the first token of the answer.
     time_to_first_token: Millis =
-        "time_to_first_token_ms" | "ttft_ms" | "time_to_first_chunk_ms" | "first_token_ms",
+        "time_to_first_token_ms" | "ttft_ms" | "time_to_first_chunk_ms" | "first_token_ms"
+        in seconds
+        "gen_ai.server.time_to_first_token" | "attributes/gen_ai.server.time_to_first_token"
+        | "/attributes/gen_ai.server.time_to_first_token"
+        | "gen_ai.client.operation.time_to_first_chunk" | "attributes/gen_ai.client.operation.time_to_first_chunk"
+        | "/attributes/gen_ai.client.operation.time_to_first_chunk",
     /// All tokens of the input.
     input_tokens: Whole =
         "gen_ai.usage.input_tokens" | "attributes/gen_ai.usage.input_tokens" | "/attributes/gen_ai.usage.input_tokens"
@@ -170,7 +182,7 @@ llm_call! {
         /// Of which kind the error was, by a code.
         error_code: IdText<'a> = "error/code" | "error_code" | "error",
         /// Why each of several answers ended; the first counts.
-        finish_reasons: List<IdText<'a>> =
+        finish_reasons: Gaps<IdText<'a>> =
             "gen_ai.response.finish_reasons/*" | "attributes/gen_ai.response.finish_reasons/*"
             | "/attributes/gen_ai.response.finish_reasons/*" | "finish_reasons/*",
     }
@@ -207,7 +219,8 @@ impl<'a> LlmCall<'a> {
         }
         self.batch = self.batch.or_else(|| service_tier.map(|tier| Flag(tier.as_str() == "batch")));
         self.error = self.error.or_else(|| error_code.map(Text::from));
-        self.finish_reason = self.finish_reason.or_else(|| finish_reasons?.0.into_iter().next().map(Text::from));
+        self.finish_reason =
+            self.finish_reason.or_else(|| finish_reasons?.0.into_iter().flatten().next().map(Text::from));
         self
     }
 }

@@ -7,7 +7,9 @@
 pub enum Envelope {
     /// `{event_id, event_type, timestamp, trace_id, payload}`, the user in the payload.
     Loci,
-    /// As [`Self::Loci`], the tenant as `business_id` where there is no other.
+    /// As [`Self::Loci`], but the tenant is the `business_id`: all events about a lead have one, and only its creation has a
+    /// `tenant_id` too, so that by that one a business would meet itself as two tenants. `tenant_id` counts where there is
+    /// no business.
     BizNavigate,
     /// `{id, type, userId, timestamp, metadata, data}`.
     JobQuest,
@@ -106,7 +108,8 @@ impl Envelope {
             (Self::JobQuest, HeadField::Trace) => &["/metadata/trace_id"],
             (_, HeadField::Trace) => &["/trace_id"],
             (_, HeadField::App) => &[],
-            (Self::Loci | Self::BizNavigate, HeadField::Tenant) => &["/payload/tenant_id", "/payload/business_id"],
+            (Self::Loci, HeadField::Tenant) => &["/payload/tenant_id", "/payload/business_id"],
+            (Self::BizNavigate, HeadField::Tenant) => &["/payload/business_id", "/payload/tenant_id"],
             (Self::JobQuest, HeadField::Tenant) => &["/metadata/tenant_id", "/data/tenant_id"],
             (Self::Flat, HeadField::Tenant) => &["/tenant_id", "/business_id"],
             (Self::CloudEvents, HeadField::Tenant) => &["/tenant_id", "/data/tenant_id", "/data/business_id"],

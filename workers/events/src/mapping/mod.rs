@@ -24,6 +24,7 @@ pub(crate) use pointer::{Pointer, Step, spellings};
 pub use settings::MappingError;
 pub(crate) use settings::mappings;
 pub(crate) use tree::{Leaf, Tree};
+pub(crate) use unit::Unit;
 
 /// The event itself, which has to be an object.
 pub(crate) const EVENT: usize = 0;
@@ -92,7 +93,10 @@ impl Mapping {
         let body = spec.fields().enumerate().map(|(at, field)| {
             let places = match self.fields.iter().find(|(overridden, _)| *overridden == at) {
                 Some((_, places)) => places.clone(),
-                None => Places { pointers: self.pointers(field.paths), ..Places::default() },
+                None => {
+                    let [pointers, seconds] = [field.paths, field.seconds].map(|paths| self.pointers(paths));
+                    Places { pointers, seconds, ..Places::default() }
+                }
             };
             (field.name, field.kind, places)
         });
@@ -114,7 +118,7 @@ impl Mapping {
         let mut tree = Tree::new();
         let mut labels: Vec<Box<str>> = vec!["the event".into(), "payload".into()];
         let mut constants = Vec::new();
-        let object = |field| Leaf { field, rank: 0, kind: Kind::Object, unit: unit::Unit::AsItIs };
+        let object = |field| Leaf { field, rank: 0, kind: Kind::Object, unit: Unit::AsItIs };
         tree.whole(object(EVENT));
         if let Some(payload) = self.envelope.payload() {
             labels[PAYLOAD] = payload.into();
@@ -124,8 +128,8 @@ impl Mapping {
         }
         for (field, (name, kind, places)) in (HEAD..).zip(self.all_places()) {
             labels.push(places.pointers.first().map_or_else(|| name.into(), |pointer| pointer.dotted().into()));
-            for (rank, pointer) in (0u8..).zip(&places.pointers) {
-                tree.add(pointer, &Leaf { field, rank, kind, unit: places.unit.clone() });
+            for (rank, (pointer, unit)) in (0u8..).zip(places.all()) {
+                tree.add(pointer, &Leaf { field, rank, kind, unit: unit.clone() });
             }
             if let Some(constant) = places.constant {
                 constants.push((field, constant));

@@ -33,9 +33,19 @@ pub(crate) struct PlacesTable {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Places {
     pub(crate) pointers: Vec<Pointer>,
+    /// Further places of a duration, behind those, in seconds.
+    pub(crate) seconds: Vec<Pointer>,
     /// What the field holds where none of the pointers leads to a value.
     pub(crate) constant: Option<Box<str>>,
     pub(crate) unit: Unit,
+}
+
+impl Places {
+    /// Every place, the best first, with the unit that its values have.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Pointer, &Unit)> {
+        let own = self.pointers.iter().map(|pointer| (pointer, &self.unit));
+        own.chain(self.seconds.iter().map(|pointer| (pointer, &Unit::SECONDS)))
+    }
 }
 
 /// How many pointers one field may have.
@@ -80,6 +90,6 @@ impl PlacesText {
                 return Err("it has a unit and a format; a time has a format, a number a unit".to_owned());
             }
         };
-        Ok(Places { pointers, constant: constant.map(String::into_boxed_str), unit })
+        Ok(Places { pointers, seconds: Vec::new(), constant: constant.map(String::into_boxed_str), unit })
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    /// Of a duration.
+    pub(crate) const SECONDS: Self = Self::Scaled(1_000, 1);
+
     /// The unit called `name`, of a field of this kind.
     ///
     /// # Errors
@@ -33,7 +36,7 @@ impl Unit {
         let wrong = |takes: &str| Err(format!("`{name}` is no unit of {}; there are {takes}", kind.wants()));
         match (kind, name) {
             (Kind::Millis, "ms") => Ok(Self::AsItIs),
-            (Kind::Millis, "s") => Ok(Self::Scaled(1_000, 1)),
+            (Kind::Millis, "s") => Ok(Self::SECONDS),
             (Kind::Millis, "min") => Ok(Self::Scaled(60_000, 1)),
             (Kind::Millis, "us") => Ok(Self::Scaled(1, 1_000)),
             (Kind::Millis, "ns") => Ok(Self::Scaled(1, 1_000_000)),

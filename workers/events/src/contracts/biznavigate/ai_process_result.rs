@@ -8,7 +8,7 @@
 //! [`LlmCall`], which names the sources of what is left open.
 
 use crate::contracts::llm_call::LlmCall;
-use crate::field::List;
+use crate::field::Gaps;
 use crate::number::Number;
 use crate::text::{IdText, Text};
 
@@ -25,8 +25,8 @@ crate::contract! {
         optional confidence: Number = "intent/confidence" | "confidence",
         /// Who found it: `rules`, or a tier of models.
         optional intent_tier: Text<'a> = "intent/tier" | "tier",
-        /// What the AI proposes to do.
-        optional suggested_actions: List<IdText<'a>> =
+        /// What the AI proposes to do; what has no name is left out.
+        optional suggested_actions: Gaps<IdText<'a>> =
             "suggested_actions/*" | "suggested_actions/*/action" | "suggested_actions/*/type",
         with call: LlmCall<'a>,
     }

@@ -1,7 +1,8 @@
 //! `lead.created`: a lead has come.
 //!
-//! Published by the backend. BizNavigate's page gives its fields. Not here: the platform's identifier of the
-//! person, which is private. Invariant: names the lead; a lead that begins with a message is one that waits for a
+//! Published by the backend. BizNavigate's page gives its fields. It alone names a `tenant_id` too; its tenant is the
+//! `business_id`, as in all events about a lead ([`super`]). Not here: the platform's identifier of the person, which is
+//! private. Invariant: names the lead; a lead that begins with a message is one that waits for a
 //! reply.
 
 use crate::text::{IdText, Text};

@@ -7,7 +7,7 @@
 //! LENS's page leaves the fields open; durations say their unit in their name; the error is OpenTelemetry's
 //! `error.type`; experiments are named as in Segment's A/B testing events.
 
-use crate::field::List;
+use crate::field::{Gaps, List};
 use crate::number::{Flag, Millis, Number};
 use crate::text::{IdText, Text};
 
@@ -24,13 +24,13 @@ crate::contract! {
         optional variant: IdText<'a> = "variant" | "variant_id" | "variation_id" | "variation_name",
         /// The experiment that the user is part of.
         optional experiment: IdText<'a> = "experiment_id" | "experiment" | "experiment_name" | "test_id",
-        /// What was recommended, best first.
+        /// What was recommended, best first; an item that has no name makes the event a verdict.
         optional items: List<IdText<'a>> =
             "items/*" | "items/*/item_id" | "items/*/movie_id" | "items/*/id" | "recommendations/*"
             | "recommendations/*/item_id" | "recommendations/*/movie_id" | "recommendations/*/id" | "item_ids/*"
             | "movie_ids/*",
-        /// The model's score of each, in the same order.
-        optional scores: List<Number> = "scores/*" | "items/*/score" | "recommendations/*/score",
+        /// The model's score of each that has one, in the same order.
+        optional scores: Gaps<Number> = "scores/*" | "items/*/score" | "recommendations/*/score",
         /// How long it took.
         optional latency: Millis = "latency_ms" | "response_time_ms" | "duration_ms" | "processing_time_ms",
         /// Whether it succeeded.
