@@ -68,8 +68,9 @@ pub struct Pipeline {
     pub key: ItemKey,
     /// Whether a thing is the same whichever tenant its events name. It is counted for the tenant of its start.
     pub across_tenants: bool,
-    /// How long after its start a thing is waited for; whole minutes.
-    pub timeout: DurationMs,
+    /// How long after its start a thing is waited for, whole minutes; `None` of a pipeline without an end, whose starts
+    /// are counted and nothing is waited for.
+    pub timeout: Option<DurationMs>,
     /// How it goes.
     pub flow: Flow,
 }
@@ -91,7 +92,7 @@ pub enum Flow {
     Stages {
         /// What begins it.
         start: Stage,
-        /// In their order; one may be left out by a thing. Without any, things end by their timeout alone.
+        /// In their order; one may be left out by a thing.
         stages: Vec<Stage>,
         /// What breaks it off.
         failed: Kinds,
@@ -256,7 +257,7 @@ struct PipelineSection {
     key: ItemKey,
     #[serde(default)]
     across_tenants: bool,
-    timeout: String,
+    timeout: Option<String>,
     start: Names,
     stages: Option<Vec<Names>>,
     failed: Option<Names>,
@@ -386,12 +387,22 @@ fn pipeline(section: &PipelineSection) -> Result<Pipeline, DefinitionError> {
             );
         }
     };
+    let is_endless =
+        matches!(&flow, Flow::Stages { stages, failed, .. } if stages.is_empty() && *failed == Kinds::default());
+    let timeout = match (&section.timeout, is_endless) {
+        (Some(timeout), false) => Some(span(&at("timeout"), timeout)?),
+        (None, true) => None,
+        (None, false) => return wrong("timeout: say how long after its start a thing is waited for, such as `1h`"),
+        (Some(_), true) => {
+            return wrong("timeout: without stages nothing is waited for; name the stage that ends it, or take it out");
+        }
+    };
     Ok(Pipeline {
         name: section.name.clone(),
         app: section.app.clone(),
         key: section.key,
         across_tenants: section.across_tenants,
-        timeout: span(&at("timeout"), &section.timeout)?,
+        timeout,
         flow,
     })
 }
@@ -405,6 +416,8 @@ mod tests {
     fn what_is_shipped_can_be_read() {
         let shipped = Definitions::shipped().unwrap();
         assert!(shipped.funnels.len() >= 4 && shipped.pipelines.len() >= 8);
+        let endless = shipped.pipelines.iter().filter(|pipeline| pipeline.timeout.is_none());
+        assert_eq!(endless.map(|pipeline| pipeline.name.as_str()).collect::<Vec<_>>(), ["dedup-requests"]);
         assert!(shipped.funnels_of("lens").iter().any(|funnel| funnel.name == "lens-search-to-rating"));
     }
 
@@ -422,6 +435,9 @@ mod tests {
     fn what_makes_no_sense_is_refused_by_name() {
         let funnel =
             |steps: &str, within: &str| format!("[[funnel]]\nname = \"f\"\nsteps = {steps}\nwithin = \"{within}\"\n");
+        let pipeline = |stages: &str, more: &str| {
+            format!("[[pipeline]]\nname = \"p\"\nstart = \"view\"\nstages = {stages}\nkey = \"subject\"\n{more}\n")
+        };
         let cases = [
             (funnel("[\"view\"]", "1h"), "2 to 16"),
             (funnel("[\"view\", \"fly\"]", "1h"), "there is no kind `fly`"),
@@ -434,6 +450,8 @@ mod tests {
                 "[[pipeline]]\nname = \"p\"\nstart = \"view\"\nkey = \"subject\"\ntimeout = \"1h\"\n".to_owned(),
                 "either through `stages`",
             ),
+            (pipeline("[]", "timeout = \"1h\""), "name the stage that ends it"),
+            (pipeline("[\"rate\"]", ""), "how long after its start"),
         ];
         for (text, expected) in cases {
             let error = Definitions::from_toml(&text).unwrap_err().to_string();

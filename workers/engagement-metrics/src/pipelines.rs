@@ -2,7 +2,8 @@
 //!
 //! A thing's run begins with a start where none is open, and ends with its last stage, a failure or its timeout. A stage
 //! counts once and only forwards: one may be left out, and what lies behind the furthest one says nothing more. A run is
-//! over once; what comes afterwards, or without any start, is counted as unmatched.
+//! over once; what comes afterwards, or without any start, is counted as unmatched. A pipeline without an end has no runs:
+//! its starts are counted, and that is all.
 //!
 //! Not here: what is made of many runs ([`hours`]). Invariant: each run ends exactly once, and a timeout is told at the end
 //! of the minute in which it passes, whatever comes behind it.
@@ -207,6 +208,11 @@ pub fn hear(pipeline: &Pipeline, run: &mut Option<Run>, heard: &Heard) -> Vec<(S
     if let Some(late) = run.take_if(|run| time > run.until) {
         facts.push((late.scope, Fact::TimedOut));
     }
+    let Some(timeout) = pipeline.timeout else {
+        // All that it hears is its start.
+        facts.push((heard.scope.clone(), Fact::Started));
+        return facts;
+    };
     let Some(open) = run else {
         let state = match &pipeline.flow {
             Flow::Stages { start, .. } => start.kinds.contains(deed.kind).then(CompactString::default),
@@ -219,7 +225,7 @@ pub fn hear(pipeline: &Pipeline, run: &mut Option<Run>, heard: &Heard) -> Vec<(S
         *run = state.map(|state| Run {
             scope: heard.scope.clone(),
             began: time,
-            until: time.plus(pipeline.timeout),
+            until: time.plus(timeout),
             stage: 0,
             state,
             since: time,

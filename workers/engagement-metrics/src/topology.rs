@@ -245,6 +245,7 @@ fn pipelines(made: &Made, minutes: OutputStream<Person, Minute>) -> impl Termina
         .on_close()
         .map(|closed| Hour(closed.value))
         .process("backlog", |setup| Backlogs {
+            definitions: Arc::clone(&definitions),
             open: setup.key_value_store("open"),
             told: setup.windowed_store("pipeline-hours", keep),
             hour: setup.timer("hour"),

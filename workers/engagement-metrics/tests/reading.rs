@@ -156,3 +156,16 @@ fn events_of_two_types_with_one_id_are_two() {
     assert_eq!(started.deed.event, read(ContractName::MissionStarted, &mission("started")).deed.event);
     assert_eq!(started.deed.subject, completed.deed.subject);
 }
+
+/// `xp.earned` comes beside `mission.completed`, which says it once more: it would count twice.
+#[test]
+fn experience_is_earned_once() {
+    let event = |kind: &str, data: &str| {
+        format!(r#"{{"id":"1","type":"{kind}","userId":"u","timestamp":1704067300,"data":{data}}}"#)
+    };
+    let mission = event("mission.completed", r#"{"missionId":"m","xpEarned":40}"#);
+    let earned = event("xp.earned", r#"{"amount":40,"source":"mission"}"#);
+    assert_eq!(read(ContractName::MissionCompleted, &mission).deed.amount, 0);
+    let earned = read(ContractName::XpEarned, &earned);
+    assert_eq!((earned.deed.kind, earned.deed.amount), (Kind::XpEarned, 40));
+}

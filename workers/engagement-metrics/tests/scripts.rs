@@ -211,6 +211,70 @@ fn a_pipeline_tells_what_ended_and_what_is_open() {
     );
 }
 
+/// Those of stages; the others have stories of their own.
+#[test]
+fn every_shipped_pipeline_goes_from_its_start_to_its_end() {
+    let ways = [
+        ("daily-challenges", "daily.challenge.available", "daily.challenge.completed", None),
+        ("documents", "document.uploaded", "document.embedded", Some("document.failed")),
+        ("embeddings", "poi.embedding.requested", "poi.embedding.completed", Some("poi.embedding.failed")),
+        ("lead-replies", "lead.message.inbound", "lead.message.outbound", None),
+        ("learning", "learning.started", "learning.completed", None),
+        ("missions", "mission.started", "mission.completed", Some("mission.failed")),
+        ("notification-delivery", "notification.send", "notification.delivered", Some("notification.failed")),
+        ("notification-reading", "notification.sent", "notification.read", None),
+        ("reports", "report.generate", "report.ready", Some("report.failed")),
+    ];
+    let named: BTreeSet<&str> = ways.iter().map(|(name, ..)| *name).collect();
+    let definitions = shipped();
+    let mut shipped: BTreeSet<&str> = definitions.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    assert!(shipped.remove("applications") && shipped.remove("dedup-requests"));
+    assert_eq!(named, shipped);
+    let mut story = String::new();
+    for (minute, (_, start, end, failed)) in (10..).zip(ways) {
+        story += &format!("do 10:{minute}:00 a {start} thing {minute}\n");
+        if let Some(failed) = failed {
+            story +=
+                &format!("do 10:{minute}:20 b {start} thing {minute}f\ndo 10:{minute}:30 b {failed} thing {minute}f\n");
+        }
+        story += &format!("do 10:{minute}:45 a {end} thing {minute}\n");
+    }
+    story += "do 11:00:00 - system.error\n";
+    for scope in ["lens/*", "lens/acme"] {
+        for (name, _, _, failed) in ways {
+            let (started, failures, completion) = if failed.is_some() { (2, 1, 0.5) } else { (1, 0, 1.0) };
+            story += &format!(
+                "has engagement.pipelines.1h.v1 {scope}/{name} {{\"started\": {started}, \"completed\": 1, \"failed\": {failures}, \
+                 \"timed_out\": 0, \"backlog\": 0, \"completion\": {completion:?}, \"unmatched\": 0, \"repeated\": 0, \
+                 \"time\": {{\"count\": 1, \"mean_ms\": 45000}}}}\n"
+            );
+        }
+    }
+    check(&settings(), &story);
+}
+
+/// No event ends it: what is asked for is counted, is never open and never times out.
+#[test]
+fn a_pipeline_without_an_end_counts_requests_alone() {
+    check(
+        &settings(),
+        r#"
+        do 10:00:00 a poi.dedup.requested thing p
+        do 10:00:30 b poi.dedup.requested thing p
+        do 10:30:00 a poi.dedup.requested thing q
+        crash
+        do 11:00:00 - system.error
+        has engagement.pipelines.1h.v1 lens/*/dedup-requests {"started": 3, "timeout_ms": null}
+        has engagement.pipelines.1h.v1 lens/acme/dedup-requests {"started": 3, "completed": 0, "timed_out": 0, "backlog": 0, "repeated": 0, "unmatched": 0, "completion": null, "timeout_ms": null}
+        do 11:10:00 a poi.dedup.requested thing p
+        # Hours in which nothing is asked for are not told.
+        do 14:00:00 - system.error
+        has engagement.pipelines.1h.v1 lens/*/dedup-requests {"started": 1, "window_start_ms": $ms(11:00)}
+        has engagement.pipelines.1h.v1 lens/acme/dedup-requests {"started": 1, "timed_out": 0, "backlog": 0}
+        "#,
+    );
+}
+
 /// The first unanswered message counts, and the first answer.
 #[test]
 fn a_reply_is_timed_from_the_first_unanswered_message() {

@@ -1,9 +1,10 @@
 //! All that happened in a pipeline within one hour, and what was open at its end.
 //!
 //! Not here: single runs ([`super`]). Invariant: what is open is what has begun less what has ended, of the same facts
-//! that are counted; while anything is open, every hour is told.
+//! that are counted; while anything is open, every hour is told. In a pipeline without an end nothing ever is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable, Quantiles};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fact;
 use crate::calendar::HOUR_MS;
+use crate::definitions::{Definitions, Pipeline};
 use crate::scope::Scope;
 
 /// A scope and a pipeline.
@@ -135,6 +137,8 @@ pub struct Hour(pub PipelineHour);
 /// Keeps account of what is open.
 #[derive(Clone)]
 pub struct Backlogs {
+    /// The pipelines.
+    pub definitions: Arc<Definitions>,
     /// What was open at the end of the last hour that was told.
     pub open: KeyValueStore<PipelineKey, i64>,
     /// Hours, for as long as they can be asked for.
@@ -147,7 +151,11 @@ impl Backlogs {
     /// Tells of the hour whose last moment this is.
     fn tell(&self, ctx: &mut Context<Self>, key: &PipelineKey, hour: PipelineHour) {
         let end = ctx.event_time().plus(DurationMs(1));
-        let backlog = ctx.store(&self.open).get(key).copied().unwrap_or(0) + hour.change();
+        let has_end = |pipeline: &Pipeline| pipeline.name == key.1 && pipeline.timeout.is_some();
+        let backlog = match self.definitions.pipelines.iter().any(has_end) {
+            true => ctx.store(&self.open).get(key).copied().unwrap_or(0) + hour.change(),
+            false => 0,
+        };
         if backlog == 0 {
             ctx.store(&self.open).delete(key);
             ctx.cancel_timer(self.hour);

@@ -145,8 +145,9 @@ pub struct PipelineResult {
     pub stamp: Stamp,
     /// Which pipeline.
     pub pipeline: CompactString,
-    /// How long a thing is waited for.
-    pub timeout_ms: i64,
+    /// How long a thing is waited for; null of a pipeline without an end, in which starts are counted and nothing else:
+    /// nothing ends, times out or is open.
+    pub timeout_ms: Option<i64>,
     /// Runs that began.
     pub started: u64,
     /// Runs that came to their end.
@@ -178,7 +179,7 @@ impl PipelineResult {
         Self {
             stamp: Stamp::new(settings, scope, name, told.start, told.start.plus(DurationMs(HOUR_MS))),
             pipeline: name.clone(),
-            timeout_ms: pipeline.timeout.0,
+            timeout_ms: pipeline.timeout.map(|timeout| timeout.0),
             started: hour.started,
             completed: hour.completed,
             failed: hour.failed,

@@ -61,9 +61,15 @@ stages = ["lead.message.outbound"]
 key = "subject"
 across_tenants = true
 timeout = "3h"
+
+[[pipeline]]
+name = "dedup"
+start = "poi.dedup.requested"
+stages = []
+key = "subject"
 "#;
 
-const KINDS: [Kind; 26] = [
+const KINDS: [Kind; 27] = [
     Kind::Search,
     Kind::Search,
     Kind::Click,
@@ -90,6 +96,7 @@ const KINDS: [Kind; 26] = [
     Kind::LeadCreatedAsking,
     Kind::PoiFavorited,
     Kind::PoiUnfavorited,
+    Kind::DedupRequested,
 ];
 
 /// One record on its way.

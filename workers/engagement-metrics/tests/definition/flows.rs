@@ -142,7 +142,9 @@ fn pipelines(world: &World<'_>, pipeline: &Pipeline, results: &mut Said) {
             if !within.is_empty() || backlog > 0 {
                 let count = |what| within.iter().filter(|fact| fact.what == what).count() as i64;
                 let ended = count("completed") + count("failed") + count("timed_out");
-                backlog += count("started") - ended;
+                if pipeline.timeout.is_some() {
+                    backlog += count("started") - ended;
+                }
                 let took =
                     |what| within.iter().filter(move |fact| fact.what == what).filter_map(|fact| fact.took.clone());
                 let mut stages: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -152,7 +154,7 @@ fn pipelines(world: &World<'_>, pipeline: &Pipeline, results: &mut Said) {
                 let stages: BTreeMap<String, Value> =
                     stages.into_iter().map(|(stage, times)| (stage, spans(times))).collect();
                 let more = json!({
-                    "pipeline": pipeline.name, "timeout_ms": pipeline.timeout.0, "started": count("started"),
+                    "pipeline": pipeline.name, "timeout_ms": pipeline.timeout.map(|it| it.0), "started": count("started"),
                     "completed": count("completed"), "failed": count("failed"), "timed_out": count("timed_out"),
                     "backlog": backlog, "completion": share(count("completed") as u64, ended as u64),
                     "repeated": count("repeated"), "unmatched": count("unmatched"),
@@ -192,7 +194,9 @@ fn story(pipeline: &Pipeline, actions: &[&Action]) -> Vec<Fact> {
             continue;
         }
         facts.push(fact(began, "started", None));
-        let limit = began + pipeline.timeout.0;
+        // Without an end nothing is waited for: each start stands for itself.
+        let Some(timeout) = pipeline.timeout else { continue };
+        let limit = began + timeout.0;
         let mine = rest.iter().take_while(|action| action.time.0 <= limit).count();
         let mut reached = Reached::begin(pipeline, first);
         let mut ended = None;
