@@ -76,7 +76,8 @@ impl Objective {
 pub struct Targets {
     /// By [`Objective`].
     pub shares: [Option<u32>; Objective::ALL.len()],
-    /// So many calls the long window must hold: one failure of three calls is no burn rate.
+    /// So many calls each of the two windows must hold before somebody is told that the budget burns: one failure of three
+    /// calls is no burn rate. That it burns no more is told of any number: thin traffic would else come and go.
     pub calls_min: u64,
 }
 
@@ -172,9 +173,12 @@ impl Burning {
             let Some(share) = targets.shares[objective as usize] else { continue };
             for (number, pair) in PAIRS.into_iter().enumerate() {
                 let (long, short) = (self.window(pair.long), self.window(pair.short));
-                let burns = |tally: Tally| tally.burns(objective, share, pair.factor_tenths);
-                let is_burning = long.all >= targets.calls_min && burns(long) && burns(short);
                 let since = &mut self.since[objective as usize][number];
+                let burns = |tally: Tally| {
+                    let is_enough = since.is_some() || tally.all >= targets.calls_min;
+                    is_enough && tally.burns(objective, share, pair.factor_tenths)
+                };
+                let is_burning = burns(long) && burns(short);
                 if is_burning == since.is_some() {
                     continue;
                 }
