@@ -6,7 +6,7 @@
 use compact_str::CompactString;
 use serde::Serialize;
 
-use crate::budget::Period;
+use crate::budget::{EVERYBODY, Period};
 use crate::exchange::Unanswered;
 use crate::ledger::{Alert, Standing};
 use crate::results::{Scope, Stamp};
@@ -57,6 +57,8 @@ pub struct BudgetStanding {
     pub user: Option<CompactString>,
     /// Of which model only.
     pub model: Option<CompactString>,
+    /// Which of these three the budget judges one by one: `tenant`, `user`, `model`.
+    pub each: Vec<&'static str>,
     /// `day` or `month`.
     pub period: Period,
     /// Whose midnights.
@@ -81,13 +83,14 @@ impl BudgetStanding {
     /// A standing.
     pub fn of(standing: &Standing) -> Self {
         let Standing { account, at, burn, forecast } = standing;
-        let budget = &account.budget;
+        let (budget, whose) = (&account.budget, &account.whose);
         Self {
             budget: budget.id.clone(),
             version: budget.version,
-            tenant: budget.tenant.clone(),
-            user: budget.user.clone(),
-            model: budget.model.clone(),
+            tenant: whose.tenant.clone().unwrap_or_else(|| EVERYBODY.into()),
+            user: whose.user.clone(),
+            model: whose.model.clone(),
+            each: budget.each(),
             period: budget.period,
             time_zone: budget.time_zone.clone(),
             currency: budget.currency.text(),
@@ -119,7 +122,8 @@ impl BudgetAlert {
     pub fn of(settings: &LlmSettings, alert: &Alert) -> Self {
         let account = &alert.standing.account;
         let (budget, start) = (&account.budget, account.start);
-        let key = format!("{}|{}|{}@{}@{}", budget.tenant, budget.id, budget.version, start.0, alert.threshold);
+        let name = budget.account(&account.whose);
+        let key = format!("{name}|{}@{}@{}", budget.version, start.0, alert.threshold);
         Self {
             stamp: Stamp::new(settings, key, start, account.end),
             threshold: alert.threshold,

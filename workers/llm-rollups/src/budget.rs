@@ -1,7 +1,7 @@
 //! Budgets: so much money for these calls in each day or month.
 //!
-//! Not here: what is spent of them ([`crate::ledger`]). Invariant: a budget says of a call whether it counts, and in which
-//! period, by the call alone.
+//! Not here: what is spent of them ([`crate::ledger`]). Invariant: a budget says of a call whether it counts, in which
+//! account and in which period, by the call alone.
 //!
 //! A file of budgets is TOML; a record of the topic of budgets is JSON of the same `budget` list, under the tenant's name as
 //! its key (`*` for budgets over all tenants), and a tombstone withdraws them:
@@ -10,23 +10,25 @@
 //! [[budget]]
 //! id = "acme-daily"       # unique within its tenant
 //! version = 2             # raised with each change; alerts come once for each version
-//! tenant = "acme"         # without it: all tenants together
-//! user = "u1"             # without it: all users
-//! model = "gpt-4o"        # without it: all models
+//! tenant = "acme"         # without it: all tenants together; "*": each tenant for itself
+//! user = "u1"             # without it: all users together; "*": each user for itself
+//! model = "gpt-4o"        # without it: all models together; "*": each model for itself
 //! period = "day"          # or "month"
 //! time_zone = "Europe/Lisbon"
 //! amount = "25.00"
 //! currency = "EUR"        # without it: USD; only what is paid in it counts
 //! thresholds = [50, 80, 100]
 //! ```
+//! What is for each counts calls that name one: a call without a user is in no account of a budget for each user.
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use processing_core::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::card::lower;
 use crate::money::{Currency, Nanos};
 
-/// The tenant of budgets over all tenants.
+/// Whose budgets those over all tenants are, together or each for itself; it also stands for each user and each model.
 pub const EVERYBODY: &str = "*";
 /// So many budgets a tenant may have.
 const BUDGETS_MAX: usize = 100;
@@ -42,12 +44,12 @@ pub struct Budget {
     pub id: CompactString,
     /// Rises with each change.
     pub version: u64,
-    /// Whose calls; [`EVERYBODY`] for all of them.
-    pub tenant: CompactString,
-    /// Of which user only.
-    pub user: Option<CompactString>,
-    /// Of which model only.
-    pub model: Option<CompactString>,
+    /// Of which tenants.
+    pub tenant: Over,
+    /// Of which users.
+    pub user: Over,
+    /// Of which models, in any case of letters.
+    pub model: Over,
     /// For how long it is.
     pub period: Period,
     /// An IANA name.
@@ -58,6 +60,58 @@ pub struct Budget {
     pub currency: Currency,
     /// Percent of the amount, ascending.
     pub thresholds: Vec<u16>,
+}
+
+/// Whose calls a budget is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Over {
+    /// Those of all, together.
+    All,
+    /// Those of each for itself.
+    Each,
+    /// Those of this one.
+    Only(CompactString),
+}
+
+/// Whose a call is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant: CompactString,
+    /// The user, if it names one.
+    pub user: Option<CompactString>,
+    /// The model, if it names one.
+    pub model: Option<CompactString>,
+}
+
+/// Whose calls an account of a budget is over; `None` for those of all together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whose {
+    /// The tenant.
+    pub tenant: Option<CompactString>,
+    /// The user.
+    pub user: Option<CompactString>,
+    /// The model; in small letters where the budget is for each.
+    pub model: Option<CompactString>,
+}
+
+impl Over {
+    fn of(text: Option<CompactString>) -> Self {
+        match text {
+            None => Self::All,
+            Some(text) if text == EVERYBODY => Self::Each,
+            Some(text) => Self::Only(text),
+        }
+    }
+
+    /// Whom a call of `name` is counted for; `None` where it does not count.
+    fn counted(&self, name: Option<&str>, is_same: fn(&str, &str) -> bool) -> Option<Option<CompactString>> {
+        match self {
+            Self::All => Some(None),
+            Self::Each => name.map(|name| Some(name.into())),
+            Self::Only(wanted) => name.is_some_and(|name| is_same(name, wanted)).then(|| Some(wanted.clone())),
+        }
+    }
 }
 
 /// For how long a budget is.
@@ -71,10 +125,45 @@ pub enum Period {
 }
 
 impl Budget {
-    /// Whether a call of this user with this model counts.
-    pub fn covers(&self, user: Option<&str>, model: &str) -> bool {
-        self.user.as_deref().is_none_or(|wanted| user == Some(wanted))
-            && self.model.as_deref().is_none_or(|wanted| model.eq_ignore_ascii_case(wanted))
+    /// Under whose name it is kept: a tenant's, or [`EVERYBODY`].
+    pub fn owner(&self) -> &str {
+        match &self.tenant {
+            Over::Only(tenant) => tenant,
+            Over::All | Over::Each => EVERYBODY,
+        }
+    }
+
+    /// In which account a call counts; `None` where it counts in none.
+    pub fn account_of(&self, call: &Caller) -> Option<Whose> {
+        let model =
+            call.model.as_deref().map(|model| if self.model == Over::Each { lower(model) } else { model.into() });
+        Some(Whose {
+            tenant: self.tenant.counted(Some(&call.tenant), |a, b| a == b)?,
+            user: self.user.counted(call.user.as_deref(), |a, b| a == b)?,
+            model: self.model.counted(model.as_deref(), str::eq_ignore_ascii_case)?,
+        })
+    }
+
+    /// For whom it is judged one by one: `tenant`, `user`, `model`.
+    pub fn each(&self) -> Vec<&'static str> {
+        let parts = [("tenant", &self.tenant), ("user", &self.user), ("model", &self.model)];
+        parts.into_iter().filter(|(_, over)| **over == Over::Each).map(|(name, _)| name).collect()
+    }
+
+    /// The account's name: `owner|id`, and behind it whose it is where the budget is for each: `acme|seats|user=u1`. In a
+    /// part, % and | are written %25 and %7C.
+    pub fn account(&self, whose: &Whose) -> CompactString {
+        let mut key = format_compact!("{}|{}", written(self.owner()), written(&self.id));
+        for (name, over, value) in [
+            ("tenant", &self.tenant, &whose.tenant),
+            ("user", &self.user, &whose.user),
+            ("model", &self.model, &whose.model),
+        ] {
+            if let (Over::Each, Some(value)) = (over, value) {
+                key.push_str(&format_compact!("|{name}={}", written(value)));
+            }
+        }
+        key
     }
 
     /// The period that holds `time`.
@@ -88,6 +177,10 @@ impl Budget {
         // Only a grace can be wrong, and there is none.
         windows.map_or(Window { start: time, end: time.plus(DurationMs(1)) }, |windows| windows.window_at(time))
     }
+}
+
+fn written(part: &str) -> CompactString {
+    if part.contains(['%', '|']) { part.replace('%', "%25").replace('|', "%7C").into() } else { part.into() }
 }
 
 /// The budgets of a tenant: a row of the topic of budgets.
@@ -136,20 +229,32 @@ impl Budgets {
     fn compiled(text: BudgetsText) -> Result<Self, String> {
         let budgets = text.budget.into_iter().map(BudgetText::compile).collect::<Result<Vec<_>, _>>()?;
         for (place, budget) in budgets.iter().enumerate() {
-            let is_same = |other: &&Budget| (&other.tenant, &other.id) == (&budget.tenant, &budget.id);
-            if budgets.iter().take(place).any(|other| is_same(&other)) {
-                return Err(format!("two budgets of the tenant `{}` have the id `{}`", budget.tenant, budget.id));
+            let owner = budget.owner();
+            if budgets.iter().take(place).any(|other| other.owner() == owner && other.id == budget.id) {
+                return Err(format!("two budgets of the tenant `{owner}` have the id `{}`", budget.id));
             }
-            if budgets.iter().filter(|other| other.tenant == budget.tenant).count() > BUDGETS_MAX {
-                return Err(format!("the tenant `{}` has more than {BUDGETS_MAX} budgets", budget.tenant));
+            if budgets.iter().filter(|other| other.owner() == owner).count() > BUDGETS_MAX {
+                return Err(format!("the tenant `{owner}` has more than {BUDGETS_MAX} budgets"));
             }
         }
         Ok(Self(budgets))
     }
 
-    /// Those of a tenant.
-    pub fn of<'a>(&'a self, tenant: &'a str) -> impl Iterator<Item = &'a Budget> + 'a {
-        self.0.iter().filter(move |budget| budget.tenant == tenant)
+    /// Those that are kept under a name.
+    pub fn of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Budget> + 'a {
+        self.0.iter().filter(move |budget| budget.owner() == owner)
+    }
+
+    /// Those of a record with this key, which says whose they are.
+    pub fn under<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Budget> + 'a {
+        self.0.iter().map(move |budget| {
+            let tenant = match (key, &budget.tenant) {
+                (EVERYBODY, Over::Each) => Over::Each,
+                (EVERYBODY, _) => Over::All,
+                _ => Over::Only(key.into()),
+            };
+            Budget { tenant, ..budget.clone() }
+        })
     }
 }
 
@@ -181,9 +286,9 @@ impl BudgetText {
         Ok(Budget {
             id,
             version: self.version.unwrap_or(1),
-            tenant: self.tenant.unwrap_or_else(|| EVERYBODY.into()),
-            user: self.user,
-            model: self.model,
+            tenant: Over::of(self.tenant),
+            user: Over::of(self.user),
+            model: Over::of(self.model),
             period: self.period,
             time_zone,
             amount,
@@ -206,7 +311,8 @@ mod tests {
     #[test]
     fn what_a_budget_does_not_say_has_its_default() {
         let budget = read("amount = \"1.5\"").unwrap();
-        assert_eq!((budget.tenant.as_str(), budget.version, &*budget.thresholds), ("*", 1, &[50, 80, 100][..]));
+        assert_eq!((budget.owner(), budget.version, &*budget.thresholds), ("*", 1, &[50, 80, 100][..]));
+        assert_eq!([&budget.tenant, &budget.user, &budget.model], [&Over::All; 3]);
         assert_eq!((budget.amount, budget.currency), (Nanos(1_500_000_000), Currency::USD));
         let same = Budgets::from_json(br#"{"budget": [{"id": "b", "period": "day", "amount": "1.5"}]}"#).unwrap();
         assert_eq!(same.0, [budget]);
@@ -235,12 +341,37 @@ mod tests {
         assert_eq!(day.end.0 - day.start.0, 23 * 3_600_000);
     }
 
+    fn call(tenant: &str, user: Option<&str>, model: Option<&str>) -> Caller {
+        Caller { tenant: tenant.into(), user: user.map(CompactString::from), model: model.map(CompactString::from) }
+    }
+
     #[test]
     fn a_call_counts_by_its_user_and_model() {
-        let budget = Budget { user: Some("u".into()), model: Some("GPT".into()), ..read("amount = \"1\"").unwrap() };
-        assert!(budget.covers(Some("u"), "gpt"));
-        for (user, model) in [(None, "gpt"), (Some("v"), "gpt"), (Some("u"), "gpt-4")] {
-            assert!(!budget.covers(user, model));
+        let budget = read("amount = \"1\"\nuser = \"u\"\nmodel = \"GPT\"").unwrap();
+        let found = budget.account_of(&call("t", Some("u"), Some("gpt"))).unwrap();
+        assert_eq!((budget.account(&found).as_str(), found.user.as_deref()), ("*|b", Some("u")));
+        for (user, model) in
+            [(None, Some("gpt")), (Some("v"), Some("gpt")), (Some("u"), Some("gpt-4")), (Some("u"), None)]
+        {
+            assert_eq!(budget.account_of(&call("t", user, model)), None);
         }
+    }
+
+    #[test]
+    fn what_is_for_each_has_an_account_for_each() {
+        let budget = read("amount = \"1\"\ntenant = \"*\"\nuser = \"*\"\nmodel = \"*\"").unwrap();
+        assert_eq!((budget.owner(), budget.each()), ("*", vec!["tenant", "user", "model"]));
+        let account = |user: &str, model: &str| {
+            let found = budget.account_of(&call("acme", Some(user), Some(model)));
+            budget.account(&found.unwrap()).to_string()
+        };
+        assert_eq!(account("a@b", "GPT-4o"), "*|b|tenant=acme|user=a@b|model=gpt-4o");
+        // No name passes for another one's.
+        assert_eq!(account("u|model=x%", "y"), "*|b|tenant=acme|user=u%7Cmodel=x%25|model=y");
+        assert_eq!(budget.account_of(&call("acme", None, Some("m"))), None);
+        // Under a tenant's key, a budget is that tenant's.
+        let rows = Budgets(vec![budget]);
+        let of_key = |key| rows.under(key).map(|budget| budget.tenant).collect::<Vec<_>>();
+        assert_eq!((of_key("acme"), of_key("*")), (vec![Over::Only("acme".into())], vec![Over::Each]));
     }
 }

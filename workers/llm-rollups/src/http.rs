@@ -178,12 +178,13 @@ async fn budgets(State(sources): State<Arc<Sources>>, Query(given): Query<Vec<(S
         let (time, rows) = sources.queries.kept_rows::<Accounts>(ACCOUNTS, None)?;
         let time = time.ok_or_else(not_yet)?;
         let mut budgets = Vec::new();
-        for (_, accounts) in rows.iter().filter(|(key, _)| tenant.is_none_or(|tenant| tenant.as_bytes() == *key)) {
-            for account in &accounts.open {
-                let standing = BudgetStanding::of(&accounts.standing(account, time));
-                let (start, end) = (account.start.0, account.end.0);
-                budgets.push(BudgetLine { period_start_ms: start, period_end_ms: end, standing });
-            }
+        for accounts in rows.values() {
+            let lines = accounts.open.iter().map(|account| BudgetLine {
+                period_start_ms: account.start.0,
+                period_end_ms: account.end.0,
+                standing: BudgetStanding::of(&accounts.standing(account, time)),
+            });
+            budgets.extend(lines.filter(|line| tenant.is_none_or(|tenant| line.standing.tenant == tenant)));
         }
         Ok(BudgetsAnswer { run_id: sources.settings.run_id.clone(), budgets })
     })

@@ -11,6 +11,7 @@ pub mod card;
 pub mod event;
 pub mod exchange;
 pub mod http;
+pub mod lateness;
 pub mod ledger;
 pub mod money;
 pub mod parts;
@@ -21,6 +22,7 @@ pub mod rollup;
 pub mod series;
 pub mod settings;
 pub mod slo;
+pub mod spending;
 pub mod tokens;
 mod topology;
 

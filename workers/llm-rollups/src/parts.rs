@@ -5,15 +5,15 @@
 
 use compact_str::CompactString;
 
-use crate::budget::EVERYBODY;
+use crate::budget::{Caller, EVERYBODY};
 use crate::card::ProviderPrices;
 use crate::event::{LlmEvent, What};
 use crate::exchange::{Outcome, Turn, Unanswered};
-use crate::ledger::Spending;
 use crate::pricing::Cost;
 use crate::rollup::Measured;
 use crate::series::{Series, UNKNOWN};
 use crate::settings::LlmSettings;
+use crate::spending::Spending;
 
 /// An event, with what it costs and where it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Priced {
     event: LlmEvent,
     cost: Cost,
     series: Series,
+    /// It counts in budgets alone.
+    is_late: bool,
 }
 
 /// An event, or what is spent of budgets by it.
@@ -62,7 +64,12 @@ impl Priced {
             What::ItinerarySaved => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "itinerary")),
             What::Linked | What::Other => (Cost::NotBillable, Series::new(&event.tenant, UNKNOWN, UNKNOWN, "none")),
         };
-        Self { event, cost, series }
+        Self { event, cost, series, is_late: false }
+    }
+
+    /// As one that comes later than the windows' grace, or not.
+    pub fn late(self, is_late: bool) -> Self {
+        Self { is_late, ..self }
     }
 
     /// By which it is known when it comes again.
@@ -79,30 +86,25 @@ impl Priced {
                 Cost::Known { currency, amount, .. } => Some((currency, amount)),
                 Cost::Unknown | Cost::NotBillable => None,
             };
-            let model = call.model.as_deref().unwrap_or_default();
-            for tenant in [tenant.as_str(), EVERYBODY] {
-                let is_theirs = settings.budgets.of(tenant).any(|own| own.covers(user.as_deref(), model));
+            let caller = Caller { tenant: tenant.clone(), user: user.clone(), model: call.model.clone() };
+            for owner in [tenant.as_str(), EVERYBODY] {
+                let is_theirs = settings.budgets.of(owner).any(|own| own.account_of(&caller).is_some());
                 // Whom the file does not name the topic may.
                 if is_theirs || settings.budgets_topic.is_some() {
-                    let (user, model) = (user.clone(), model.into());
-                    entries.push(Entry::Spending(Spending {
-                        id: *id,
-                        time: *time,
-                        tenant: tenant.into(),
-                        user,
-                        model,
-                        amount,
-                    }));
+                    let (owner, caller) = (owner.into(), caller.clone());
+                    entries.push(Entry::Spending(Spending { id: *id, time: *time, owner, caller, amount }));
                 }
             }
         }
-        entries.push(Entry::Event(self));
+        if !self.is_late {
+            entries.push(Entry::Event(self));
+        }
         entries
     }
 
     /// What becomes of it.
     pub fn parts(self, settings: &LlmSettings) -> Vec<Part> {
-        let Self { event: LlmEvent { time, tenant, session, what, links, .. }, cost, series } = self;
+        let Self { event: LlmEvent { time, tenant, session, what, links, .. }, cost, series, .. } = self;
         let mut parts = Vec::with_capacity(2);
         for link in links.into_iter().flatten() {
             let answer = (!link.is_request).then(|| series.clone());

@@ -28,7 +28,7 @@ pub struct LlmSettings {
     /// The contracts of the events, as the settings map them.
     pub contracts: Contracts,
     /// The topic whose rows stand before the price cards; `None` where there is none. A call that is later than the grace
-    /// finds no row of its time any more: it is set aside before it has a price, and counts in no budget.
+    /// is priced by the rows of the moment at which it comes; it counts in budgets alone.
     pub prices: Option<String>,
     /// The topic of budgets; `None` where there is none.
     pub budgets_topic: Option<String>,
@@ -38,8 +38,8 @@ pub struct LlmSettings {
     pub grace: DurationMs,
     /// Within how much event time an id that comes again is the same event.
     pub repeats: DurationMs,
-    /// The same of what is spent of budgets, which also counts no later than this.
-    pub spendings_repeat: DurationMs,
+    /// So many accounts a budget for each user, model or tenant may have in a period.
+    pub budget_names_max: u64,
     /// Whose midnights cut days.
     pub time_zone: Tz,
     /// How many hours can be asked for.
@@ -102,10 +102,10 @@ impl Default for LlmSettings {
             outputs: Outputs::default(),
             grace: DurationMs::minutes(1),
             repeats: DurationMs::minutes(10),
-            spendings_repeat: DurationMs::hours(48),
+            budget_names_max: 10_000,
             time_zone: Tz::UTC,
             hours_kept: DurationMs::hours(24 * 35),
-            pricing: Arc::default(),
+            pricing: Pricing::shipped(),
             budgets: Arc::default(),
             timeouts: [DurationMs::minutes(5), DurationMs::minutes(5), DurationMs::hours(1)],
             targets: Targets { shares: [Some(990_000), Some(950_000)], calls_min: 10 },
@@ -117,7 +117,6 @@ impl Default for LlmSettings {
 
 const GRACE: ValueKind = ValueKind::Millis { min: DurationMs(0), max: DurationMs::hours(24), off: false };
 const SPAN: ValueKind = ValueKind::Millis { min: DurationMs::seconds(1), max: DurationMs::hours(24), off: false };
-const LATE: ValueKind = ValueKind::Millis { min: DurationMs::hours(1), max: DurationMs::hours(24 * 40), off: false };
 const KEPT: ValueKind = ValueKind::Millis { min: DurationMs::hours(1), max: DurationMs::hours(24 * 400), off: false };
 const TOPIC: ValueKind = ValueKind::Checked {
     wants: "1 to 249 of the letters a-z A-Z 0-9 . _ -",
@@ -181,10 +180,10 @@ impl LlmSettings {
                     "Within how much event time an id that comes again is the same event",
                 ),
                 spec(
-                    "budgets.repeats.ms",
-                    LATE,
-                    &default.spendings_repeat.0,
-                    "The same of what is spent of budgets, which also counts no later than this",
+                    "budgets.names.max",
+                    count,
+                    &default.budget_names_max,
+                    "Users, models or tenants that a budget for each may have in a period; the others are counted",
                 ),
                 spec("rollups.time-zone", ZONE, &default.time_zone, "Whose midnights cut days"),
                 spec(
@@ -228,7 +227,7 @@ impl LlmSettings {
                     "slo.calls.min",
                     count,
                     &default.targets.calls_min,
-                    "Calls that an objective's long window must hold before somebody is told",
+                    "Calls that each of an objective's two windows must hold before somebody is told that it burns",
                 ),
                 spec("run.id", RUN_ID, &default.run_id, "Tells runs apart in the results"),
             ])
@@ -253,7 +252,7 @@ impl LlmSettings {
         if let Some(text) = text("prices.file")? {
             cards.push(Card::from_toml(&text).map_err(|error| wrong("prices.file", &error))?);
         }
-        cards.push(Card::shipped().map_err(|error| CoreError::config(format!("the shipped prices: {error}")))?);
+        cards.extend(Pricing::shipped().cards.iter().cloned());
         let budgets = match text("budgets.file")? {
             None => Budgets::default(),
             Some(text) => Budgets::from_toml(&text).map_err(|error| wrong("budgets.file", &error))?,
@@ -287,7 +286,7 @@ impl LlmSettings {
             },
             grace: settings.get("rollups.grace.ms")?,
             repeats: settings.get("events.repeats.ms")?,
-            spendings_repeat: settings.get("budgets.repeats.ms")?,
+            budget_names_max: settings.get::<i64>("budgets.names.max")?.unsigned_abs(),
             time_zone: settings.get::<String>("rollups.time-zone")?.parse().unwrap_or(Tz::UTC),
             hours_kept: settings.get("rollups.hours.kept.ms")?,
             pricing: Arc::new(Pricing { cards, preference }),

@@ -16,7 +16,8 @@ use crate::budget::Budgets;
 use crate::card::ProviderPrices;
 use crate::event::{LlmEvent, What};
 use crate::exchange::{Exchanges, Outcome, Turn};
-use crate::ledger::{AsItComes, Charge, Ledger, Spending};
+use crate::lateness::{Arrival, AsItComes, Latecomers};
+use crate::ledger::Ledger;
 use crate::parts::{Entry, Part, Priced};
 use crate::reading::LlmDecoder;
 use crate::results::{CurrentCost, RollupResult};
@@ -24,6 +25,7 @@ use crate::rollup::{DayCost, Measure, Rollup};
 use crate::series::Series;
 use crate::settings::LlmSettings;
 use crate::slo::{MinuteOfCalls, Objectives, Tally};
+use crate::spending::{Admission, Admitted, Charge, Debit, Spending};
 
 /// The store of hours, which answers are made of.
 pub(crate) const HOURS: &str = "llm-hours";
@@ -43,11 +45,15 @@ pub fn topology(settings: &LlmSettings) -> Result<Plan, TopologyError> {
         Some(topic) => {
             let prices = app.table::<CompactString, _>(Topic::with(topic, PricesDecoder)).grace(settings.grace);
             let (named, pricing) = (Arc::clone(&with), Arc::clone(&with));
-            let priced = events.left_join_broadcast(
+            // Nothing of it hangs on a key: what comes late waits in the task that it comes in.
+            let arrivals = events
+                .already_keyed_by(|_| ())
+                .process("latecomers", |setup| Latecomers::declare(setup, settings.grace));
+            let priced = arrivals.left_join_broadcast(
                 prices,
                 "prices",
-                move |event| Priced::row_of(&named, event),
-                move |_, event, row| Priced::of(&pricing, event, row),
+                move |Arrival { event, .. }| Priced::row_of(&named, event),
+                move |_, Arrival { event, is_late }, row| Priced::of(&pricing, event, row).late(is_late),
             );
             rollups(&app, &with, priced);
         }
@@ -75,9 +81,9 @@ where
     // What is spent counts long after its minute is over: budgets judge by themselves what comes late or again.
     let (events, spendings) = priced.flat_map(entries).split().branch_off(
         |entry| matches!(entry, Entry::Spending(_)),
-        |entries| entries.flat_map(Entry::spending).key_by(|spending| spending.tenant.clone()).repartition("spendings"),
+        |entries| entries.flat_map(Entry::spending).key_by(|spending| spending.owner.clone()).repartition("spendings"),
     );
-    ledger(app, with, spendings.distinct_by("spendings-seen", Spending::of_event, with.spendings_repeat));
+    ledger(app, with, spendings);
     let (parts, turns) = events
         .rest()
         .flat_map(Entry::event)
@@ -177,7 +183,7 @@ where
             let charges = spendings.process("spendings-as-they-come", AsItComes::declare).left_join_broadcast(
                 budgets,
                 "budgets",
-                |spending| Some(spending.tenant.clone()),
+                |spending| Some(spending.owner.clone()),
                 move |_, spending, row| Charge::of(&settings.budgets, row, &spending),
             );
             judged(with, charges);
@@ -192,6 +198,12 @@ where
     let settings = Arc::clone(with);
     charges
         .filter(|charge| !charge.budgets.is_empty())
+        .process("admission", |setup| Admission::declare(setup, with.budget_names_max))
+        .filter_counted("duplicate", |admitted| *admitted != Admitted::Repeated)
+        .filter_counted("budget_names", |admitted| *admitted != Admitted::OneTooMany)
+        .flat_map(Admitted::debit)
+        // All accounts of an owner stand where the owner does.
+        .already_keyed_by(|debit: &Debit| debit.account.clone())
         .process("ledger", Ledger::declare)
         .map(move |alert| BudgetAlert::of(&settings, &alert))
         .to(Topic::with(&with.outputs.budget_alerts, Json::<BudgetAlert>::new()));
