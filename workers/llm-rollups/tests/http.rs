@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 use events::Contracts;
 use llm_rollups::budget::Budgets;
-use llm_rollups::card::Card;
-use llm_rollups::pricing::Pricing;
 use llm_rollups::{LlmSettings, http, topology};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::record::{DurationMs, LogTime, Offset, TopicPartition};
@@ -36,7 +34,6 @@ impl Worker {
         let budgets = "[[budget]]\nid = \"b\"\ntenant = \"acme\"\nperiod = \"month\"\namount = \"1000\"";
         let settings = LlmSettings {
             contracts: Contracts::of_systems(&[]).with(&only, "the test").unwrap(),
-            pricing: Arc::new(Pricing { cards: vec![Card::shipped().unwrap()], ..Pricing::default() }),
             budgets: Arc::new(Budgets::from_toml(budgets).unwrap()),
             ..LlmSettings::default()
         };

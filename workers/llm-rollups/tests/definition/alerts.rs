@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::oracle::{Came, DAY, Fact, HOUR, MINUTE, SLOW, Scope, What, decimal, scopes};
+use crate::tables::{Table, Terms};
 
 /// The budgets of the runs, as the settings have them.
 pub(crate) const BUDGETS: &str = r#"
@@ -25,69 +26,150 @@ pub(crate) const BUDGETS: &str = r#"
     time_zone = "UTC"
     amount = "1"
     thresholds = [10, 100]
+    [[budget]]
+    id = "all"
+    period = "month"
+    amount = "5"
+    thresholds = [20, 50, 100]
+    [[budget]]
+    id = "seats"
+    tenant = "acme"
+    user = "*"
+    period = "month"
+    time_zone = "Asia/Tokyo"
+    amount = "1"
+    thresholds = [50, 100]
+    [[budget]]
+    id = "euros"
+    tenant = "*"
+    model = "*"
+    period = "day"
+    time_zone = "Asia/Tokyo"
+    amount = "1"
+    currency = "EUR"
+    thresholds = [100]
 "#;
+/// So many accounts a budget for each has at most when a minute begins.
+pub(crate) const NAMES_MAX: u64 = 2;
 
-/// A budget's key, user, model, amount in billionths, thresholds and version.
-type Terms = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, i128, &'static [u16], u64);
+/// What a call cost in an account.
+struct Charge {
+    /// When it came.
+    at: i64,
+    time: i64,
+    /// In billionths of the budget's currency; the outer `None` where nobody knows.
+    amount: Option<i128>,
+    terms: Terms,
+    start: i64,
+    end: i64,
+}
 
-const TERMS: [Terms; 2] = [
-    ("acme", "daily", None, None, 2_000_000_000, &[50, 80, 100], 1),
-    ("*", "u1", Some("u1"), Some("gpt-4o"), 1_000_000_000, &[10, 100], 3),
-];
+/// The charges of an owner's accounts by account: the names that they are over, and what counts in each.
+type Accounts = BTreeMap<String, ([Option<String>; 3], Vec<Charge>)>;
 
-/// By key, in the order of time.
-pub(crate) fn budgets(came: &[Came]) -> BTreeMap<String, Vec<Value>> {
+fn accounts(came: &[Came], owner: &str, rows: Option<&Table>) -> Accounts {
+    let file = Terms::of(&toml::from_str(BUDGETS).unwrap(), None);
+    let mut calls: Vec<&Came> = came.iter().filter(|came| owner == "*" || came.tenant() == owner).collect();
+    calls.sort_by_key(|came| came.moment);
+    let (mut known, mut accounts) = (BTreeSet::new(), Accounts::new());
+    // By budget and period: in which minute each account began.
+    let mut began: BTreeMap<(String, i64), BTreeMap<String, i64>> = BTreeMap::new();
+    for came in calls {
+        let Some(call) = came.call().filter(|call| call.is_billable) else { continue };
+        let row = rows.and_then(|rows| rows.row(owner, came.moment));
+        let of_row = row.map_or(Vec::new(), |row| Terms::of(row, Some(owner)));
+        let of_file = file.iter().filter(|terms| terms.owner() == owner);
+        let of_file = of_file.filter(|terms| of_row.iter().all(|other| other.id != terms.id)).cloned();
+        let names = [Some(came.tenant()), came.payload["user_id"].as_str(), came.payload["model"].as_str()];
+        let mut open = Vec::new();
+        for terms in of_file.collect::<Vec<_>>().into_iter().chain(of_row.clone()) {
+            let counts = |(over, name): (&Option<String>, &Option<&str>)| match over.as_deref() {
+                None => true,
+                Some("*") => name.is_some(),
+                Some(only) => *name == Some(only),
+            };
+            let (start, end) = terms.period(came.time);
+            if terms.over.iter().zip(&names).all(counts) && came.moment < end + DAY {
+                open.push((terms, start, end));
+            }
+        }
+        if open.is_empty() || !known.insert((&came.topic, &came.id)) {
+            continue;
+        }
+        for (terms, start, end) in open {
+            let mut name = format!("{owner}|{}", terms.id);
+            let mut whose = terms.over.clone();
+            for (place, part) in ["tenant", "user", "model"].into_iter().enumerate() {
+                if whose[place].as_deref() == Some("*") {
+                    whose[place] = names[place].map(str::to_owned);
+                    name += &format!("|{part}={}", names[place].unwrap());
+                }
+            }
+            if terms.over.iter().flatten().any(|over| over == "*") {
+                let minute = came.moment.div_euclid(MINUTE);
+                let began = began.entry((terms.id.clone(), start)).or_default();
+                let before = began.values().filter(|other| **other < minute).count() as u64;
+                if !began.contains_key(&name) && before >= NAMES_MAX {
+                    continue;
+                }
+                began.entry(name.clone()).or_insert(minute);
+            }
+            let amount = call.cost.as_ref().map(|(of, amount)| if *of == terms.currency { *amount } else { 0 });
+            let charge = Charge { at: came.moment, time: came.time, amount, terms, start, end };
+            accounts.entry(name).or_insert_with(|| (whose, Vec::new())).1.push(charge);
+        }
+    }
+    accounts
+}
+
+/// By account, in the order of time.
+pub(crate) fn budgets(came: &[Came], rows: Option<&Table>) -> BTreeMap<String, Vec<Value>> {
     let mut results: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for (key, id, user, model, amount, thresholds, version) in TERMS {
-        let charges: Vec<(&Came, Option<(String, i128)>)> = came
-            .iter()
-            .filter(|came| came.is_first && (key == "*" || came.tenant() == key))
-            .filter(|came| user.is_none_or(|user| came.payload["user_id"] == user))
-            .filter(|came| model.is_none_or(|model| came.payload["model"] == model))
-            .filter_map(|came| came.call().filter(|call| call.is_billable).map(|call| (came, call.cost)))
-            .collect();
-        // A budget is judged at the close of a minute in which something came.
+    for (name, (whose, charges)) in ["acme", "beta", "*"].into_iter().flat_map(|owner| accounts(came, owner, rows)) {
+        // An account is judged at the close of a minute in which something came.
         let closes: BTreeSet<i64> =
-            charges.iter().map(|(came, _)| came.moment - came.moment.rem_euclid(MINUTE) + MINUTE).collect();
+            charges.iter().map(|charge| charge.at.div_euclid(MINUTE) * MINUTE + MINUTE).collect();
         let mut told = BTreeSet::new();
         let mut alerts = Vec::new();
         for at in closes {
-            let known: Vec<_> = charges.iter().filter(|(came, _)| came.moment < at).collect();
-            let periods: BTreeSet<i64> = known.iter().map(|(came, _)| came.time - came.time.rem_euclid(DAY)).collect();
-            let dollars = |from: i64, to: i64| -> i128 {
-                let within = known.iter().filter(|(came, _)| (from..to).contains(&came.time));
-                within.filter_map(|(_, cost)| cost.as_ref().filter(|cost| cost.0 == "USD")).map(|cost| cost.1).sum()
-            };
-            for start in periods {
-                let spent = dollars(start, start + DAY);
-                let unknown = known
-                    .iter()
-                    .filter(|(came, cost)| (start..start + DAY).contains(&came.time) && cost.is_none())
-                    .count();
-                for threshold in thresholds.iter().filter(|threshold| spent * 100 >= amount * i128::from(**threshold)) {
-                    if !told.insert((start, *threshold)) {
+            let known: Vec<_> = charges.iter().filter(|charge| charge.at < at).collect();
+            let periods: BTreeSet<(i64, i64)> = known.iter().map(|charge| (charge.start, charge.end)).collect();
+            for (start, end) in periods {
+                let of_period = || known.iter().filter(|charge| charge.start == start);
+                let terms = &of_period().max_by_key(|charge| charge.terms.version).unwrap().terms;
+                let spent: i128 = of_period().filter_map(|charge| charge.amount).sum();
+                let unknown = of_period().filter(|charge| charge.amount.is_none()).count();
+                for threshold in
+                    terms.thresholds.iter().filter(|percent| spent * 100 >= terms.amount * i128::from(**percent))
+                {
+                    if !told.insert((start, terms.version, *threshold)) {
                         continue;
                     }
-                    let elapsed = (at - start).clamp(0, DAY);
-                    let present = at - at.rem_euclid(HOUR);
-                    let of_a_day = dollars(present - 23 * HOUR, present + HOUR);
-                    let rest = of_a_day * i128::from(DAY - elapsed);
+                    let elapsed = (at - start).clamp(0, end - start);
+                    let first = at - at.rem_euclid(HOUR) - 23 * HOUR;
+                    let of_a_day = known.iter().filter(|charge| (first..first + DAY).contains(&charge.time));
+                    let of_a_day: i128 = of_a_day.filter_map(|charge| charge.amount).sum();
+                    let rest = of_a_day * i128::from(end - start - elapsed);
                     let (whole, left) = (rest / i128::from(DAY), rest % i128::from(DAY));
                     let up = 2 * left > i128::from(DAY) || (2 * left == i128::from(DAY) && whole % 2 == 1);
-                    let burn = (spent as f64 / amount as f64) / (elapsed as f64 / DAY as f64);
-                    alerts.push(((at, start, *threshold), json!({
-                        "run_id": "live", "revision": 0, "key": format!("{key}|{id}|{version}@{start}@{threshold}"),
-                        "window_start_ms": start, "window_end_ms": start + DAY, "threshold": threshold, "budget": id,
-                        "version": version, "tenant": key, "user": user, "model": model, "period": "day",
-                        "time_zone": "UTC", "currency": "USD", "amount": decimal(amount), "spent": decimal(spent),
+                    let burn = (spent as f64 / terms.amount as f64) / (elapsed as f64 / (end - start) as f64);
+                    let parts = ["tenant", "user", "model"].into_iter().zip(&terms.over);
+                    let each: Vec<&str> =
+                        parts.filter(|(_, over)| over.as_deref() == Some("*")).map(|(part, _)| part).collect();
+                    alerts.push(json!({
+                        "run_id": "live", "revision": 0, "key": format!("{name}|{}@{start}@{threshold}", terms.version),
+                        "window_start_ms": start, "window_end_ms": end, "threshold": threshold, "budget": terms.id,
+                        "version": terms.version, "tenant": whose[0].as_deref().unwrap_or("*"), "user": whose[1],
+                        "model": whose[2], "each": each, "period": terms.period, "time_zone": terms.zone,
+                        "currency": terms.currency, "amount": decimal(terms.amount), "spent": decimal(spent),
                         "requests_unknown": unknown, "at_ms": at, "burn": (burn * 1_000.0).round() / 1_000.0,
                         "forecast": decimal(spent + whole + i128::from(up)),
-                    })));
+                    }));
                 }
             }
         }
         if !alerts.is_empty() {
-            results.entry(key.to_owned()).or_default().extend(alerts.into_iter().map(|(_, alert)| alert));
+            results.insert(name, alerts);
         }
     }
     results
@@ -136,8 +218,10 @@ pub(crate) fn objectives(facts: &[Fact], until: i64) -> BTreeMap<String, Vec<Val
                                 && i128::from(bad) * 10_000_000 >= i128::from(all) * allowed * (factor * 10.0) as i128
                         };
                         let (of_long, of_short) = (window(long), window(short));
-                        let is_burning = of_long[0] >= CALLS_MIN && burns(of_long) && burns(of_short);
                         let known = since.get(&(objective, number)).copied();
+                        // What burns goes on with fewer calls than it begins with.
+                        let are_enough = known.is_some() || (of_long[0] >= CALLS_MIN && of_short[0] >= CALLS_MIN);
+                        let is_burning = are_enough && burns(of_long) && burns(of_short);
                         if is_burning == known.is_some() {
                             continue;
                         }

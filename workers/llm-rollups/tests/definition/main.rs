@@ -6,6 +6,7 @@
 mod alerts;
 mod feed;
 mod oracle;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use processing_core::record::DurationMs;
 use processing_core::testing::{Dice, Outcome, SimOptions, simulate_seed};
 use serde_json::{Value, json};
 
-use crate::feed::TOPICS;
+use crate::feed::{Kind, TOPICS};
+use crate::tables::Table;
 
 /// So many runs, unless the variable `RUNS` says otherwise.
 const RUNS: u64 = 60;
@@ -30,9 +32,9 @@ const RUNS: u64 = 60;
 /// Results by key, in their order.
 type ByKey = BTreeMap<String, Vec<Value>>;
 
-fn settings() -> LlmSettings {
+fn settings(kind: Kind) -> LlmSettings {
     let contract = |topic: &str| {
-        let system = if topic.starts_with("chat") { "loci" } else { "biznavigate" };
+        let system = if topic.starts_with("chat") || topic.starts_with("poi") { "loci" } else { "biznavigate" };
         format!("[[mapping]]\ncontract = \"{system}.{topic}\"\ntopics = [\"{topic}\"]\n")
     };
     let contracts = TOPICS.map(contract).concat();
@@ -49,8 +51,15 @@ fn settings() -> LlmSettings {
         repeats: DurationMs(oracle::REPEATS),
         pricing: Arc::new(Pricing { cards: vec![Card::from_toml(prices).unwrap()], ..Pricing::default() }),
         budgets: Arc::new(Budgets::from_toml(alerts::BUDGETS).unwrap()),
-        timeouts: [oracle::PROCESS_TIMEOUT, oracle::LEAD_TIMEOUT, 60_000].map(DurationMs),
-        targets: Targets { shares: alerts::SHARES.map(Some), calls_min: alerts::CALLS_MIN },
+        budget_names_max: alerts::NAMES_MAX,
+        prices: kind.has_prices.then(|| feed::PRICES.to_owned()),
+        budgets_topic: kind.has_budgets.then(|| feed::BUDGETS.to_owned()),
+        timeouts: [oracle::PROCESS_TIMEOUT, oracle::LEAD_TIMEOUT, oracle::EMBEDDING_TIMEOUT].map(DurationMs),
+        // What burns is judged at every minute: not for weeks.
+        targets: match kind.is_long {
+            true => Targets::default(),
+            false => Targets { shares: alerts::SHARES.map(Some), calls_min: alerts::CALLS_MIN },
+        },
         slow: DurationMs(oracle::SLOW as i64),
         ..LlmSettings::default()
     }
@@ -126,11 +135,11 @@ fn validators() -> Vec<(&'static str, Validator)> {
 #[test]
 fn whatever_happens_what_is_published_is_what_the_definition_says() {
     let runs = std::env::var("RUNS").map_or(RUNS, |runs| runs.parse().unwrap());
-    let settings = settings();
     let validators = validators();
     let (mut published_in, mut crashes, mut set_aside) = (BTreeMap::<&str, usize>::new(), 0, 0);
     for seed in 0..runs {
-        let feed = feed::feed(&mut Dice::new(seed));
+        let kind = Kind::of(seed);
+        let (settings, feed) = (settings(kind), feed::feed(&mut Dice::new(seed), kind));
         let mut options = SimOptions::hostile(seed);
         // An objective that burns is judged each minute until hours are over: in slices of a few the end is far.
         options.bounds.close_slice_records = options.bounds.close_slice_records.max(24);
@@ -138,19 +147,25 @@ fn whatever_happens_what_is_published_is_what_the_definition_says() {
         let report = report.unwrap_or_else(|failure| panic!("{failure}"));
         crashes += report.tally.crashes;
         set_aside += report.outcome.set_aside.len();
-        let came = oracle::came(&report.story);
+        let prices = kind.has_prices.then(|| Table::of(&report.story, feed::PRICES));
+        let budgets = kind.has_budgets.then(|| Table::of(&report.story, feed::BUDGETS));
+        let came = oracle::came(&report.story, prices.as_ref());
         let (facts, timeouts) = oracle::facts(&came);
         let mut expected = BTreeMap::from([
             ("llm.rollups.1m.v1", oracle::rollups(&facts, "1m", oracle::MINUTE)),
             ("llm.rollups.1h.v1", oracle::rollups(&facts, "1h", oracle::HOUR)),
             ("llm.rollups.1d.v1", oracle::rollups(&facts, "1d", oracle::DAY)),
-            ("llm.budget.alert.v1", alerts::budgets(&came)),
-            ("llm.slo.alert.v1", alerts::objectives(&facts, feed::END)),
+            ("llm.budget.alert.v1", alerts::budgets(&came, budgets.as_ref())),
+            ("llm.slo.alert.v1", if kind.is_long { ByKey::new() } else { alerts::objectives(&facts, kind.end()) }),
         ]);
         let mut unanswered = ByKey::new();
         for (kind, tenant, id, time) in timeouts {
             let key = format!("{kind}|{tenant}|{id}");
-            let timeout = if kind == "lead" { oracle::LEAD_TIMEOUT } else { oracle::PROCESS_TIMEOUT };
+            let timeout = match kind {
+                "lead" => oracle::LEAD_TIMEOUT,
+                "process" => oracle::PROCESS_TIMEOUT,
+                _ => oracle::EMBEDDING_TIMEOUT,
+            };
             unanswered.entry(key.clone()).or_default().push(json!({
                 "run_id": "live", "revision": 0, "key": format!("{key}@{time}"), "window_start_ms": time,
                 "window_end_ms": time + timeout, "exchange": kind, "tenant": tenant, "id": id, "timeout_ms": timeout,
@@ -185,6 +200,26 @@ fn whatever_happens_what_is_published_is_what_the_definition_says() {
     }
     println!("{runs} runs, {crashes} crashes, {set_aside} set aside: {published_in:?}");
     assert!(published_in.values().all(|count| *count > 0) && crashes > 0 && set_aside > 0, "{published_in:?}");
+}
+
+/// Where nothing is late, what is said does not depend on how the input is partitioned.
+#[test]
+fn the_number_of_partitions_changes_nothing_where_nothing_is_late() {
+    for seed in 0..24 {
+        let said = |partitions: u32| {
+            let kind = Kind { in_order: Some(partitions), ..Kind::of(seed) };
+            let (settings, feed) = (settings(kind), feed::feed(&mut Dice::new(1_000 + seed), kind));
+            let report = simulate_seed(|| topology(&settings).unwrap(), &feed, seed, &SimOptions::calm());
+            let outcome = report.unwrap_or_else(|failure| panic!("{failure}")).outcome;
+            assert!(outcome.set_aside.is_empty(), "seed {seed}: something was late");
+            SCHEMAS.map(|(topic, _)| (topic, published(&outcome, topic)))
+        };
+        let (in_one, in_three) = (said(1), said(3));
+        assert!(in_one.iter().any(|(topic, said)| *topic == "llm.rollups.1m.v1" && !said.is_empty()), "seed {seed}");
+        for ((topic, one), (_, three)) in in_one.iter().zip(&in_three) {
+            assert_equal(seed, topic, three, one);
+        }
+    }
 }
 
 /// A schema that takes everything would pass the test above.

@@ -10,6 +10,9 @@ use processing_core::record::TopicPartition;
 use processing_core::testing::Story;
 use serde_json::{Value, json};
 
+use crate::feed::TOPICS;
+use crate::tables::{Table, by_row};
+
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 3_600_000;
 pub(crate) const DAY: i64 = 24 * HOUR;
@@ -18,11 +21,13 @@ pub(crate) const GRACE: i64 = 30_000;
 pub(crate) const REPEATS: i64 = 600_000;
 pub(crate) const PROCESS_TIMEOUT: i64 = 120_000;
 pub(crate) const LEAD_TIMEOUT: i64 = 90_000;
+pub(crate) const EMBEDDING_TIMEOUT: i64 = 60_000;
 pub(crate) const SLOW: u64 = 10_000;
 
 /// An event that came, at its time and at the moment at which it takes effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Came {
+    pub(crate) id: String,
     pub(crate) time: i64,
     pub(crate) moment: i64,
     pub(crate) topic: String,
@@ -31,16 +36,19 @@ pub(crate) struct Came {
     pub(crate) is_in_time: bool,
     /// Whether it is neither a repetition nor too old to tell.
     pub(crate) is_fresh: bool,
-    /// Whether it came for the first time.
-    pub(crate) is_first: bool,
+    /// The row of prices that it meets.
+    row: Option<Value>,
 }
 
-/// Everything that came, and how many records were late or came again.
-pub(crate) fn came(story: &Story) -> Vec<Came> {
+/// Everything that came, beside the rows of the topic of prices if there is one.
+///
+/// Where there is one, events wait for it by their own times, and take effect at these; what comes later than the grace
+/// counts in no rollup, and meets the row of the moment at which it comes.
+pub(crate) fn came(story: &Story, prices: Option<&Table>) -> Vec<Came> {
     let mut all = Vec::new();
-    for (place, records) in &story.inputs {
+    for (place, records) in story.inputs.iter().filter(|(place, _)| TOPICS.contains(&place.topic.as_str())) {
         let mut stream_time = i64::MIN;
-        let (mut fresh, mut known) = (BTreeSet::new(), BTreeSet::new());
+        let mut fresh = BTreeSet::new();
         for record in records {
             let raises = story.raises.iter().filter(|(at, offset, _)| at == place && *offset <= record.offset);
             stream_time = raises.map(|(.., time)| time.0).fold(stream_time, i64::max);
@@ -51,15 +59,20 @@ pub(crate) fn came(story: &Story) -> Vec<Came> {
             let minute_end = time - time.rem_euclid(MINUTE) + MINUTE;
             if event["event_type"] == topic.as_str() {
                 let id = event["event_id"].as_str().unwrap().to_owned();
-                let is_fresh = time + REPEATS > stream_time && fresh.insert(id.clone());
+                let is_late = prices.is_some() && time + GRACE < stream_time;
+                let is_fresh = !is_late && time + REPEATS > stream_time && fresh.insert(id.clone());
+                let seen = if is_late { moment } else { time };
+                let payload = &event["payload"];
+                let provider = payload["provider"].as_str().or((payload["model"] == "gpt-4o").then_some("openai"));
                 all.push(Came {
+                    id,
                     time,
-                    moment,
+                    moment: if prices.is_some() { seen } else { moment },
                     topic: topic.as_str().to_owned(),
-                    payload: event["payload"].clone(),
+                    payload: payload.clone(),
                     is_in_time: minute_end + GRACE > stream_time,
                     is_fresh,
-                    is_first: known.insert(id),
+                    row: prices.and_then(|prices| prices.row(provider?, seen).cloned()),
                 });
             }
             stream_time = moment;
@@ -75,7 +88,7 @@ pub(crate) struct Call {
     /// Billionths, by currency; `None` where nobody knows.
     pub(crate) cost: Option<(String, i128)>,
     pub(crate) is_billable: bool,
-    is_chat: bool,
+    is_of_loci: bool,
     pub(crate) error: Option<String>,
 }
 
@@ -103,7 +116,8 @@ impl Came {
     }
 
     pub(crate) fn call(&self) -> Option<Call> {
-        if !["chat.response.generated", "ai.process.result", "ai.error"].contains(&self.topic.as_str()) {
+        let calls = ["chat.response.generated", "poi.embedding.completed", "ai.process.result", "ai.error"];
+        if !calls.contains(&self.topic.as_str()) {
             return None;
         }
         let p = &self.payload;
@@ -112,11 +126,14 @@ impl Came {
             let (whole, fraction) = text.split_once('.').unwrap();
             (p["currency"].as_str().unwrap().to_owned(), format!("{whole}{fraction:0<9}").parse().unwrap())
         });
-        // 2.5, 1.25 and 10 dollars for a million tokens.
-        let computed = (p["model"] == "gpt-4o" && count("input_tokens").is_some()).then(|| {
-            let (input, cached) = (count("input_tokens").unwrap(), count("cached_input_tokens").unwrap());
-            let nanos = (input - cached) * 2_500 + cached * 1_250 + count("output_tokens").unwrap() * 10_000;
-            ("USD".to_owned(), nanos)
+        let computed = count("input_tokens").and_then(|input| {
+            let (cached, output) = (count("cached_input_tokens").unwrap(), count("output_tokens").unwrap());
+            let (plain, model) = (input - cached, p["model"].as_str()?);
+            let by_row = self.row.as_ref().and_then(|row| by_row(row, model, self.time, [plain, cached, output]));
+            let is_on_card = model == "gpt-4o" && (p["provider"].is_null() || p["provider"] == "openai");
+            // 2.5, 1.25 and 10 dollars for a million tokens.
+            let by_card = is_on_card.then(|| plain * 2_500 + cached * 1_250 + output * 10_000);
+            Some(("USD".to_owned(), by_row.unwrap_or(by_card)?))
         });
         let is_billable = !p["model"].is_null() || count("input_tokens").is_some() || reported.is_some();
         let own = p["error_type"].as_str().map(str::to_owned);
@@ -125,17 +142,19 @@ impl Came {
             payload: p.clone(),
             cost: reported.or(computed),
             is_billable,
-            is_chat: self.topic.starts_with("chat"),
+            is_of_loci: self.topic.starts_with("chat") || self.topic.starts_with("poi"),
             error,
         })
     }
 
     fn series(&self) -> [String; 4] {
         let model = self.payload["model"].as_str().unwrap_or("unknown");
-        let provider = if model == "gpt-4o" { "openai" } else { "unknown" };
+        let found = if model == "gpt-4o" { "openai" } else { "unknown" };
+        let provider = self.payload["provider"].as_str().unwrap_or(found);
         let (provider, model, operation) = match self.topic.as_str() {
             "chat.response.generated" => (provider, model, "chat"),
             "ai.process.result" | "ai.error" => (provider, model, "process"),
+            "poi.embedding.completed" => (provider, model, "embeddings"),
             "chat.session.started" => ("unknown", "unknown", "session"),
             _ => ("unknown", "unknown", "itinerary"),
         };
@@ -169,6 +188,7 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, Vec<Unanswered>) {
     let kinds = [
         ("process", PROCESS_TIMEOUT, "processing_id", "ai.process.request", &["ai.process.result", "ai.error"][..]),
         ("lead", LEAD_TIMEOUT, "lead_id", "lead.message", &["ai.process.result"]),
+        ("embedding", EMBEDDING_TIMEOUT, "request_id", "poi.embedding.requested", &["poi.embedding.completed"]),
     ];
     for (kind, timeout, id, request, answer) in kinds {
         let mut keys: BTreeMap<(String, String), Turns<'_>> = BTreeMap::new();
@@ -191,7 +211,7 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, Vec<Unanswered>) {
                 for request in requests.iter().filter(|request| request.moment == now) {
                     open.push(request);
                 }
-                if kind == "process" {
+                if kind != "lead" {
                     // The earlier request stands for one that repeats it.
                     let first = open.iter().map(|request| request.time).min();
                     open.retain(|request| Some(request.time) == first);
@@ -210,7 +230,8 @@ pub(crate) fn facts(came: &[Came]) -> (Vec<Fact>, Vec<Unanswered>) {
                         }
                         None if request.time + timeout + GRACE <= now => {
                             timeouts.push((kind, tenant.clone(), id.clone(), request.time));
-                            let series = [tenant.as_str(), "unknown", "unknown", "process"].map(str::to_owned);
+                            let operation = if kind == "embedding" { "embeddings" } else { "process" };
+                            let series = [tenant.as_str(), "unknown", "unknown", operation].map(str::to_owned);
                             facts.push(Fact { time: now, series, what: What::TimedOut(kind) });
                             false
                         }
@@ -299,7 +320,7 @@ fn rollup(facts: &[&Fact], is_single: bool) -> Value {
         }
         // Sessions of two tenants are two, and so are those of two applications.
         let session = call.payload["session_id"].as_str();
-        sessions.extend(session.map(|session| (call.is_chat, call.payload["tenant_id"].as_str(), session)));
+        sessions.extend(session.map(|session| (call.is_of_loci, call.payload["tenant_id"].as_str(), session)));
         if let Some((currency, amount)) = &call.cost {
             *cost.entry(currency.clone()).or_insert(0) += amount;
             if session.is_some() {

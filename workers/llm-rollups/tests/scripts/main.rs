@@ -7,10 +7,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 
+mod budgets;
+
 use std::sync::Arc;
 
 use events::Contracts;
-use llm_rollups::budget::Budgets;
 use llm_rollups::card::Card;
 use llm_rollups::pricing::Pricing;
 use llm_rollups::reading::CONTRACTS;
@@ -278,129 +279,6 @@ fn embeddings_and_itineraries_have_their_time_and_their_price() {
     );
 }
 
-const BUDGETS: &str = r#"
-    [[budget]]
-    id = "daily"
-    tenant = "acme"
-    period = "day"
-    amount = "10"
-    [[budget]]
-    id = "all"
-    period = "month"
-    amount = "100"
-    thresholds = [10]
-"#;
-
-#[test]
-fn each_threshold_of_a_budget_is_told_once_in_a_period() {
-    let settings = LlmSettings { budgets: Arc::new(Budgets::from_toml(BUDGETS).unwrap()), ..chat() };
-    check(
-        &settings,
-        r#"
-        call 06:00:00 {"id": "1", "tenant_id": "acme", "model": "m", "cost": "4.999999999"}
-        call 06:01:00 {"id": "2", "tenant_id": "beta", "model": "m", "cost": "1"}
-        # Another currency, and a cost that nobody knows.
-        call 06:02:00 {"id": "3", "tenant_id": "acme", "model": "m", "cost": "50", "currency": "EUR"}
-        call 06:03:00 {"id": "4", "tenant_id": "acme", "model": "m"}
-        crash
-        call 06:04:59.999 {"id": "5", "tenant_id": "acme", "model": "m", "cost": "0.000000001"}
-        call 06:05:00 {"id": "6", "tenant_id": "beta", "model": "m", "cost": "1"}
-        out llm.budget.alert.v1 acme {"run_id": "live", "revision": 0, "key": "acme|daily|1@$ms(00:00)@50", "window_start_ms": $ms(00:00), "window_end_ms": $ms(24:00), "threshold": 50, "budget": "daily", "version": 1, "tenant": "acme", "user": null, "model": null, "period": "day", "time_zone": "UTC", "currency": "USD", "amount": "10.000000000", "spent": "5.000000000", "requests_unknown": 1, "at_ms": $ms(06:05), "burn": 1.973, "forecast": "8.732638889"}
-        call 07:00:00 {"id": "7", "tenant_id": "acme", "model": "m", "cost": "5"}
-        tick 07:01:00
-        has llm.budget.alert.v1 acme {"key": "acme|daily|1@$ms(00:00)@80", "threshold": 80, "spent": "10.000000000"}
-        has llm.budget.alert.v1 acme {"key": "acme|daily|1@$ms(00:00)@100", "threshold": 100, "at_ms": $ms(07:01)}
-        has llm.budget.alert.v1 *    {"key": "*|all|1@$ms(00:00)@10", "threshold": 10, "spent": "12.000000000"}
-        call 08:00:00 {"id": "8", "tenant_id": "acme", "model": "m", "cost": "5"}
-        tick 30:00:00
-        # Another day; and one late for the day before that is not over for good.
-        call 30:00:01 {"id": "9", "tenant_id": "acme", "model": "m", "cost": "5"}
-        tick 30:01:00
-        has llm.budget.alert.v1 acme {"key": "acme|daily|1@$ms(24:00)@50", "spent": "5.000000000"}
-        "#,
-    );
-}
-
-#[test]
-fn a_late_call_counts_until_a_day_after_its_period() {
-    let settings = LlmSettings { budgets: Arc::new(Budgets::from_toml(BUDGETS).unwrap()), ..chat() };
-    check(
-        &settings,
-        r#"
-        # A minute's rollup sets the late ones aside; the budget does not.
-        call 23:00:00 {"id": "1", "tenant_id": "acme", "model": "m", "cost": "1"}
-        tick 47:59:59
-        in chat.response.generated 47:59:59 k {"event_id": "a", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        late {"event_id": "a", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        tick 48:00:00
-        has llm.budget.alert.v1 acme {"key": "acme|daily|1@$ms(00:00)@50", "spent": "5.000000000"}
-        in chat.response.generated 48:00:00 k {"event_id": "b", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        late {"event_id": "b", "event_type": "chat.response.generated", "timestamp": $ms(23:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        tick 48:01:00
-        dead late_for_budget
-        "#,
-    );
-}
-
-/// The budget is that of the moment at which the call comes; its period that of the call.
-#[test]
-fn a_late_call_meets_the_budgets_that_are_in_force_when_it_comes() {
-    let settings = LlmSettings { budgets_topic: Some("llm.budgets.v1".to_owned()), ..chat() };
-    check(
-        &settings,
-        r#"
-        call 10:00:00 {"id": "1", "tenant_id": "acme", "model": "m", "cost": "1"}
-        in llm.budgets.v1 11:00:00 acme {"budget": [{"id": "b", "period": "day", "amount": "4", "thresholds": [100]}]}
-        tick 25:00:00
-        in chat.response.generated 25:00:00 k {"event_id": "a", "event_type": "chat.response.generated", "timestamp": $ms(10:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        late {"event_id": "a", "event_type": "chat.response.generated", "timestamp": $ms(10:30), "payload": {"tenant_id": "acme", "model": "m", "cost": "4"}}
-        in llm.budgets.v1 26:00:00 x ~
-        crash
-        tick 26:00:00
-        has llm.budget.alert.v1 acme {"key": "acme|b|1@$ms(00:00)@100", "spent": "4.000000000", "at_ms": $ms(25:01)}
-        "#,
-    );
-}
-
-#[test]
-fn budgets_and_prices_change_without_a_restart() {
-    let settings = LlmSettings {
-        prices: Some("llm.prices.v1".to_owned()),
-        budgets_topic: Some("llm.budgets.v1".to_owned()),
-        ..chat()
-    };
-    check(
-        &settings,
-        r#"
-        in llm.budgets.v1 10:00:00 acme {"budget": [{"id": "b", "period": "day", "amount": "1", "thresholds": [100]}]}
-        in llm.prices.v1  10:00:00 openai {"model": [{"name": "gpt-4o", "price": [{"input": "1000000"}, {"effective_from": "2026-01-01T10:00:30Z", "input": "2000000"}]}]}
-        # Before the row is visible, the card; then the row; then its later price.
-        call 09:59:59 {"id": "1", "tenant_id": "acme", "model": "gpt-4o", "input_tokens": 1}
-        call 10:00:01 {"id": "2", "tenant_id": "acme", "model": "gpt-4o", "input_tokens": 1}
-        call 10:00:31 {"id": "3", "tenant_id": "acme", "model": "gpt-4o", "input_tokens": 1}
-        crash
-        in llm.prices.v1  10:01:00 openai {"model": [{"name": "gpt-4o", "price": [{"input": "0"}]}]}
-        in llm.budgets.v1 10:01:00 acme {"budget": [{"id": "b", "version": 2, "period": "day", "amount": "3", "thresholds": [100]}]}
-        call 10:01:01 {"id": "4", "tenant_id": "acme", "model": "gpt-4o", "input_tokens": 1}
-        # The first call was made before anybody had a budget.
-        has llm.budget.alert.v1 acme {"key": "acme|b|1@$ms(00:00)@100", "spent": "3.000000000", "at_ms": $ms(10:01)}
-        in llm.prices.v1  10:02:00 openai {"model": [{"name": "gpt-4o", "price": [{"input": "0.0000001"}]}]}
-        dead prices
-        in llm.budgets.v1 10:02:00 acme {"budget": [{"id": "b", "period": "year", "amount": "3"}]}
-        dead budgets
-        in llm.prices.v1  10:02:01 openai ~
-        in llm.budgets.v1 10:02:01 acme ~
-        call 10:02:02 {"id": "5", "tenant_id": "acme", "model": "gpt-4o", "input_tokens": 1000000}
-        has llm.budget.alert.v1 acme {"key": "acme|b|2@$ms(00:00)@100", "spent": "3.000000000", "at_ms": $ms(10:02)}
-        in llm.prices.v1  10:03:02 x ~
-        in llm.budgets.v1 10:03:02 x ~
-        tick 10:03:02
-        advance 2s
-        last llm.cost.current.v1 acme|openai|gpt-4o|chat {"requests": 5, "cost": {"sums": [{"currency": "USD", "amount": "5.500002500"}]}}
-        "#,
-    );
-}
-
 #[test]
 fn an_objective_that_burns_is_told_once_and_once_more_when_it_does_not() {
     // One in ten may fail: the fastest pair burns at more than that 14.4 times as often, which cannot be; the next one at 60 %.
@@ -431,6 +309,31 @@ fn an_objective_that_burns_is_told_once_and_once_more_when_it_does_not() {
         has llm.slo.alert.v1 *|*|*|* {"key": "*|*|*|*|errors|6@$ms(10:03)@resolved", "state": "resolved", "window_start_ms": $ms(10:03), "window_end_ms": $ms(10:34), "short": {"requests": 0, "burn_rate": 0.0}}
         has llm.slo.alert.v1 loci|*|*|* {"state": "resolved", "factor": 6.0}
         has llm.slo.alert.v1 loci|unknown|m|chat {"state": "resolved", "factor": 6.0}
+        "#,
+    );
+}
+
+/// Four calls in six hours are enough for the slowest pair; half an hour and two hours never hold as many. It is over when
+/// the last failure has left, and not when fewer than four are left.
+#[test]
+fn few_calls_are_no_burn_rate_in_either_window() {
+    let settings = LlmSettings { targets: Targets { shares: [Some(900_000), None], calls_min: 4 }, ..chat() };
+    check(
+        &settings,
+        r#"
+        call 10:00:00 {"id": "1", "model": "m", "error_type": "x"}
+        call 10:40:00 {"id": "2", "model": "m", "error_type": "x"}
+        call 11:20:00 {"id": "3", "model": "m", "error_type": "x"}
+        call 12:00:00 {"id": "4", "model": "m", "error_type": "x"}
+        crash
+        tick 12:01:00
+        has llm.slo.alert.v1 *|*|*|* {"factor": 1.0, "state": "firing", "window_end_ms": $ms(12:01), "short": {"requests": 4}}
+        has llm.slo.alert.v1 loci|*|*|* {"factor": 1.0}
+        has llm.slo.alert.v1 loci|unknown|m|chat {"factor": 1.0}
+        tick 18:02:00
+        has llm.slo.alert.v1 *|*|*|* {"factor": 1.0, "state": "resolved", "window_start_ms": $ms(12:01), "window_end_ms": $ms(18:01)}
+        has llm.slo.alert.v1 loci|*|*|* {"state": "resolved"}
+        has llm.slo.alert.v1 loci|unknown|m|chat {"state": "resolved"}
         "#,
     );
 }
