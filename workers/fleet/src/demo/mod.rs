@@ -114,7 +114,7 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: u32,
     /// After how long a silent partition no longer holds the others up, or `off`
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = idle)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = idle)]
     idle_after: Idle,
 }
 

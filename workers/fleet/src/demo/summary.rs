@@ -41,6 +41,7 @@ impl Summary {
     /// Says it, and writes it where a report is wanted.
     pub(crate) fn tell(&self, headless: bool, report: Option<&Path>) -> Result<(), CoreError> {
         let view = &self.view;
+        let columns = screen::columns_of_output();
         if headless {
             println!("{}", screen::progress_line(view));
             let table = view.trending.as_ref().map(|list| screen::table(list, Paint::PLAIN));
@@ -57,7 +58,7 @@ impl Summary {
             screen::grouped(view.poison),
         );
         for worker in &view.workers {
-            screen::fellow(worker, Paint::PLAIN).iter().for_each(|line| println!("{line}"));
+            screen::fellow(worker, Paint::PLAIN, columns).iter().for_each(|line| println!("{line}"));
             println!(
                 "  {:<18} {} events, {} results; {} late, {} poison",
                 "",
