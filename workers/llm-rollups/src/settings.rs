@@ -313,7 +313,13 @@ impl LlmSettings {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::{LlmSettings, share};
+
+    #[test]
+    fn whoever_sets_nothing_has_the_prices_that_are_shipped() {
+        let pricing = LlmSettings::default().pricing;
+        assert_eq!(pricing.cards.iter().map(|card| card.models().count() > 500).collect::<Vec<_>>(), [true]);
+    }
 
     #[test]
     fn shares_are_read_in_percent() {

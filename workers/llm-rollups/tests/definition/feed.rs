@@ -71,13 +71,6 @@ pub(crate) fn feed(dice: &mut Dice, kind: Kind) -> Feed {
     let (mut at_ms, mut sent) = (0, START);
     // Clocks of whole seconds let much happen at one moment.
     let tick = dice.pick([1, 1_000, 20_000]);
-    let arrival = |at_ms: u64, sent: i64, place: TopicPartition, key: &str, value: Option<&Value>| Arrival {
-        at_ms,
-        timestamp: Some(LogTime(sent)),
-        place,
-        key: Some(key.as_bytes().to_vec()),
-        value: value.map(|value| value.to_string().into_bytes()),
-    };
     for number in 0..20 + dice.below(60) {
         at_ms += dice.below(80);
         let gap = if dice.chance(0.05) { 1_500_000 } else { 30_000 };
@@ -115,13 +108,42 @@ pub(crate) fn feed(dice: &mut Dice, kind: Kind) -> Feed {
         }
     }
     arrivals.sort_by_key(|arrival| arrival.at_ms);
-    let time = kind.end();
+    ended(arrivals, kind, partitions, tables)
+}
+
+/// Two hundred calls that come late at one moment: more than are kept in one row.
+pub(crate) fn burst(kind: Kind) -> Feed {
+    let (topic, now) = ("chat.response.generated", START + 2 * HOUR);
+    let call = |(number, time): (u64, i64)| {
+        let payload = json!({ "tenant_id": "acme", "user_id": "u1", "model": "m", "cost": "0.5", "currency": "USD" });
+        let event = json!({
+            "event_id": number.to_string(), "event_type": topic, "timestamp": time, "payload": payload,
+        });
+        arrival(number, now, TopicPartition::new(topic, 0), "k", Some(&event))
+    };
+    let times = [(0, now)].into_iter().chain((1..=200).map(|number| (number, START + number as i64)));
+    ended(times.map(call).collect(), kind, 1, kind.tables().into_iter().map(|topic| (topic, 1)).collect())
+}
+
+fn arrival(at_ms: u64, sent: i64, place: TopicPartition, key: &str, value: Option<&Value>) -> Arrival {
+    Arrival {
+        at_ms,
+        timestamp: Some(LogTime(sent)),
+        place,
+        key: Some(key.as_bytes().to_vec()),
+        value: value.map(|value| value.to_string().into_bytes()),
+    }
+}
+
+/// What comes, and behind it the end of every partition.
+fn ended(mut arrivals: Vec<Arrival>, kind: Kind, partitions: u32, tables: Vec<(&str, u32)>) -> Feed {
+    let (time, at_ms) = (kind.end(), arrivals.last().map_or(0, |last| last.at_ms) + 400);
     let end = json!({ "event_id": "end", "event_type": "another.type", "timestamp": time, "payload": {} });
     let inputs: Vec<(&str, u32)> = TOPICS.iter().map(|topic| (*topic, partitions)).chain(tables).collect();
     for (topic, partitions) in &inputs {
         for partition in 0..*partitions {
             let value = TOPICS.contains(topic).then_some(&end);
-            arrivals.push(arrival(at_ms + 400, time, TopicPartition::new(*topic, partition), "end", value));
+            arrivals.push(arrival(at_ms, time, TopicPartition::new(*topic, partition), "end", value));
         }
     }
     Feed {

@@ -202,6 +202,25 @@ fn whatever_happens_what_is_published_is_what_the_definition_says() {
     assert!(published_in.values().all(|count| *count > 0) && crashes > 0 && set_aside > 0, "{published_in:?}");
 }
 
+#[test]
+fn many_late_calls_of_one_moment_count_each_once() {
+    for topics in 0..4_u32 {
+        let (has_prices, has_budgets) = (topics & 1 > 0, topics & 2 > 0);
+        let kind = Kind { has_prices, has_budgets, is_long: true, in_order: None };
+        let settings = settings(kind);
+        let feed = feed::burst(kind);
+        let report = simulate_seed(|| topology(&settings).unwrap(), &feed, 1, &SimOptions::calm());
+        let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+        let said = published(&report.outcome, "llm.budget.alert.v1");
+        let prices = kind.has_prices.then(|| Table::of(&report.story, feed::PRICES));
+        let came = oracle::came(&report.story, prices.as_ref());
+        assert_equal(u64::from(topics), "llm.budget.alert.v1", &said, &alerts::budgets(&came, None));
+        // January, which all but the first one belong to.
+        let month = said["*|all"].iter().find(|alert| alert["window_start_ms"] == 1_767_225_600_000_i64);
+        assert_eq!(month.unwrap()["spent"], "100.000000000");
+    }
+}
+
 /// Where nothing is late, what is said does not depend on how the input is partitioned.
 #[test]
 fn the_number_of_partitions_changes_nothing_where_nothing_is_late() {
