@@ -2,12 +2,16 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `GET /v1/models/{app}/{tenant}/{model}?version=&variant=&minutes=60` | a model minute by minute, up to the present one |
+//! | `GET /v1/models/{app}/{tenant}/{model}?version=&variant=&minutes=60` | a model minute by minute, up to the one that has been reached |
 //! | `GET /v1/experiments/{id}?app=&tenant=` | how an experiment stands |
 //!
-//! Times are milliseconds since 1970 UTC; `is_final` says whether a later event can still change a minute. A tenant is
-//! its app's name unless it is said. 400 names the parameter that is wrong, 404 says that nothing is known of what was
-//! asked for, 503 with `Retry-After` comes while the store is being restored.
+//! Times are milliseconds since 1970 UTC. What has been reached is some minutes behind the inputs, for requests wait for
+//! their answers and lists for what users do with them. Of a model the `minutes` in which something happened are told, oldest
+//! first, each with `is_final`: whether a later event cannot change it any more. Where nothing happened, by a model that
+//! nobody knows too, the list is empty. An experiment's app is `lens`, and its tenant is called like its app, unless they are
+//! said. 400 names the parameter that is wrong. 404 says that there is no experiment of which anything has closed: one is
+//! known as soon as the minute of its first event is over, grace included, and until 28 days after its end and its last
+//! event. 503 with `Retry-After` comes while the store is being restored and before time has begun.
 //!
 //! Not here: the library's own routes. Invariant: an answer is made of committed rows of one task between two of its
 //! commits.
@@ -99,11 +103,7 @@ async fn model(
             return Err(Problem::bad_request(wants));
         }
         let subject = Subject::of([app.as_str(), &tenant, &model, &asked.version, &asked.variant]);
-        let answer = sources.minutes_of(&subject, minutes)?;
-        if answer.minutes.is_empty() {
-            return Err(Problem::not_found(format!("nothing is known of `{}` in {minutes} minutes", subject.as_str())));
-        }
-        Ok(answer)
+        sources.minutes_of(&subject, minutes)
     })
     .await
 }
@@ -118,7 +118,10 @@ async fn experiment(
         let app = asked.app.unwrap_or_else(|| "lens".to_owned());
         let tenant = asked.tenant.unwrap_or_else(|| app.clone());
         let subject = Subject::of([app.as_str(), &tenant, &id]);
-        let unknown = || Problem::not_found(format!("there is no experiment `{}`", subject.as_str()));
+        let unknown = || {
+            let name = subject.as_str();
+            Problem::not_found(format!("there is no experiment `{name}` of which a minute has closed"))
+        };
         sources.standing_of(&subject)?.ok_or_else(unknown)
     })
     .await

@@ -32,14 +32,14 @@ impl Worker {
         Self::serve(plan, START, Some(DurationMs::hours(1)), |queries| http::routes(&settings, queries))
     }
 
-    /// Makes the input topics: half an hour of requests, answers and users of an experiment, then the end on every topic.
-    fn feed(&self) {
+    /// Makes the input topics: so many minutes of requests, answers and users of an experiment.
+    fn feed(&self, minutes: i64) {
         let mut batches = BTreeMap::new();
         for topic in Contracts::shipped().topics(CONTRACTS) {
             let topic = topic.topic();
             self.create_topic(topic, 1);
             let mut batch = RecordBatch::default();
-            for (time, value) in (0..31).map(|minute| (START + minute * MINUTE, event(topic, minute))) {
+            for (time, value) in (0..minutes).map(|minute| (START + minute * MINUTE, event(topic, minute))) {
                 batch.push(RecordRef {
                     offset: Offset::ZERO,
                     timestamp: LogTime(time),
@@ -77,7 +77,7 @@ fn nothing_is_answered_before_there_is_something_to_answer() {
 #[test]
 fn answers_are_what_was_published() {
     let worker = Worker::start();
-    worker.feed();
+    worker.feed(31);
 
     // A name with a slash is one part of the path.
     let answer = worker.get("/v1/models/lens/lens/a%2Fb?variant=control");
@@ -103,15 +103,28 @@ fn answers_are_what_was_published() {
     assert_eq!(answer.body, last);
 }
 
+/// A list may be empty; an experiment is there or not.
+#[test]
+fn before_anything_has_closed_lists_are_empty_and_there_is_no_experiment() {
+    let worker = Worker::start();
+    worker.feed(1);
+    for path in ["/v1/models/lens/lens/a%2Fb?variant=control", "/v1/models/lens/lens/nobody"] {
+        let answer = worker.get(path);
+        assert_eq!((answer.status, &answer.body["minutes"]), (200, &json!([])), "{path}: {}", answer.body);
+        assert!(answer.body["final_until_ms"].as_i64().unwrap() < START, "{}", answer.body);
+    }
+    let answer = worker.get("/v1/experiments/look");
+    assert_eq!(answer.status, 404, "{}", answer.body);
+}
+
 #[test]
 fn wrong_questions_are_told_what_would_be_right() {
     let worker = Worker::start();
-    worker.feed();
+    worker.feed(31);
     for (path, status, part) in [
         ("/v1/models/lens/lens/a%2Fb?minutes=0", 400, "`minutes` takes a whole number from 1 to 60, not `0`"),
         ("/v1/models/lens/lens/a%2Fb?k=5", 400, "unknown field `k`"),
-        ("/v1/models/lens/lens/nobody", 404, "nothing is known of `lens/lens/nobody//`"),
-        ("/v1/experiments/other", 404, "there is no experiment `lens/lens/other`"),
+        ("/v1/experiments/other", 404, "there is no experiment `lens/lens/other` of which a minute has closed"),
         ("/v1/experiments/look?tenant=acme", 404, "there is no experiment `lens/acme/look`"),
     ] {
         let answer = worker.get(path);
