@@ -1,6 +1,7 @@
 //! Looks at each experiment whenever a minute of it has closed, and says what is decided.
 //!
-//! Not here: what a look says ([`crate::verdict`]). Invariant: each decision leaves once, in the transaction that keeps it.
+//! Not here: what a look says ([`crate::verdict`]). Invariant: each decision leaves once, in the transaction that keeps it. Of an
+//! experiment of which nothing came before its set end there is no standing.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use processing_core::prelude::{Context, KeyValueStore, Output, Processor, Timer}
 use processing_core::record::{DurationMs, EventTime};
 
 use crate::arms::Arms;
+use crate::experiments::Ends;
 use crate::results::experiment::{AbDecision, AbResults};
 use crate::settings::ModelSettings;
 use crate::span::Span;
@@ -61,6 +63,10 @@ impl Processor for Judging {
     fn process(&self, ctx: &mut Context<'_, '_, Self>, key: &Subject, minute: Span<Arms>) -> Result<(), Poison> {
         let experiment = self.settings.experiments.of(&key.part(2));
         let known = ctx.store(&self.standings).get(key).cloned();
+        // It is over, and perhaps it has been decided and forgotten: what comes after decides nothing again.
+        if known.is_none() && matches!(experiment.ends, Ends::At(end) if minute.start >= end.0) {
+            return Ok(());
+        }
         let is_new = known.is_none();
         let mut standing = known.unwrap_or_else(|| Standing::new(minute.start));
         let end = experiment.end(EventTime(standing.since));

@@ -6,6 +6,8 @@
 //! | | they are back | alerts (`recovered`) |
 //! | `ratings` | an hour brought at least so many new ratings | retrain |
 //!
+//! A drift of numbers that have not come for seven days is forgotten.
+//!
 //! Not here: how far is too far ([`crate::drift`]). Invariant: a rule speaks once about what it is about: of an hour, of a
 //! drift from its beginning to its end.
 
@@ -64,6 +66,8 @@ impl Processor for Signalling {
         let moved = drift::compare(&History::of(performance), reference, &settings.drift);
         let before = ctx.store(&self.drifting).get(model).cloned().unwrap_or_default();
         let mut drifting = before.clone();
+        // What has not come for as long as that is compared with nothing, and its drift is over unsaid.
+        drifting.retain(|series, _| reference.sketches.contains_key(series));
         for moved in &moved {
             let began = drifting.remove(&moved.series);
             if moved.is_drift {
@@ -81,10 +85,17 @@ impl Processor for Signalling {
             let signal = Retrain::for_ratings(settings, model, performance.ratings.count(), window);
             ctx.forward_to(&self.retrain, model.clone(), signal);
         }
-        if drifting != before {
-            // Nothing is compared any more once the reference is empty.
+        if !drifting.is_empty() {
+            // Set anew by each hour, or a drift that lasts would be forgotten and told again.
             ctx.set_timer(self.forget, EventTime(hour.end).plus(REFERENCE).plus(REFERENCE));
-            ctx.store(&self.drifting).put(model, drifting);
+        }
+        match (drifting.is_empty(), drifting == before) {
+            (_, true) => {}
+            (true, false) => {
+                ctx.cancel_timer(self.forget);
+                ctx.store(&self.drifting).delete(model);
+            }
+            (false, false) => ctx.store(&self.drifting).put(model, drifting),
         }
         ctx.forward(model.clone(), PerformanceRecord::hour(settings, model, &hour, moved));
         Ok(())
