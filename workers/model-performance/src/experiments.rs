@@ -7,9 +7,14 @@
 //! alpha = 0.05                              # how often a difference that is none may be found, over all variants
 //! window_hours = 168                        # for how long after the assignment a conversion counts
 //! conversions = ["converted"]               # which events are conversions
-//! shares = { control = 0.5, large = 0.5 }   # how users should be split; without it the split is not judged
+//! shares = { control = 0.5, large = 0.5 }   # how users should be split; a split that is not so decides (`invalid_srm`)
 //! guardrails = [{ event = "error", margin = 0.01 }]
 //! ```
+//!
+//! Without `shares`, and of an experiment that is not listed, nobody has said how users should be split. Equal shares of the
+//! arms that were seen are assumed then: a mismatch is shown as that of an assumption (`sample_ratio.is_assumed`), and decides
+//! nothing. A platform that assigns the users itself knows the split that it compares with (Statsig's "SRM checks"); here an
+//! experiment of 90 to 10 whose shares nobody wrote down would be called invalid for good.
 //!
 //! Not here: what is made of events ([`crate::trials`], [`crate::verdict`]). Invariant: a definition that is here can be
 //! judged by: every number is within its range.
@@ -51,7 +56,7 @@ pub struct Experiment {
     pub conversions: Vec<CompactString>,
     /// What must not become worse.
     pub guardrails: Vec<Guardrail>,
-    /// How users should be split; empty where it is not known.
+    /// How users should be split; empty where nobody said so.
     pub shares: BTreeMap<CompactString, f64>,
 }
 

@@ -4,10 +4,13 @@
 //! With m variants beside the control each is tested at the level alpha / m (Bonferroni), a variant's g guardrails at
 //! alpha / (m g). In this order, for each variant that is not decided:
 //!
-//! 1. the split of all users is wrong ([`crate::statistics::sample_ratio`]): `invalid_srm`
+//! 1. the split of all users is not the one that was stated ([`crate::statistics::sample_ratio`]): `invalid_srm`
 //! 2. a guardrail's whole interval lies above its margin: `stopped_guardrail`
 //! 3. the least p so far is at most the level: `better` or `worse`, by the sign of D at this look
 //! 4. the planned end has come: `no_decision`
+//!
+//! Where no split was stated, equal shares of the arms that have users are assumed; what is wrong by an assumption is shown
+//! and decides nothing.
 //!
 //! Not here: how users came to be counted ([`crate::trials`]). Invariant: a variant is decided at most once; what is known
 //! is a function of the minutes in their order.
@@ -85,6 +88,22 @@ pub struct Comparison {
     pub difference: Option<Difference>,
 }
 
+/// Users beside how they should have been split.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Split {
+    /// ln of the Bayes factor of a wrong split.
+    pub log_bayes_factor: f64,
+    /// Nobody stated the shares: they are taken to be equal.
+    pub is_assumed: bool,
+}
+
+impl Split {
+    /// Whether the split is wrong.
+    pub fn is_mismatch(self) -> bool {
+        self.log_bayes_factor >= libm::log(sample_ratio::MISMATCH)
+    }
+}
+
 /// D and where the true difference lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
@@ -114,7 +133,8 @@ impl Standing {
             let least = self.least_p.entry(variant).or_insert(1.0);
             *least = least.min(look.p_value());
         }
-        let is_mismatch = self.is_mismatch(experiment);
+        // What nobody stated cannot make an experiment invalid.
+        let is_invalid = self.split(experiment).is_some_and(|split| !split.is_assumed && split.is_mismatch());
         for variant in self
             .variants(experiment)
             .into_iter()
@@ -122,7 +142,7 @@ impl Standing {
             .collect::<Vec<_>>()
         {
             let p = self.least_p.get(&variant).copied().unwrap_or(1.0);
-            let decision = if is_mismatch {
+            let decision = if is_invalid {
                 Some(Decision::InvalidSrm)
             } else if let Some(broken) = self.broken_guardrail(experiment, &variant) {
                 Some(Decision::StoppedGuardrail(broken))
@@ -165,22 +185,23 @@ impl Standing {
         experiment.alpha / self.variants(experiment).len().max(1) as f64
     }
 
-    /// Whether users were split as they should have been; `None` where nobody said how.
-    pub fn log_bayes_factor(&self, experiment: &Experiment) -> Option<f64> {
-        if experiment.shares.is_empty() {
-            return None;
-        }
-        let mut names: Vec<&CompactString> = experiment.shares.keys().chain(self.total.arms.keys()).collect();
+    /// Users beside how they should have been split; `None` where nobody stated it and fewer than two arms have users.
+    pub fn split(&self, experiment: &Experiment) -> Option<Split> {
+        let is_assumed = experiment.shares.is_empty();
+        let mut names: Vec<&CompactString> = experiment.shares.keys().collect();
+        names.extend(self.total.arms.iter().filter(|(_, arm)| arm.users > 0).map(|(name, _)| name));
         names.sort_unstable();
         names.dedup();
+        if is_assumed && names.len() < 2 {
+            return None;
+        }
+        let share = |name: &CompactString| match is_assumed {
+            true => 1.0,
+            false => experiment.shares.get(name).copied().unwrap_or(0.0),
+        };
         let users: Vec<u64> = names.iter().map(|name| self.arm(name, 0).users).collect();
-        let shares: Vec<f64> = names.iter().map(|name| experiment.shares.get(*name).copied().unwrap_or(0.0)).collect();
-        Some(sample_ratio::log_bayes_factor(&users, &shares))
-    }
-
-    /// Whether the split is wrong.
-    pub fn is_mismatch(&self, experiment: &Experiment) -> bool {
-        self.log_bayes_factor(experiment).is_some_and(|log| log >= libm::log(sample_ratio::MISMATCH))
+        let shares: Vec<f64> = names.into_iter().map(share).collect();
+        Some(Split { log_bayes_factor: sample_ratio::log_bayes_factor(&users, &shares), is_assumed })
     }
 
     /// How a variant, or the control itself, compares with the control in a measure.
@@ -264,6 +285,8 @@ mod tests {
         assert_eq!(decide("", &[minute(&[few, ("b", 1_000, &[110])])]), of("b", "no_decision"));
         let split = "shares = { control = 1, b = 1 }";
         assert_eq!(decide(split, &[minute(&[few, ("b", 2_000, &[900])])]), of("b", "invalid_srm"));
+        // Nobody stated that the arms should be equal.
+        assert_eq!(decide("", &[minute(&[few, ("b", 2_000, &[900])])]), of("b", "better"));
         let guarded = "guardrails = [{ event = \"error\", margin = 0.1 }]";
         let worse = ("b", 1_000, &[200, 400][..]);
         assert_eq!(decide(guarded, &[minute(&[("control", 1_000, &[100, 50]), worse])]), of("b", "stopped_guardrail"),);
@@ -272,6 +295,23 @@ mod tests {
             decide(guarded, &[minute(&[("control", 1_000, &[100, 50]), ("b", 1_000, &[200, 170])])]),
             of("b", "better"),
         );
+    }
+
+    #[test]
+    fn equal_shares_of_the_arms_that_have_users_are_assumed_where_none_are_stated() {
+        let of = |more: &str, arms: &[(&str, u64, &[u64])]| {
+            let (experiment, mut standing) = (experiment(more), Standing::new(0));
+            standing.take_in(&experiment, &minute(arms), 1);
+            standing.split(&experiment).map(|split| (split.is_assumed, split.is_mismatch()))
+        };
+        let [control, fewer, as_many] = [("control", 2_000, &[][..]), ("b", 1_000, &[]), ("b", 2_000, &[])];
+        assert_eq!(of("", &[control]), None);
+        assert_eq!(of("", &[("a", 1_000, &[]), fewer]), Some((true, false)));
+        assert_eq!(of("", &[control, as_many]), Some((true, false)));
+        assert_eq!(of("", &[control, fewer]), Some((true, true)));
+        assert_eq!(of("", &[control, as_many, ("c", 1, &[])]), Some((true, true)));
+        assert_eq!(of("shares = { control = 2, b = 1 }", &[control, fewer]), Some((false, false)));
+        assert_eq!(of("shares = { control = 1, b = 1 }", &[control]), Some((false, true)));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct AbResults {
     pub alpha: f64,
     /// The level at which each variant is tested.
     pub level: f64,
-    /// Whether users were split as they should have been; null where nobody said how.
+    /// Whether users were split as they should have been; null where nobody stated it and fewer than two arms have users.
     pub sample_ratio: Option<SampleRatio>,
     /// Assignments of users to another variant than their first.
     pub conflicts: u64,
@@ -55,6 +55,9 @@ pub struct SampleRatio {
     pub log_bayes_factor: f64,
     /// Whether the factor is 1000 or more.
     pub is_mismatch: bool,
+    /// Nobody stated the shares: equal ones are assumed, and a mismatch decides nothing.
+    #[serde(default)]
+    pub is_assumed: bool,
 }
 
 /// One arm.
@@ -154,10 +157,11 @@ impl AbResults {
                 variant,
             }
         };
-        let sample_ratio = standing.log_bayes_factor(experiment).map(|log| SampleRatio {
+        let sample_ratio = standing.split(experiment).map(|split| SampleRatio {
             // JSON has no infinity: who should have got nobody and got somebody is beyond doubt.
-            log_bayes_factor: log.min(1e9),
-            is_mismatch: standing.is_mismatch(experiment),
+            log_bayes_factor: split.log_bayes_factor.min(1e9),
+            is_mismatch: split.is_mismatch(),
+            is_assumed: split.is_assumed,
         });
         Self {
             stamp: Stamp::new(settings, key.as_str(), window),
