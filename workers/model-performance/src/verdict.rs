@@ -283,6 +283,11 @@ mod tests {
         assert_eq!(decide("", &[minute(&[few, more]), minute(&[few, ("b", 1_000, &[0])])]), of("b", "better"));
         assert_eq!(decide("", &[minute(&[more, ("control", 1_000, &[400])])]), of("b", "worse"));
         assert_eq!(decide("", &[minute(&[few, ("b", 1_000, &[110])])]), of("b", "no_decision"));
+        // p is 0.049: little enough for one variant, and not for each of two.
+        let nearly = ("b", 1_000, &[170][..]);
+        assert_eq!(decide("", &[minute(&[few, nearly])]), of("b", "better"));
+        let beside = [of("b", "no_decision"), of("c", "no_decision")].concat();
+        assert_eq!(decide("", &[minute(&[few, nearly, ("c", 1_000, &[100])])]), beside);
         let split = "shares = { control = 1, b = 1 }";
         assert_eq!(decide(split, &[minute(&[few, ("b", 2_000, &[900])])]), of("b", "invalid_srm"));
         // Nobody stated that the arms should be equal.
