@@ -42,7 +42,12 @@ pub enum What {
     /// A message's intent was found out.
     Understood(Understanding),
     /// The AI failed.
-    Failed(ModelName),
+    Failed {
+        /// The model.
+        name: ModelName,
+        /// Of which type the error was.
+        error: CompactString,
+    },
     /// A lead has changed, and perhaps says what its intent truly was.
     LeadUpdated {
         /// Which lead.

@@ -20,8 +20,8 @@ pub struct Intents {
     pub actions: Tally,
     /// Messages by confidence, in 15 equal bins.
     pub confidences: [u64; BINS],
-    /// Messages that failed.
-    pub errors: u64,
+    /// Messages that failed, by the type of the error.
+    pub errors: Tally,
 }
 
 impl Intents {
@@ -46,10 +46,10 @@ impl Mergeable for Intents {
         for (bin, more) in self.confidences.iter_mut().zip(other.confidences) {
             *bin += more;
         }
-        self.errors += other.errors;
+        self.errors.merge(&other.errors);
     }
 
     fn heap_bytes(&self) -> usize {
-        self.intents.heap_bytes() + self.tiers.heap_bytes() + self.actions.heap_bytes()
+        self.intents.heap_bytes() + self.tiers.heap_bytes() + self.actions.heap_bytes() + self.errors.heap_bytes()
     }
 }

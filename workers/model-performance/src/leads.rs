@@ -191,7 +191,14 @@ mod tests {
         let mut waiting = Vec::new();
         let (facts, cut) = follow(DurationMs(100), &mut waiting, minute);
         // The first message is too old by then.
-        assert_eq!(facts, [(Subject::of(["m"]), Fact::Judged { confidence: 900_000, is_right: false })]);
+        let judged = |is_right| (Subject::of(["m"]), Fact::Judged { confidence: 900_000, is_right });
+        assert_eq!(facts, [judged(false)]);
         assert_eq!((cut, waiting.len()), (0, 0));
+        // 205 is the last moment that judges.
+        let mut minute = LeadMinute::default();
+        [understood(105, "buy"), known(205, "buy")]
+            .into_iter()
+            .for_each(|step| minute.add(&(Subject::of(["x"]), step)));
+        assert_eq!(follow(DurationMs(100), &mut waiting, minute).0, [judged(true)]);
     }
 }

@@ -64,8 +64,8 @@ pub enum Fact {
     },
     /// A message was understood.
     Understood(Understanding),
-    /// A message failed.
-    Failed,
+    /// A message failed, by this type of error.
+    Failed(CompactString),
     /// A message's true intent has become known.
     Judged {
         /// How sure the model was, in millionths.
@@ -106,7 +106,7 @@ impl Aggregate<(Subject, Fact)> for Performance {
             Fact::Cut(events) => self.cut += events,
             Fact::Measured { metric, time, id, value } => self.series.add(metric, *time, *id, *value),
             Fact::Understood(understood) => self.intents.add(understood),
-            Fact::Failed => self.intents.errors += 1,
+            Fact::Failed(error) => self.intents.errors.add(error),
             Fact::Judged { confidence, is_right } => self.calibration.add(*confidence, *is_right),
             Fact::Rated(rating) => self.ratings.add(*rating),
             serving => self.serving.add(serving),

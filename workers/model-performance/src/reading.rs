@@ -29,6 +29,8 @@ pub const CONTRACTS: &[ContractName] = &[
 
 /// Longer names are cut.
 const NAME_MAX: usize = 96;
+/// The type of an error that names none: OpenTelemetry's value for it (`error.type`).
+const OTHER_ERROR: &str = "_OTHER";
 
 /// Reads one topic.
 #[derive(Debug, Clone)]
@@ -100,6 +102,10 @@ fn of(event: Event<'_>) -> Result<ModelEvent, Poison> {
             (head, What::Tested(test))
         }
         Event::AiProcessResult(head, it) => {
+            // An answer that says what went wrong is none.
+            if let Some(error) = error_of(it.call.error.as_ref()) {
+                return Ok(with(&head, What::Failed { name: model(it.call.model.as_ref(), None, None), error }));
+            }
             let share = |Number(share): Number| (0.0..=1.0).contains(&share).then(|| micros(Number(share)));
             let understood = Understanding {
                 name: model(it.call.model.as_ref(), None, None),
@@ -111,7 +117,10 @@ fn of(event: Event<'_>) -> Result<ModelEvent, Poison> {
             };
             (head, What::Understood(understood))
         }
-        Event::AiError(head, it) => (head, What::Failed(model(it.call.model.as_ref(), None, None))),
+        Event::AiError(head, it) => {
+            let error = error_of(it.call.error.as_ref()).unwrap_or_else(|| OTHER_ERROR.into());
+            (head, What::Failed { name: model(it.call.model.as_ref(), None, None), error })
+        }
         Event::LeadUpdated(head, it) => {
             let intent = it.intent.as_ref().map(|intent| name(intent.as_str()));
             (head, What::LeadUpdated { lead: id(&it.lead), intent })
@@ -141,7 +150,7 @@ fn told_apart(head: &Head<'_>, what: &What) -> u64 {
         What::Measured(_) => 4,
         What::Tested(_) => 5,
         What::Understood(_) => 6,
-        What::Failed(_) => 7,
+        What::Failed { .. } => 7,
         What::LeadUpdated { .. } => 8,
         What::Other => 9,
     };
@@ -155,6 +164,10 @@ fn model(model: Option<&Text<'_>>, version: Option<&IdText<'_>>, variant: Option
         version: version.map(id).unwrap_or_default(),
         variant: variant.map(id).unwrap_or_default(),
     }
+}
+
+fn error_of(error: Option<&Text<'_>>) -> Option<CompactString> {
+    error.map(|text| name(text.as_str())).filter(|error| !error.is_empty())
 }
 
 fn id(id: &IdText<'_>) -> CompactString {

@@ -78,8 +78,8 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
             let fact = Understanding { lead: None, name: Default::default(), ..understood };
             [Some(Routed::Fact(model, Fact::Understood(fact))), judged].into_iter().flatten().collect()
         }
-        What::Failed(name) => {
-            vec![Routed::Fact(scope.with(&name.model).with(&name.version).with(&name.variant), Fact::Failed)]
+        What::Failed { name, error } => {
+            vec![Routed::Fact(scope.with(&name.model).with(&name.version).with(&name.variant), Fact::Failed(error))]
         }
         What::LeadUpdated { lead: of, intent } => {
             intent.map(|intent| lead(&of, LeadKind::Known(intent))).into_iter().collect()

@@ -50,7 +50,7 @@ fn fact() -> impl Strategy<Value = Fact> {
                 actions: vec!["call".into()],
             }
         )),
-        Just(Fact::Failed),
+        (0_u8..120).prop_map(|error| Fact::Failed(format!("error {error:03}").into())),
         (0_u64..=1_000_000, any::<bool>()).prop_map(|(confidence, is_right)| Fact::Judged { confidence, is_right }),
         (0_i64..5_000_000).prop_map(Fact::Rated),
     ]

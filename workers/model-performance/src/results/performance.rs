@@ -173,6 +173,9 @@ pub struct IntentsSection {
     pub messages: u64,
     /// Messages that failed.
     pub errors: u64,
+    /// The same by the type of the error (OpenTelemetry's `error.type`); `_OTHER` where none is named.
+    #[serde(default)]
+    pub errors_by_type: Vec<Share>,
     /// By intent; empty where none was found.
     pub by_intent: Vec<Share>,
     /// By tier; empty where none is named.
@@ -349,10 +352,11 @@ impl MetricLine {
 
 impl IntentsSection {
     fn of(intents: &Intents) -> Option<Self> {
-        let messages = intents.intents.total();
-        (messages + intents.errors > 0).then(|| Self {
+        let (messages, errors) = (intents.intents.total(), intents.errors.total());
+        (messages + errors > 0).then(|| Self {
             messages,
-            errors: intents.errors,
+            errors,
+            errors_by_type: shares(&intents.errors),
             by_intent: shares(&intents.intents),
             by_tier: shares(&intents.tiers),
             actions: shares(&intents.actions),

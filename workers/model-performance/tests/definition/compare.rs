@@ -9,14 +9,18 @@ use processing_core::testing::Outcome;
 use serde_json::Value;
 
 /// The outputs that are compared.
-pub(crate) const TOPICS: [&str; 6] = [
+pub(crate) const TOPICS: [&str; 8] = [
     "model.performance.1m.v1",
     "model.performance.1h.v1",
+    "model.popular.1h.v1",
+    "model.coverage.1d.v1",
     "model.alerts.v1",
     "model.retrain.v1",
     "ab.results.v1",
     "ab.decision.v1",
 ];
+
+const DECISIONS: &str = "ab.decision.v1";
 
 /// Records by topic and key, in order.
 pub(crate) type Records = BTreeMap<(String, String), Vec<Value>>;
@@ -28,7 +32,7 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         TOPICS.iter().try_for_each(|topic| write!(f, "{topic}: {}  ", self.count(topic)))?;
         let mut decisions: BTreeMap<&str, usize> = BTreeMap::new();
-        for record in self.of_topic(TOPICS[5]) {
+        for record in self.of_topic(DECISIONS) {
             *decisions.entry(record["decision"].as_str().unwrap()).or_default() += 1;
         }
         let sections = ["serving", "recommendations", "intents", "calibration", "interactions"];
@@ -64,12 +68,16 @@ impl Said {
         }
     }
 
+    pub(crate) fn records(&self) -> &Records {
+        &self.0
+    }
+
     pub(crate) fn count(&self, topic: &str) -> usize {
         self.of_topic(topic).count()
     }
 
     pub(crate) fn decisions(&self, decision: &str) -> usize {
-        self.of_topic(TOPICS[5]).filter(|record| record["decision"] == decision).count()
+        self.of_topic(DECISIONS).filter(|record| record["decision"] == decision).count()
     }
 
     pub(crate) fn must_be(&self, seed: u64, expected: &Records) {

@@ -98,13 +98,17 @@ fn look(counts: &Counts, control: &str, variant: &str, measure: usize) -> Option
 
 /// Each user's predictive probability under the mixture over the expected share, arm after arm.
 fn log_bayes_factor(counts: &Counts, experiment: &Experiment) -> Option<f64> {
-    if experiment.shares.is_empty() {
-        return None;
-    }
-    let total: f64 = experiment.shares.values().sum();
+    let with_users = || counts.iter().filter(|(_, (users, _))| *users > 0);
+    let shares: BTreeMap<String, f64> = match experiment.shares.is_empty() {
+        // Nobody said how: as many in each arm.
+        true if with_users().count() < 2 => return None,
+        true => with_users().map(|(name, _)| (name.clone(), 1.0)).collect(),
+        false => experiment.shares.iter().map(|(name, share)| (name.to_string(), *share)).collect(),
+    };
+    let total: f64 = shares.values().sum();
     let (mut log, mut all) = (0.0, 0.0);
     for (name, (users, _)) in counts {
-        let Some(share) = experiment.shares.get(name.as_str()).map(|share| share / total) else {
+        let Some(share) = shares.get(name).map(|share| share / total) else {
             if *users > 0 {
                 return Some(1e9);
             }
@@ -135,6 +139,10 @@ fn judge(
         Ends::At(end) => end.0,
         Ends::After(span) => since + span.0,
     };
+    // Nothing came before it was over.
+    if matches!(experiment.ends, Ends::At(end) if since >= end.0) {
+        return;
+    }
     let about = format!("lens/lens/{id}");
     let control = experiment.control.as_str();
     let (mut counts, mut conflicts, mut outside) = (Counts::new(), 0_u64, 0_u64);
@@ -166,6 +174,7 @@ fn judge(
         let level = experiment.alpha / variants.len().max(1) as f64;
         let srm = log_bayes_factor(&counts, experiment);
         let is_mismatch = srm.is_some_and(|log| log >= 1000_f64.ln());
+        let is_assumed = experiment.shares.is_empty();
         let guards = experiment.guardrails.len().max(1) as f64;
         let mut said = Vec::new();
         for variant in &variants {
@@ -183,7 +192,7 @@ fn judge(
             });
             let decision = if is_over {
                 "no_decision"
-            } else if is_mismatch {
+            } else if is_mismatch && !is_assumed {
                 "invalid_srm"
             } else if broken.is_some() {
                 "stopped_guardrail"
@@ -243,7 +252,7 @@ fn judge(
             "run_id": settings.run_id, "revision": 0, "key": format!("{about}@{end}"), "window_start_ms": start,
             "window_end_ms": end, "app": "lens", "tenant": "lens", "experiment": id, "control": control,
             "started_ms": since, "planned_end_ms": planned, "is_over": is_over, "alpha": experiment.alpha, "level": level,
-            "sample_ratio": srm.map(|log| json!({ "log_bayes_factor": log, "is_mismatch": is_mismatch })),
+            "sample_ratio": srm.map(|log| json!({ "log_bayes_factor": log, "is_mismatch": is_mismatch, "is_assumed": is_assumed })),
             "conflicts": conflicts, "outside": outside, "cut": 0, "arms": arms,
         });
         records.entry(("ab.results.v1".to_owned(), about.clone())).or_default().push(value);

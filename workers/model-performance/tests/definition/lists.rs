@@ -1,6 +1,7 @@
 //! Requests, answers and clicks, each by looking at all others.
 
-use model_performance::event::{Request, Response, What};
+use model_performance::ModelSettings;
+use model_performance::event::{ModelName, Request, Response, What};
 
 use crate::models::{Note, Noted};
 use crate::world::{Event, Events, MINUTE, minute_of};
@@ -21,18 +22,22 @@ fn named(event: &Event, model: &str, version: &str, variant: &str) -> String {
     [event.event.app.as_str(), &event.event.tenant, model, version, variant].join("/")
 }
 
-fn either<'n>(mine: &'n str, other: &'n str) -> &'n str {
-    if mine.is_empty() { other } else { mine }
-}
-
 fn hash(id: &str) -> u64 {
     events::identity::IdHash::of(id).get()
 }
 
-/// What is known of requests, answers and lists.
-pub(crate) fn notes(settings: &model_performance::ModelSettings, events: &Events) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mut shown: Vec<Shown> = Vec::new();
+/// An answer, and whose it is by its request.
+struct Given<'e> {
+    answer: &'e Response,
+    asked: Option<&'e Event>,
+    event: &'e Event,
+    model: String,
+    who: Option<u64>,
+    time: i64,
+}
+
+/// All answers, and the requests that got none.
+fn answered<'e>(settings: &ModelSettings, events: &'e Events) -> (Vec<Given<'e>>, Vec<(&'e Event, &'e Request)>) {
     let in_time = || events.all.iter().filter(|event| !event.misses_its_partner());
     let requests: Vec<(&Event, &Request)> = in_time()
         .filter_map(|event| match &event.event.what {
@@ -51,35 +56,53 @@ pub(crate) fn notes(settings: &model_performance::ModelSettings, events: &Events
             && asked.time() - settings.skew.0 <= given.time()
             && given.time() <= asked.time() + settings.timeout.0
     };
-    for asked in &requests {
-        if !answers.iter().any(|given| belong(asked, given)) {
-            let name = &asked.1.name;
-            let model = named(asked.0, &name.model, &name.version, &name.variant);
-            notes.push(Note { time: asked.0.time(), model, noted: Noted::TimedOut });
-        }
-    }
-    for given in &answers {
-        let (event, answer) = given;
+    let unanswered = requests.iter().filter(|asked| !answers.iter().any(|given| belong(asked, given)));
+    let unanswered = unanswered.copied().collect();
+    let given = |given: &(&'e Event, &'e Response)| {
+        let (event, answer) = *given;
         let asked = requests.iter().find(|asked| belong(asked, given));
-        let (mut model, mut who, mut time) = (
-            named(event, &answer.name.model, &answer.name.version, &answer.name.variant),
-            event.event.who,
-            event.time(),
-        );
-        match asked {
-            Some((asked, request)) => {
-                let (mine, other) = (&answer.name, &request.name);
-                let [name, version, variant] =
-                    [(&mine.model, &other.model), (&mine.version, &other.version), (&mine.variant, &other.variant)]
-                        .map(|(mine, other)| either(mine, other));
-                model = named(event, name, version, variant);
-                who = who.or(asked.event.who);
-                time = time.max(asked.time());
-                let took = answer.latency_ms.unwrap_or((event.time() - asked.time()).max(0) as u64);
-                notes.push(Note { time, model: model.clone(), noted: Noted::Answered(took, answer.is_success) });
-            }
-            None => notes.push(Note { time, model: model.clone(), noted: Noted::Unasked }),
+        let none = ModelName::default();
+        let (mine, other) = (&answer.name, asked.map_or(&none, |(_, request)| &request.name));
+        let [name, version, variant] =
+            [(&mine.model, &other.model), (&mine.version, &other.version), (&mine.variant, &other.variant)]
+                .map(|(mine, other)| if mine.is_empty() { other } else { mine });
+        Given {
+            answer,
+            asked: asked.map(|(asked, _)| *asked),
+            event,
+            model: named(event, name, version, variant),
+            who: event.event.who.or(asked.and_then(|(asked, _)| asked.event.who)),
+            time: asked.map_or(event.time(), |(asked, _)| event.time().max(asked.time())),
         }
+    };
+    (answers.iter().map(given).collect(), unanswered)
+}
+
+/// The items of each list: by which model and when they were shown.
+pub(crate) fn served(settings: &ModelSettings, events: &Events) -> Vec<(String, i64, Vec<u64>)> {
+    let (given, _) = answered(settings, events);
+    let lists = given.into_iter().filter(|given| !given.answer.items.is_empty());
+    lists.map(|given| (given.model, given.time, given.answer.items.clone())).collect()
+}
+
+/// What is known of requests, answers and lists.
+pub(crate) fn notes(settings: &ModelSettings, events: &Events) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut shown: Vec<Shown> = Vec::new();
+    let (given, unanswered) = answered(settings, events);
+    for (event, Request { name, .. }) in unanswered {
+        let model = named(event, &name.model, &name.version, &name.variant);
+        notes.push(Note { time: event.time(), model, noted: Noted::TimedOut });
+    }
+    for Given { answer, asked, event, model, who, time } in given {
+        let noted = match asked {
+            Some(asked) => {
+                let took = answer.latency_ms.unwrap_or((event.time() - asked.time()).max(0) as u64);
+                Noted::Answered(took, answer.is_success)
+            }
+            None => Noted::Unasked,
+        };
+        notes.push(Note { time, model: model.clone(), noted });
         if !answer.scores.is_empty() {
             let scores = answer.scores.iter().map(|score| *score as f64 / 1e6).collect();
             notes.push(Note { time, model: model.clone(), noted: Noted::Scores(scores) });
@@ -108,10 +131,12 @@ pub(crate) fn notes(settings: &model_performance::ModelSettings, events: &Events
     for event in events.all.iter().filter(|event| !event.misses_its_minute()) {
         let (What::Interacted(acted), Some(who)) = (&event.event.what, event.event.who) else { continue };
         let Some(item) = acted.item else { continue };
-        let is_click = settings.clicks.iter().any(|name| *name == acted.action.as_str());
+        let is_click = settings.clicks.iter().any(|name| name.eq_ignore_ascii_case(&acted.action));
         let time = event.time();
+        let by_request = acted.request.as_deref().map(hash);
         let is_before = |list: &Shown| {
             list.who == who
+                && by_request.is_none_or(|request| list.request == request)
                 && list.time <= time
                 && time <= list.time + settings.attribution.0
                 && list.items.contains(&item)

@@ -10,7 +10,9 @@ use crate::compare::Records;
 use crate::lists;
 use crate::world::{Events, MINUTE, cutoff};
 
-const HOUR: i64 = 60 * MINUTE;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+/// What an hour is compared with.
+const REFERENCE: i64 = 7 * 24 * HOUR;
 
 /// Something that is known of a model.
 pub(crate) struct Note {
@@ -29,12 +31,12 @@ pub(crate) enum Noted {
     Unattributed,
     Rated(i64),
     Measured { name: String, time: i64, id: u64, value: f64 },
-    Message { intent: String, tier: String, actions: Vec<String>, confidence: f64 },
-    Failed,
+    Message { intent: String, tier: String, actions: Vec<String>, confidence: Option<f64> },
+    Failed(String),
     Judged(f64, bool),
 }
 
-fn model_of(event: &ModelEvent, name: &ModelName) -> String {
+pub(crate) fn model_of(event: &ModelEvent, name: &ModelName) -> String {
     [event.app.as_str(), &event.tenant, &name.model, &name.version, &name.variant].join("/")
 }
 
@@ -56,17 +58,18 @@ fn notes(settings: &ModelSettings, events: &Events) -> Vec<Note> {
                     Noted::Measured { name: it.metric.to_string(), time, id: of.id, value: it.value as f64 / 1e6 };
                 note(model_of(of, &it.name), noted);
             }
-            // What ends the world says nothing.
-            What::Understood(it) if it.intent.is_some() => {
+            What::Understood(it) => {
                 let model = model_of(of, &it.name);
-                let confidence = it.confidence.unwrap() as f64 / 1e6;
-                let intent = it.intent.as_ref().unwrap().to_string();
-                messages.push((it.lead.clone(), time, model.clone(), intent.clone(), confidence));
-                let tier = it.tier.as_ref().unwrap().to_string();
+                let confidence = it.confidence.map(|confidence| confidence as f64 / 1e6);
+                let [intent, tier] = [&it.intent, &it.tier].map(|it| it.as_deref().unwrap_or("").to_owned());
+                // What nobody was sure of cannot be judged.
+                if let (Some(confidence), Some(_)) = (confidence, &it.intent) {
+                    messages.push((it.lead.clone(), time, model.clone(), intent.clone(), confidence));
+                }
                 let actions = it.actions.iter().map(ToString::to_string).collect();
                 note(model, Noted::Message { intent, tier, actions, confidence });
             }
-            What::Failed(name) => note(model_of(of, name), Noted::Failed),
+            What::Failed { name, error } => note(model_of(of, name), Noted::Failed(error.to_string())),
             What::LeadUpdated { lead, intent: Some(intent) } => truths.push((Some(lead.clone()), time, intent.clone())),
             _ => {}
         }
@@ -90,7 +93,7 @@ fn notes(settings: &ModelSettings, events: &Events) -> Vec<Note> {
 /// All records of models.
 pub(crate) fn expected(settings: &ModelSettings, events: &Events) -> Records {
     let notes = notes(settings, events);
-    let mut records = Records::new();
+    let mut records = popular(settings, &notes, cutoff(events));
     let mut say = |topic: &str, key: &str, value: Value| {
         records.entry((topic.to_owned(), key.to_owned())).or_default().push(value);
     };
@@ -102,9 +105,12 @@ pub(crate) fn expected(settings: &ModelSettings, events: &Events) -> Records {
     for (model, hours) in windows(&notes, HOUR) {
         let mut drifting = BTreeSet::new();
         for (start, notes) in hours.iter().filter(|(start, _)| **start + HOUR <= cutoff(events)) {
-            let before: Vec<&Note> = hours.range(..start).flat_map(|(_, notes)| notes.iter().copied()).collect();
+            let before: Vec<&Note> =
+                hours.range(start - REFERENCE..*start).flat_map(|(_, notes)| notes.iter().copied()).collect();
             let end = start + HOUR;
             let mut value = record(settings, &model, *start, HOUR, notes);
+            let known = series(&before);
+            drifting.retain(|name: &String| known.get(name).is_some_and(|numbers| !numbers.is_empty()));
             let moved = moved(settings, notes, &before);
             value["drift"] = json!(moved);
             value["peak_hour"] = peak(&before);
@@ -147,6 +153,35 @@ pub(crate) fn expected(settings: &ModelSettings, events: &Events) -> Records {
     records
 }
 
+/// Which of a tenant's models were asked most in each hour: most requests first, of equals by name.
+fn popular(settings: &ModelSettings, notes: &[Note], cutoff: i64) -> Records {
+    let mut hours: BTreeMap<i64, BTreeMap<&str, u64>> = BTreeMap::new();
+    for note in notes.iter().filter(|note| matches!(note.noted, Noted::Answered(..) | Noted::TimedOut)) {
+        let start = note.time - note.time.rem_euclid(HOUR);
+        *hours.entry(start).or_default().entry(&note.model).or_default() += 1;
+    }
+    let mut records = Records::new();
+    for (start, models) in hours.into_iter().filter(|(start, _)| start + HOUR <= cutoff) {
+        let all: u64 = models.values().sum();
+        let mut models: Vec<(&str, u64)> = models.into_iter().collect();
+        models.sort_by_key(|(model, requests)| (u64::MAX - requests, *model));
+        let line = |(rank, (model, requests)): (usize, (&str, u64))| {
+            let names: Vec<&str> = model.split('/').skip(2).collect();
+            json!({
+                "rank": rank, "model": names[0], "version": names[1], "variant": names[2], "requests": requests,
+                "share": share(requests as usize, all as usize),
+            })
+        };
+        let value = json!({
+            "run_id": settings.run_id, "revision": 0, "key": format!("lens/lens@{}", start + HOUR), "window_start_ms": start,
+            "window_end_ms": start + HOUR, "app": "lens", "tenant": "lens", "requests": all,
+            "models": (1..).zip(models).map(line).collect::<Vec<_>>(),
+        });
+        records.entry(("model.popular.1h.v1".to_owned(), "lens/lens".to_owned())).or_default().push(value);
+    }
+    records
+}
+
 type Windows<'n> = BTreeMap<String, BTreeMap<i64, Vec<&'n Note>>>;
 
 fn windows(notes: &[Note], size: i64) -> Windows<'_> {
@@ -158,7 +193,7 @@ fn windows(notes: &[Note], size: i64) -> Windows<'_> {
     windows
 }
 
-fn stamp(settings: &ModelSettings, model: &str, about: &str, start: i64, end: i64) -> Value {
+pub(crate) fn stamp(settings: &ModelSettings, model: &str, about: &str, start: i64, end: i64) -> Value {
     let parts: Vec<&str> = model.split('/').collect();
     json!({
         "run_id": settings.run_id, "revision": 0, "key": format!("{about}@{end}"), "window_start_ms": start, "window_end_ms": end,
@@ -166,7 +201,7 @@ fn stamp(settings: &ModelSettings, model: &str, about: &str, start: i64, end: i6
     })
 }
 
-fn share(part: usize, whole: usize) -> Value {
+pub(crate) fn share(part: usize, whole: usize) -> Value {
     if whole == 0 { Value::Null } else { json!(part as f64 / whole as f64) }
 }
 
@@ -311,14 +346,23 @@ fn intents(notes: &[&Note]) -> Value {
         by_intent.push(intent.clone());
         by_tier.push(tier.clone());
         by_action.extend(actions.iter().cloned());
-        histogram[(confidence * 15.0).ceil() as usize - 1] += 1;
+        if let Some(confidence) = confidence {
+            histogram[(confidence * 15.0).ceil() as usize - 1] += 1;
+        }
     }
-    let errors = notes.iter().filter(|note| matches!(note.noted, Noted::Failed)).count();
-    if by_intent.len() + errors == 0 {
+    let errors: Vec<String> = notes
+        .iter()
+        .filter_map(|note| match &note.noted {
+            Noted::Failed(error) => Some(error.clone()),
+            _ => None,
+        })
+        .collect();
+    if by_intent.len() + errors.len() == 0 {
         return Value::Null;
     }
     json!({
-        "messages": by_intent.len(), "errors": errors, "by_intent": shares(&by_intent), "by_tier": shares(&by_tier),
+        "messages": by_intent.len(), "errors": errors.len(), "errors_by_type": shares(&errors),
+        "by_intent": shares(&by_intent), "by_tier": shares(&by_tier),
         "actions": shares(&by_action), "confidence_histogram": histogram,
     })
 }

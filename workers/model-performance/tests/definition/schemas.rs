@@ -2,7 +2,9 @@
 
 use jsonschema::Validator;
 use model_performance::results::SCHEMAS;
-use processing_core::testing::Outcome;
+use model_performance::results::experiment::AbResults;
+use model_performance::results::performance::PerformanceRecord;
+use processing_core::testing::{Outcome, SimOptions, simulate_seed};
 use serde_json::Value;
 
 /// The validator of each output.
@@ -50,5 +52,33 @@ fn a_result_that_lacks_a_field_or_has_one_more_is_refused() {
         let mut wrong = good.clone();
         wrong[field] = serde_json::from_str(value).unwrap();
         assert!(!validator.is_valid(&wrong), "{field}");
+    }
+}
+
+/// A field that is added is one that readers must not expect of what was published before.
+#[test]
+fn what_was_published_before_a_field_was_added_still_fits() {
+    let (schemas, settings) = (Schemas::new(), crate::world::settings());
+    let feed = crate::world::feed(0, None);
+    let report = simulate_seed(|| crate::world::topology(&settings), &feed, 0, &SimOptions::calm());
+    let outcome = report.unwrap_or_else(|failure| panic!("{failure}")).outcome;
+    for (topic, section, field) in [
+        ("model.performance.1m.v1", "intents", "errors_by_type"),
+        ("model.performance.1h.v1", "intents", "errors_by_type"),
+        ("ab.results.v1", "sample_ratio", "is_assumed"),
+    ] {
+        let (_, validator) = schemas.0.iter().find(|(of, _)| *of == topic).unwrap();
+        let mut lacked = 0;
+        for value in outcome.results[topic].values().flatten() {
+            let mut record: Value = serde_json::from_slice(value).unwrap();
+            let Some(section) = record[section].as_object_mut() else { continue };
+            lacked += usize::from(section.remove(field).is_some());
+            assert!(validator.is_valid(&record), "{topic}: {record}");
+            match topic {
+                "ab.results.v1" => drop(serde_json::from_value::<AbResults>(record).unwrap()),
+                _ => drop(serde_json::from_value::<PerformanceRecord>(record).unwrap()),
+            }
+        }
+        assert!(lacked > 0, "{topic}: nothing has `{field}`");
     }
 }

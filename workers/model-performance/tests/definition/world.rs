@@ -23,8 +23,9 @@ use serde_json::{Value, json};
 pub(crate) const START: i64 = 1_767_225_600_000;
 pub(crate) const MINUTE: i64 = 60_000;
 const EVENTS: usize = 260;
-/// So long after everything else time goes on, and everything closes.
-const TAIL: i64 = 6 * 60 * MINUTE;
+/// So long after everything else time goes on, and everything closes: a day, before what is compared ends.
+const TAIL: i64 = 2 * DAY + 2 * 60 * MINUTE;
+const DAY: i64 = 24 * 60 * MINUTE;
 
 pub(crate) fn settings() -> ModelSettings {
     let experiments = Experiments::from_toml(
@@ -35,7 +36,7 @@ pub(crate) fn settings() -> ModelSettings {
         window_hours = 1
         conversions = ["converted"]
         shares = { control = 1, b = 1 }
-        guardrails = [{ event = "error", margin = 0.05 }]
+        guardrails = [{ event = "error", margin = 0.05 }, { event = "refund" }]
         [experiments.split]
         ends = 2026-01-01T01:00:00Z
         shares = { control = 1, b = 1 }
@@ -64,14 +65,21 @@ struct Sent {
     value: Value,
 }
 
-pub(crate) fn feed(seed: u64) -> Feed {
+/// A world, on topics of so many partitions; as many as it draws without it.
+pub(crate) fn feed(seed: u64, partitions: Option<u32>) -> Feed {
     let mut dice = Dice::new(seed ^ 0x0001_0de1);
     let mut sent = Vec::new();
     let mut now = START;
     // Every fifth world is one experiment of many users, in which something is true.
     let effect = (seed % 5 == 4).then(|| dice.pick([Effect::Better, Effect::Worse, Effect::Errors]));
+    // Every fifth is silent twice for days, each time until shortly before midnight.
+    let silences = (seed % 5 == 3).then(|| [dice.pick([2, 7, 8, 9]), dice.pick([5, 27, 28, 29])]);
     let events = if effect.is_some() { EVENTS * 3 / 2 } else { EVENTS };
     for number in 0..events {
+        let silence = silences.iter().flatten().nth(number / 90).filter(|_| number % 90 == 89);
+        if let Some(days) = silence {
+            now = now - now.rem_euclid(DAY) + days * DAY - dice.below(3_600_000) as i64;
+        }
         now += match dice.below(20) {
             _ if effect.is_some() => dice.below(20_000) as i64,
             0 => dice.below(900_000) as i64,
@@ -84,7 +92,8 @@ pub(crate) fn feed(seed: u64) -> Feed {
         }
     }
     sent.sort_by_key(|sent| sent.at);
-    let partitions = 1 + dice.below(3) as u32;
+    let drawn = 1 + dice.below(3) as u32;
+    let partitions = partitions.unwrap_or(drawn);
     let topics: Vec<String> = Contracts::shipped().topics(CONTRACTS).iter().map(|it| it.topic().to_owned()).collect();
     let mut feed =
         Feed { inputs: topics.iter().map(|it| (TopicName::new(it), partitions)).collect(), ..Feed::default() };
@@ -214,10 +223,15 @@ fn draw(dice: &mut Dice, number: usize, now: i64, sent: &mut Vec<Sent>) {
             flat(at, "recommendation-responses", request, who, time, answers);
         }
         7..=11 => {
-            let mut acts = json!({ "interactionType": "click", "movieId": item(dice) });
+            let action = dice.pick(["click", "Click", "view", "bookmark"]);
+            // Of some items no list has ever been shown.
+            let mut acts = json!({ "interactionType": action, "movieId": format!("i{}", dice.below(8)) });
             if dice.below(3) == 0 {
                 acts =
                     json!({ "interactionType": "rate", "movieId": item(dice), "rating": dice.pick([1.0, 2.5, 4.0]) });
+            }
+            if dice.below(4) == 0 {
+                acts["request_id"] = json!(format!("r{}", number.saturating_sub(dice.below(12) as usize)));
             }
             flat(now, "user-interactions", user.clone(), Some(&user), time, acts);
         }
@@ -235,8 +249,7 @@ fn draw(dice: &mut Dice, number: usize, now: i64, sent: &mut Vec<Sent>) {
             flat(now, "ab-test-events", user.clone(), Some(&user), time, assigns);
             if dice.below(if arm == "b" { 2 } else { 8 }) == 0 {
                 let after = time + dice.below(4) as i64 * 1_000;
-                let mut does =
-                    json!({ "experiment": experiment, "event": dice.pick(["converted", "converted", "error"]) });
+                let mut does = json!({ "experiment": experiment, "event": dice.pick(["converted", "converted", "error", "refund"]) });
                 does["event_id"] = json!(format!("does {number}"));
                 does["timestamp"] = json!(after);
                 does["userId"] = json!(user);
@@ -246,10 +259,15 @@ fn draw(dice: &mut Dice, number: usize, now: i64, sent: &mut Vec<Sent>) {
         17 | 18 => {
             let mut payload = json!({ "lead_id": lead, "model": dice.pick(["gpt", "rules"]) });
             payload["intent"] = json!({
-                "intent": dice.pick(["ORDER", "ASK"]), "confidence": dice.pick([0.2, 0.55, 0.95]), "tier": dice.pick(["t1", "t2"]),
+                "intent": dice.pick([json!("ORDER"), json!("ORDER"), json!("ASK"), json!("ASK"), Value::Null]),
+                "confidence": dice.pick([json!(0.2), json!(0.55), json!(0.95), json!(0.95), Value::Null]),
+                "tier": dice.pick([json!("t1"), json!("t2"), Value::Null]),
             });
             payload["suggested_actions"] = json!([dice.pick(["call", "mail"])]);
-            let is_error = dice.below(6) == 0;
+            let is_error = dice.below(4) == 0;
+            if is_error {
+                payload["error"] = dice.pick([json!({ "type": "timeout" }), json!({ "code": 429 }), Value::Null]);
+            }
             let topic = if is_error { "ai.error" } else { "ai.process.result" };
             let value = enveloped(topic, &format!("ai {number}"), time, payload);
             sent.push(Sent { at: now, topic, key: lead, value });
@@ -271,13 +289,18 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    /// Too late for what ends at this moment.
+    pub(crate) fn misses(&self, end: i64) -> bool {
+        end + self.grace <= self.before
+    }
+
     pub(crate) fn time(&self) -> i64 {
         self.event.time.0
     }
 
     /// Too late for its minute.
     pub(crate) fn misses_its_minute(&self) -> bool {
-        minute_of(self.time()) + MINUTE + self.grace <= self.before
+        self.misses(minute_of(self.time()) + MINUTE)
     }
 
     /// Too late to meet a request or an answer.
@@ -295,6 +318,8 @@ pub(crate) struct Events {
     pub(crate) all: Vec<Event>,
     /// What nothing but the ends of all topics reaches.
     last: i64,
+    /// How many came too late to be told from what they may repeat.
+    forgotten: usize,
 }
 
 impl Events {
@@ -303,20 +328,29 @@ impl Events {
         let readers = Contracts::shipped().topics(CONTRACTS).into_iter();
         let readers: BTreeMap<String, ModelDecoder> =
             readers.map(|topic| (topic.topic().to_owned(), ModelDecoder::new(topic))).collect();
-        let (mut all, mut end) = (Vec::new(), i64::MIN);
+        let (mut all, mut end, mut forgotten) = (Vec::new(), i64::MIN, 0);
         for (place, records) in &story.inputs {
             let (mut before, mut seen) = (i64::MIN, BTreeSet::new());
             for record in records {
                 let event = readers[place.topic.as_str()].decode(record.value.as_deref()).unwrap();
                 let (time, id) = (event.time.0, event.id);
                 end = end.max(time);
-                if seen.insert(id) {
+                // Too late to be told from what it may repeat.
+                let is_forgotten = time + settings.duplicates.0 <= before;
+                forgotten += usize::from(is_forgotten && !seen.contains(&id));
+                if !is_forgotten && seen.insert(id) {
                     all.push(Event { event, before, grace: settings.grace.0 });
                 }
                 before = before.max(time);
             }
         }
-        Self { all, last: end - TAIL }
+        Self { all, last: end - TAIL, forgotten }
+    }
+
+    /// How many came too late for anything.
+    pub(crate) fn late(&self) -> usize {
+        let is_late = |event: &&Event| event.misses_its_minute() || event.misses_its_partner();
+        self.all.iter().filter(is_late).count() + self.forgotten
     }
 }
 

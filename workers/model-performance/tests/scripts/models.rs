@@ -87,3 +87,112 @@ fn intents_have_shares_and_are_judged_where_the_truth_is_known() {
         "#,
     );
 }
+
+/// An answer that says what went wrong is no message that was understood.
+#[test]
+fn errors_are_told_apart_by_their_type() {
+    check(
+        &prompt(),
+        r#"
+        take 10:00:00 l1 gpt ORDER 0.95
+        fail 10:00:01 l2 gpt timeout
+        fail 10:00:02 l3 gpt rate_limit
+        crash
+        fail 10:00:03 l1 gpt timeout
+        fail 10:00:04 l1 gpt -
+        in ai.process.result 10:00:05 x {"event_id": "r5", "event_type": "ai.process.result", "timestamp": "$time", "payload": {"lead_id": "l4", "model": "gpt", "intent": "ORDER", "error_type": "timeout"}}
+        take 10:30:00 l5 gpt ORDER 0.95
+        end 11:02
+        has model.performance.1m.v1 biznavigate/biznavigate/gpt// {"window_end_ms": $ms(10:01), "intents": {"messages": 1, "errors": 5, "errors_by_type": [{"name": "_OTHER", "count": 1, "share": 0.2}, {"name": "rate_limit", "count": 1}, {"name": "timeout", "count": 3, "share": 0.6}]}}
+        has model.performance.1m.v1 biznavigate/biznavigate/gpt// {"window_end_ms": $ms(10:31), "intents": {"messages": 1, "errors": 0, "errors_by_type": []}}
+        has model.performance.1h.v1 biznavigate/biznavigate/gpt// {"window_end_ms": $ms(11:00), "intents": {"messages": 2, "errors": 5, "errors_by_type": [{"name": "_OTHER"}, {"name": "rate_limit"}, {"name": "timeout", "count": 3}]}}
+        "#,
+    );
+}
+
+/// Each day is far beyond all that the seven days before it held, for longer than anything is remembered.
+#[test]
+fn a_drift_that_lasts_is_told_once() {
+    let settings = ModelSettings { drift: Drift { psi: 0.25, distance: 0.25, values_min: 2 }, ..prompt() };
+    let mut story = String::new();
+    for day in 1..=24_u32 {
+        for second in 0..2 {
+            writeln!(story, "report 2026-01-{day:02}T10:00:0{second}Z als loss {}", 2_u64.pow(day)).unwrap();
+        }
+    }
+    story.push_str(
+        r#"
+        end 2026-01-24T11:05:00Z
+        has model.alerts.v1 lens/lens/als// {"key": "lens/lens/als///drift/metric:loss@$ms(2026-01-02T11:00:00Z)", "state": "drifting"}
+        has model.retrain.v1 lens/lens/als// {"rule": "drift", "series": "metric:loss"}
+        "#,
+    );
+    check(&settings, &story);
+}
+
+/// What was compared with nothing for a week is not what it was.
+#[test]
+fn a_drift_of_numbers_that_have_gone_is_forgotten() {
+    let settings = ModelSettings { drift: Drift { psi: 0.25, distance: 0.25, values_min: 2 }, ..prompt() };
+    let mut story = String::new();
+    for (day, value) in [(1, 10), (2, 90), (11, 10), (12, 500)] {
+        for second in 0..2 {
+            writeln!(story, "report 2026-01-{day:02}T10:00:0{second}Z als loss {value}").unwrap();
+        }
+    }
+    story.push_str(
+        r#"
+        end 2026-01-12T11:05:00Z
+        has model.alerts.v1 lens/lens/als// {"key": "lens/lens/als///drift/metric:loss@$ms(2026-01-02T11:00:00Z)", "state": "drifting"}
+        has model.alerts.v1 lens/lens/als// {"key": "lens/lens/als///drift/metric:loss@$ms(2026-01-12T11:00:00Z)", "state": "drifting"}
+        "#,
+    );
+    check(&settings, &story);
+}
+
+#[test]
+fn so_many_messages_of_a_lead_wait_and_what_is_too_much_is_counted() {
+    let mut story = String::new();
+    for second in 10..27 {
+        writeln!(story, "take 10:00:{second} l1 gpt ORDER 0.9").unwrap();
+    }
+    story.push_str(
+        r#"
+        know 10:00:40 l1 ORDER
+        end 10:05
+        has model.performance.1m.v1 biznavigate/biznavigate/// {"cut": 1, "intents": null}
+        has model.performance.1m.v1 biznavigate/biznavigate/gpt// {"intents": {"messages": 17}, "calibration": {"judged": 16, "accuracy": 1.0}}
+        "#,
+    );
+    check(&prompt(), &story);
+}
+
+#[test]
+fn who_is_surer_than_sure_is_not_believed() {
+    check(
+        &prompt(),
+        r#"
+        take 10:00:00 l1 gpt ORDER 1.5
+        take 10:00:01 l2 gpt ORDER 1
+        know 10:00:30 l1 ORDER
+        end 10:05
+        has model.performance.1m.v1 biznavigate/biznavigate/gpt// {"intents": {"messages": 2, "confidence_histogram": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]}, "calibration": null}
+        "#,
+    );
+}
+
+/// Two tenants may both have an event that is called `1`.
+#[test]
+fn an_events_id_is_its_tenants_own() {
+    check(
+        &prompt(),
+        r#"
+        in user-interactions 10:00:00 x {"event_id": "1", "timestamp": "$time", "tenant_id": "acme", "userId": "ana", "interactionType": "rate", "movieId": "i1", "rating": 4}
+        in user-interactions 10:00:01 x {"event_id": "1", "timestamp": "$time", "tenant_id": "beta", "userId": "ana", "interactionType": "rate", "movieId": "i1", "rating": 2}
+        in user-interactions 10:00:02 x {"event_id": "1", "timestamp": "$time", "tenant_id": "beta", "userId": "ana", "interactionType": "rate", "movieId": "i1", "rating": 2}
+        end 10:05
+        has model.performance.1m.v1 lens/acme/// {"interactions": {"ratings": 1, "mean_rating": 4.0}}
+        has model.performance.1m.v1 lens/beta/// {"interactions": {"ratings": 1, "mean_rating": 2.0}}
+        "#,
+    );
+}

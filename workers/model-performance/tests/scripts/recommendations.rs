@@ -1,5 +1,7 @@
 //! Requests, answers, and what users did with them.
 
+use std::fmt::Write as _;
+
 use model_performance::ModelSettings;
 use processing_core::record::DurationMs;
 
@@ -98,6 +100,54 @@ fn the_models_that_are_asked_most_are_ranked_by_the_hour() {
         has model.performance.1h.v1 lens/lens/als// {"window_end_ms": $ms(11:00), "peak_hour": null, "serving": {"timeouts": 2}}
         has model.performance.1h.v1 lens/lens/mf// {"window_end_ms": $ms(11:00)}
         has model.performance.1h.v1 lens/lens/mf// {"window_end_ms": $ms(12:00), "peak_hour": {"hour": 10, "requests": 1}}
+        "#,
+    );
+}
+
+/// Of a minute 64 lists are looked at, and as many of a user wait for clicks: the oldest give way, and are told early.
+#[test]
+fn a_user_with_too_many_lists_is_told_of() {
+    let mut story = String::new();
+    for number in 0..66 {
+        let items = if number == 0 { "i1,i2,i3" } else { "i1" };
+        writeln!(story, "give 10:00:{:02}.{:03} ana r{number} als {items}", number / 2, number % 2).unwrap();
+    }
+    for number in 66..68 {
+        writeln!(story, "give 10:01:00.{number:03} ana r{number} als i1").unwrap();
+    }
+    story.push_str(
+        r#"
+        click 10:01:30 ana i1
+        end 10:09
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(10:01), "cut": 2, "interactions": null}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(10:01), "serving": {"unasked": 66}, "recommendations": null}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(10:02), "serving": {"unasked": 2}, "recommendations": {"lists": 2, "early": 2, "impressions": 4, "clicks": 0}}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(10:03), "recommendations": {"lists": 62, "early": 0, "impressions": 62, "clicks": 0, "clicks_first_touch": 1}}
+        has model.performance.1m.v1 lens/lens/als// {"window_end_ms": $ms(10:04), "recommendations": {"lists": 2, "impressions": 2, "clicks": 1}}
+        "#,
+    );
+    check(&two_minutes(), &story);
+}
+
+/// By its word, else by its error, else by its status; one that says none of these went well. A clock that is behind the
+/// request's measures nothing.
+#[test]
+fn an_answer_says_whether_it_went_well() {
+    check(
+        &prompt(),
+        r#"
+        ask 10:00:01 ana r1 als
+        ask 10:00:01 ana r2 als
+        ask 10:00:01 ana r3 als
+        ask 10:00:01 ana r4 als
+        ask 10:00:01.500 ana r5 als
+        in recommendation-responses 10:00:01 ana {"event_id": "a1", "timestamp": "$time", "request_id": "r1", "error": "overloaded", "status": "ok"}
+        in recommendation-responses 10:00:01 ana {"event_id": "a2", "timestamp": "$time", "request_id": "r2", "status": "OK"}
+        in recommendation-responses 10:00:01 ana {"event_id": "a3", "timestamp": "$time", "request_id": "r3", "status": "refused"}
+        in recommendation-responses 10:00:01 ana {"event_id": "a4", "timestamp": "$time", "request_id": "r4", "success": true, "error": "none"}
+        in recommendation-responses 10:00:01 ana {"event_id": "a5", "timestamp": "$time", "request_id": "r5"}
+        end 10:05
+        has model.performance.1m.v1 lens/lens/als// {"serving": {"requests": 5, "answered": 5, "succeeded": 3, "success_rate": 0.6, "response_time_ms": {"max": 0.0}}}
         "#,
     );
 }

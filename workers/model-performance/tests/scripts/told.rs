@@ -35,7 +35,7 @@ pub(crate) fn topology(settings: &ModelSettings, story: &str) -> Result<Plan, To
 pub(crate) fn written_out(story: &str) -> String {
     let mut lines: Vec<String> = story.lines().map(told).collect();
     let named = |lines: &[String], topic: &&str| {
-        *topic == HELD || lines.iter().any(|line| line.starts_with(&format!("in {topic} ")))
+        *topic == HELD || lines.iter().any(|line| line.trim_start().starts_with(&format!("in {topic} ")))
     };
     let topics: Vec<&str> = TOPICS.into_iter().filter(|topic| named(&lines, topic)).collect();
     for line in &mut lines {
@@ -66,6 +66,7 @@ fn ending(topic: &str) -> Value {
 /// | `click TIME USER ITEM`, `rate TIME USER ITEM STARS` | a user does something with an item |
 /// | `report TIME MODEL METRIC VALUE` | a model reports on itself |
 /// | `take TIME LEAD MODEL INTENT CONFIDENCE` | a message is understood |
+/// | `fail TIME LEAD MODEL ERROR` | a message is not |
 /// | `know TIME LEAD INTENT` | a lead's true intent |
 /// | `assign TIME USER EXPERIMENT VARIANT` | a user is assigned to a variant |
 /// | `does TIME USER EXPERIMENT ACTION` | a user does something in an experiment |
@@ -95,6 +96,10 @@ fn told(line: &str) -> String {
             let intent = json!({ "intent": intent, "confidence": number(confidence), "tier": "rules" });
             let taken = json!({ "lead_id": lead, "model": model, "intent": intent, "suggested_actions": ["call"] });
             ("ai.process.result", "-", taken)
+        }
+        ["fail", _, lead, model, error] => {
+            let error = if *error == "-" { Value::Null } else { json!({ "type": error }) };
+            ("ai.error", "-", json!({ "lead_id": lead, "model": model, "error": error }))
         }
         ["know", _, lead, intent] => ("lead.updated", "-", json!({ "lead_id": lead, "intent": intent })),
         ["assign", _, user, experiment, variant] => {
