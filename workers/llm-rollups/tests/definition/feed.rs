@@ -70,7 +70,7 @@ pub(crate) fn feed(dice: &mut Dice, kind: Kind) -> Feed {
     let mut arrivals = Vec::new();
     let (mut at_ms, mut sent) = (0, START);
     // Clocks of whole seconds let much happen at one moment.
-    let tick = dice.pick([1, 1_000, 20_000]);
+    let tick = dice.pick([1, 1_000, 10_000]);
     for number in 0..20 + dice.below(60) {
         at_ms += dice.below(80);
         let gap = if dice.chance(0.05) { 1_500_000 } else { 30_000 };
@@ -96,7 +96,8 @@ pub(crate) fn feed(dice: &mut Dice, kind: Kind) -> Feed {
         let place = || TopicPartition::new(topic, partition);
         arrivals.push(arrival(at_ms, sent, place(), "k", Some(&value)));
         if dice.chance(0.1) && kind.in_order.is_none() {
-            let later = dice.below(200);
+            // In a long run, days behind.
+            let later = dice.below(if kind.is_long { 3_000 } else { 200 });
             arrivals.push(arrival(at_ms + later, sent + dice.below(60_000) as i64, place(), "k", Some(&value)));
         }
         for (topic, partitions) in &tables {
