@@ -100,7 +100,7 @@ pub struct Split {
 impl Split {
     /// Whether the split is wrong.
     pub fn is_mismatch(self) -> bool {
-        self.log_bayes_factor >= libm::log(sample_ratio::MISMATCH)
+        sample_ratio::is_decisive(self.log_bayes_factor)
     }
 }
 

@@ -36,9 +36,14 @@ pub fn log_bayes_factor(users: &[u64], shares: &[f64]) -> f64 {
     log
 }
 
+/// Whether a factor of this logarithm says that the split is wrong.
+pub fn is_decisive(log_bayes_factor: f64) -> bool {
+    log_bayes_factor >= libm::log(MISMATCH)
+}
+
 /// Whether the split is wrong.
 pub fn is_mismatch(users: &[u64], shares: &[f64]) -> bool {
-    log_bayes_factor(users, shares) >= libm::log(MISMATCH)
+    is_decisive(log_bayes_factor(users, shares))
 }
 
 #[cfg(test)]
@@ -75,6 +80,9 @@ mod tests {
     fn a_split_that_is_a_little_wrong_is_found_and_a_right_one_is_not() {
         assert!(!is_mismatch(&[50_000, 50_200], &[1.0, 1.0]));
         assert!(is_mismatch(&[51_500, 50_000], &[1.0, 1.0]));
+        // Factors of 999 and 1011.
+        assert!(!is_mismatch(&[50_000, 51_344], &[1.0, 1.0]));
+        assert!(is_mismatch(&[50_000, 51_345], &[1.0, 1.0]));
         assert!(is_mismatch(&[5, 1], &[1.0, 0.0]));
         assert!(!is_mismatch(&[5, 0], &[1.0, 0.0]));
         assert!(!is_mismatch(&[], &[]));
