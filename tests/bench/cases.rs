@@ -21,6 +21,7 @@ use state::{ColumnContents, Contents, MemoryBase, MemoryBudget, RocksBase, Rocks
 use crate::fleet;
 use crate::input;
 use crate::measure::Figure;
+use crate::weights;
 use crate::wire::{self, Wire};
 
 /// What the chain carries.
@@ -283,7 +284,7 @@ pub(crate) fn start<H: StateHome>(log: Arc<dyn Log>, plan: Plan, home: H) -> Wor
 fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, home: H) -> Figure {
     let clock = SystemClock::new();
     let begin = ProcessTime::now();
-    let mut worker = start(log, plan, home);
+    let mut worker = start(Arc::clone(&log), plan, home);
     let mut quiet = 0;
     // Several quiet turns in a row, with a commit possible in between: nothing is left anywhere.
     while quiet < 2_000 {
@@ -299,7 +300,11 @@ fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, h
     if std::env::var_os("STREAMFLEET_BENCH_VERBOSE").is_some() {
         eprintln!("{case}: {status:?}");
     }
-    Figure::new(case, events, begin.elapsed())
+    let figure = Figure::new(case, events, begin.elapsed());
+    if std::env::var_os("STREAMFLEET_BENCH_VERBOSE").is_some() {
+        weights::print(&*log, events);
+    }
+    figure
 }
 
 /// Stores in plain memory.

@@ -102,6 +102,8 @@ pub(crate) fn fill(
             }
         }
     }
+    // Merging the runs of what was just written is the producer's cost, not that of whoever reads it.
+    log.settle().expect("settled");
 }
 
 /// Event number `number` of `events`; answers its event time.

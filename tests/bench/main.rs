@@ -15,6 +15,7 @@ mod fleet;
 mod input;
 mod measure;
 mod restart;
+mod weights;
 mod wire;
 
 use std::path::Path;

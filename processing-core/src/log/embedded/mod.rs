@@ -86,6 +86,16 @@ impl EmbeddedLog {
         Ok(ends.get(to).copied().flatten().unwrap_or(standing.ends.next))
     }
 
+    /// Waits until everything that was appended is in files which nobody is about to rewrite. For whoever measures what
+    /// comes afterwards, or copies the folder.
+    ///
+    /// # Errors
+    /// `Full`, or `Fatal` when the log cannot be written.
+    pub fn settle(&self) -> Result<(), LogError> {
+        let store = &self.writer.store;
+        store.flush().and_then(|()| store.settle()).map_err(catalog::store_error)
+    }
+
     /// One bounded step of deleting by age, deleting what was purged, and compaction. To be called
     /// now and then, and again at once while [`Maintained::more`]; commits wait for it.
     ///
