@@ -3,7 +3,10 @@
 //! Not here: sizes that a caller chooses. Invariant: every set-up here checks what it reads, and none
 //! takes memory outside the budget it is given.
 
-use rocksdb::{BlockBasedOptions, DBCompactionStyle, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+use rocksdb::{
+    BlockBasedOptions, BlockBasedTablePinningTier, DBCompactionStyle, DBCompressionType, DBRecoveryMode, LogLevel,
+    Options,
+};
 
 use super::budget::MemoryBudget;
 use super::ordered::OrderedOptions;
@@ -35,8 +38,9 @@ pub(super) fn family(budget: &MemoryBudget) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(8 << 20);
     options.set_max_write_buffer_number(3);
-    // Many columns share the budget; the default arena, an eighth of the buffer, would eat it up.
-    options.set_arena_block_size(256 << 10);
+    // Many columns share the budget, and each that holds a row takes an arena of it: with the default, an eighth of the
+    // buffer, those of a worker's hundred columns would leave nothing for blocks.
+    options.set_arena_block_size(64 << 10);
     options.set_target_file_size_base(16 << 20);
     options.set_max_bytes_for_level_base(64 << 20);
     options
@@ -46,12 +50,15 @@ pub(super) fn family(budget: &MemoryBudget) -> Options {
 pub(super) fn ordered(given: &OrderedOptions) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_format_version(6);
-    // A row is larger than a block and gets one of its own.
-    blocks.set_block_size(64 << 10);
+    // Large rows get a block of their own. Small ones share one with rows of the next partition, and such a block is read
+    // in each file by whoever seeks the end of the first: it must not be large.
+    blocks.set_block_size(4 << 10);
     if let Some(budget) = &given.budget {
         blocks.set_block_cache(budget.cache());
         blocks.set_cache_index_and_filter_blocks(true);
-        blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        // A scan that leaves the cache alone leaves out indexes too, and would read that of each merged file again
+        // and again. All of them are a thousandth of the log.
+        blocks.set_unpartitioned_pinning_tier(BlockBasedTablePinningTier::All);
     }
     let mut options = database(given.budget.as_ref());
     options.set_block_based_table_factory(&blocks);
@@ -71,10 +78,13 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
     options
 }
 
-/// Lets an index hold the first key of each block, so that a scan reads a block only when it comes to its
-/// rows; without it, a scan begins with a block of every file. The crate has no name for it, but an open
-/// database takes it for the files it writes from then on; a RocksDB that does not know it is only slower.
-pub(super) const FIRST_KEYS: (&str, &str) = ("block_based_table_factory", "{index_type=kBinarySearchWithFirstKey;}");
+/// Lets an index hold the first key of each block, and its last one as it is, so that a scan reads a block only when it
+/// comes to its rows. Without the first, a scan begins with a block of every file; with a last key that is cut short,
+/// as is usual, it reads the last block of its partition in every older file, to find nothing. The crate has no names
+/// for them, but an open database takes them for the files it writes from then on; a RocksDB that does not know them is
+/// only slower.
+pub(super) const FIRST_KEYS: (&str, &str) =
+    ("block_based_table_factory", "{index_type=kBinarySearchWithFirstKey;index_shortening=kNoShortening;}");
 
 fn database(budget: Option<&MemoryBudget>) -> Options {
     let mut options = Options::default();
