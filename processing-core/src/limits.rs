@@ -18,8 +18,11 @@ pub const STAGED_BYTES_MAX: usize = 16 * MIB;
 pub const SNAPSHOT_MEMORY: usize = 64 * MIB;
 /// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
 pub const HELD_BYTES_MAX: usize = 16 * MIB;
-/// Decoded rows that one store of one task keeps between transactions, about.
-pub const CACHED_BYTES_MAX: usize = 16 * MIB;
+/// Rows that all stores of one thread's tasks keep in memory between transactions, about.
+pub const CACHED_BYTES_MAX: usize = 64 * MIB;
+/// What spares looks into the store for ids that are new, of each pane of one task; with more ids the store is asked for
+/// each.
+pub const ID_FILTER_BYTES_MAX: usize = 16 * MIB;
 /// Results and changelog records of one task that wait for the transaction before its thread commits early.
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
@@ -167,6 +170,11 @@ pub const IDLE_CLOSE_PART: i64 = 10;
 pub const IDLE_CLOSE_STEPS: (DurationMs, DurationMs) = (DurationMs::seconds(1), DurationMs::minutes(1));
 /// How often the time of an input that moves is written into the time log, at most.
 pub const PROGRESS_EVERY: DurationMs = DurationMs::seconds(1);
+/// By how much event time an input may be ahead of the slowest one that has more to be read, before it waits. A batch that
+/// spans more is still taken in whole.
+pub const INPUT_AHEAD_MAX: DurationMs = DurationMs::minutes(1);
+/// An input from which nothing has come for this long holds no other up.
+pub const INPUT_HEARD_WITHIN: DurationMs = DurationMs::seconds(1);
 /// How often idle inputs are looked for while others are busy.
 pub const IDLE_CHECK: DurationMs = DurationMs::millis(200);
 /// The pause of a restore that waits for an open transaction.

@@ -14,20 +14,30 @@
 //! A record that comes when its partition's time has reached its own time + horizon is late: what it may repeat may be
 //! forgotten. It is set aside as late records of windows are, and never passes a second time. So rows are needed for two
 //! horizons behind the slowest input, and up to one more until their pane goes: the store holds the ids of three
-//! horizons and of what is ahead of the slowest input; memory holds the hot ones within the cache's bound.
+//! horizons and of what is ahead of the slowest input. Memory holds those of the open transaction, and a filter of some
+//! 16 bits an id for each pane that began while the task ran, so that the store is asked only for what it likely holds.
 //!
 //! Not here: duplicates in different partitions, which no log orders ([`crate::dsl::Stream::distinct_by`] says what to do).
 //! Invariant: whether a record passes hangs on the records before it in its partition alone, and not on when rows expire.
 
+mod filter;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use state::keys::pane::PaneKey;
 use state::{ColumnId, StateKey};
 
+use self::filter::IdFilter;
 use crate::aggregate::{Exactness, Mergeable};
+use crate::changelog;
+use crate::error::CoreError;
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
 use crate::step::Step;
 use crate::window::{TIME_MAX, Windows, clamped};
-use crate::window_store::WindowStore;
 
 /// Under which reason `stream_records_dropped_total` counts what repeats an id.
 const REASON: &str = "duplicate";
@@ -60,17 +70,30 @@ impl Mergeable for Passed {
 
 #[derive(Clone)]
 struct Memory<J> {
-    passed: WindowStore<J, Passed>,
+    name: &'static str,
+    column: ColumnId,
+    windows: Windows,
     horizon: i64,
+    /// By their start.
+    panes: BTreeMap<i64, Pane<J>>,
     /// Panes that start earlier are gone; said once more after a restart, which changes nothing.
     expired: i64,
+}
+
+#[derive(Clone)]
+struct Pane<J> {
+    /// What has passed within the open transaction, and is not in the store.
+    fresh: FxHashMap<J, Passed>,
+    /// Of the others; `None` where only the store knows them.
+    stored: Option<IdFilter>,
 }
 
 impl<P, J: StateKey, C> DistinctBy<P, J, C> {
     /// `panes` are tumbling windows as wide as the horizon.
     pub(crate) fn new(up: P, name: &'static str, column: ColumnId, panes: Windows, id: C) -> Self {
         let horizon = panes.size().0;
-        Self { up, id, memory: Memory { passed: WindowStore::new(name, column, panes), horizon, expired: i64::MIN } }
+        let memory = Memory { name, column, windows: panes, horizon, panes: BTreeMap::new(), expired: i64::MIN };
+        Self { up, id, memory }
     }
 }
 
@@ -79,21 +102,75 @@ impl<J: StateKey> Memory<J> {
     fn admits(&mut self, step: &mut Step<'_>, id: J, time: EventTime) -> bool {
         let time = clamped(time);
         if time + self.horizon <= step.stream_time.0 {
-            step.late(self.passed.name);
+            step.late(self.name);
             return false;
         }
-        let pane = self.passed.windows.pane_of(EventTime(time)).start.0;
-        let mut row = (pane, id);
-        for near in [pane, pane - self.horizon, pane + self.horizon] {
-            row.0 = near;
-            let passed = self.passed.peek(step, near, &row);
+        let start = self.windows.pane_of(EventTime(time)).start.0;
+        for near in [start, start - self.horizon, start + self.horizon] {
+            let passed = self.passed(step, near, &id);
             if passed.is_some_and(|passed| passed.0.abs_diff(time) < self.horizon.unsigned_abs()) {
                 *step.counts.dropped.entry(REASON).or_default() += 1;
                 return false;
             }
         }
-        self.passed.fold(step, pane, pane, row.1, |passed| *passed = Passed(time));
+        step.held_bytes += size_of::<(J, Passed)>();
+        self.pane(step, start).fresh.insert(id, Passed(time));
         true
+    }
+
+    /// When the id has passed in the pane.
+    fn passed(&mut self, step: &mut Step<'_>, start: i64, id: &J) -> Option<Passed> {
+        let column = self.column;
+        let pane = self.pane(step, start);
+        if let Some(passed) = pane.fresh.get(id) {
+            return Some(*passed);
+        }
+        if pane.stored.as_ref().is_some_and(|stored| !stored.may_hold(id)) {
+            return None;
+        }
+        let mut key = Vec::new();
+        PaneKey::begin(&mut key, start, start);
+        id.encode(&mut key);
+        let stored = step.rows.get(column, &key);
+        let passed = step.ok(stored)?.map(|value| state::codec::decode(&value));
+        let damaged = |error| CoreError::store_rebuild(format!("a row of pane {start} cannot be read: {error}"));
+        step.ok(passed.transpose().map_err(damaged))?
+    }
+
+    /// The pane that starts there. While the store holds nothing of it, all of its ids come by here.
+    fn pane(&mut self, step: &mut Step<'_>, start: i64) -> &mut Pane<J> {
+        let column = self.column;
+        self.panes.entry(start).or_insert_with(|| {
+            let mut is_empty = true;
+            let range = PaneKey::of_pane(start);
+            let scanned = step.rows.scan(column, range.as_range(), &mut |_, _| {
+                is_empty = false;
+                ControlFlow::Break(())
+            });
+            step.ok(scanned);
+            Pane { fresh: FxHashMap::default(), stored: is_empty.then(IdFilter::default) }
+        })
+    }
+
+    /// Stages and logs what has passed, in the order of its keys.
+    fn drain(&mut self, step: &mut Step<'_>) {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for (start, pane) in self.panes.iter_mut().filter(|(_, pane)| !pane.fresh.is_empty()) {
+            let mut fresh: Vec<_> = pane.fresh.drain().collect();
+            fresh.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            for (id, passed) in fresh {
+                key.clear();
+                PaneKey::begin(&mut key, *start, *start);
+                id.encode(&mut key);
+                value.clear();
+                let encoded = state::codec::encode_into(&mut value, &passed);
+                step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
+                changelog::put(step, self.column, &key, &value);
+                pane.stored = pane.stored.take().and_then(|mut stored| stored.put(&id).then_some(stored));
+            }
+        }
+        let filters = self.panes.values().filter_map(|pane| pane.stored.as_ref());
+        step.kept_bytes.push(filters.map(IdFilter::bytes).sum());
     }
 
     /// Drops what no record to come can repeat.
@@ -102,8 +179,21 @@ impl<J: StateKey> Memory<J> {
         if needed <= -TIME_MAX.0 {
             return;
         }
-        let before = self.passed.windows.pane_of(EventTime(needed)).start.0;
-        self.passed.expire(step, &mut self.expired, before);
+        let before = self.windows.pane_of(EventTime(needed)).start.0;
+        if before <= self.expired {
+            return;
+        }
+        self.expired = before;
+        self.panes = self.panes.split_off(&before);
+        if let Some(end) = PaneKey::before(before).end {
+            changelog::expire(step, self.column, &end);
+        }
+    }
+
+    /// Forgets everything in memory.
+    fn abandon(&mut self) {
+        self.panes.clear();
+        self.expired = i64::MIN;
     }
 }
 
@@ -155,12 +245,11 @@ where
                 emit(step, record);
             }
         });
-        memory.passed.drain(step);
+        memory.drain(step);
     }
 
     fn abandon(&mut self) {
         self.up.abandon();
-        self.memory.passed.abandon();
-        self.memory.expired = i64::MIN;
+        self.memory.abandon();
     }
 }
