@@ -62,6 +62,7 @@ pub mod commit;
 pub mod aggregate;
 pub mod batch;
 mod bulletin;
+mod cache_share;
 pub mod clock;
 mod closing;
 mod commit_record;

@@ -49,6 +49,8 @@ pub struct Step<'a> {
     pub(crate) verdicts: Vec<Verdict>,
     /// Bytes that operators hold in memory for the open transaction.
     pub(crate) held_bytes: usize,
+    /// What each store keeps in memory after it was drained, in bytes.
+    pub(crate) kept_bytes: Vec<usize>,
     /// The first failure of a store; the transaction is lost with it.
     pub(crate) failure: Option<CoreError>,
 }
@@ -66,6 +68,8 @@ pub struct Terms {
     pub tasks: u32,
     /// When a commit must come early.
     pub bounds: Bounds,
+    /// What each store may keep in memory between transactions, in bytes; it changes with what the others keep.
+    pub cache_share: usize,
 }
 
 /// Something said against a record.

@@ -48,11 +48,13 @@ const LIVE: u8 = 1;
 pub(crate) struct TableRows<K, R> {
     name: &'static str,
     column: ColumnId,
-    /// Rows that were asked for since `older` was filled. Where they are too many, they become the older ones.
-    recent: FxHashMap<K, Slot<R>>,
-    recent_bytes: usize,
-    older: FxHashMap<K, Slot<R>>,
+    /// Rows that the open transaction has asked for.
+    open: FxHashMap<K, Slot<R>>,
+    /// How many of them have changed.
     dirty: usize,
+    /// Rows that were asked for since `older` was filled. Where they are too many, they become the older ones.
+    recent: Packed<K>,
+    older: Packed<K>,
     /// `None` until it has been read from the store.
     progress: Option<Progress>,
 }
@@ -60,9 +62,42 @@ pub(crate) struct TableRows<K, R> {
 struct Slot<R> {
     /// `None`: the key has no row.
     row: Option<R>,
+    /// The row as the store has it, if it has not changed.
+    stored: Stored,
     dirty: bool,
-    /// About what it takes: its encoded length.
+}
+
+/// The bytes of a row in the store, `None` where there is none.
+type Stored = Option<Box<[u8]>>;
+
+/// Rows as the store has them: a third of what they take when they are decoded.
+struct Packed<K> {
+    rows: FxHashMap<K, Stored>,
     bytes: usize,
+}
+
+impl<K> Default for Packed<K> {
+    fn default() -> Self {
+        Self { rows: FxHashMap::default(), bytes: 0 }
+    }
+}
+
+impl<K: StateKey> Packed<K> {
+    fn take(&mut self, key: &K) -> Option<(K, Stored)> {
+        let (key, row) = self.rows.remove_entry(key)?;
+        self.bytes -= Self::bytes_of(&row);
+        Some((key, row))
+    }
+
+    fn put(&mut self, key: K, row: Stored) {
+        self.bytes += Self::bytes_of(&row);
+        self.rows.insert(key, row);
+    }
+
+    /// About what a row takes: most keys are text that lies outside of them.
+    fn bytes_of(row: &Stored) -> usize {
+        2 * size_of::<(K, Stored)>() + row.as_ref().map_or(0, |row| row.len())
+    }
 }
 
 /// A row of the task's meta column.
@@ -90,10 +125,10 @@ impl<K, R> TableRows<K, R> {
         Self {
             name,
             column,
-            recent: FxHashMap::default(),
-            recent_bytes: 0,
-            older: FxHashMap::default(),
+            open: FxHashMap::default(),
             dirty: 0,
+            recent: Packed { rows: FxHashMap::default(), bytes: 0 },
+            older: Packed { rows: FxHashMap::default(), bytes: 0 },
             progress: None,
         }
     }
@@ -123,11 +158,8 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
         if !was_there && slot.row.is_none() {
             return;
         }
-        let becomes_dirty = !std::mem::replace(&mut slot.dirty, true);
-        let bytes = Self::ROW_BYTES + slot.bytes;
-        if becomes_dirty {
+        if !std::mem::replace(&mut slot.dirty, true) {
             self.dirty += 1;
-            step.held_bytes += bytes;
         }
     }
 
@@ -136,20 +168,20 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
 
     /// The slot of `key`, which is always there afterwards. Most keys are, so they are found without a clone of theirs.
     fn slot(&mut self, step: &mut Step<'_>, key: &K) -> Option<&mut Slot<R>> {
-        if !self.recent.contains_key(key) {
-            let slot = match self.older.remove(key) {
-                Some(slot) => slot,
-                None => self.load(step, key),
-            };
-            self.recent_bytes += Self::ROW_BYTES + slot.bytes;
-            self.recent.insert(key.clone(), slot);
+        if !self.open.contains_key(key) {
+            let packed = self.recent.take(key).or_else(|| self.older.take(key));
+            let (key, stored) = packed.unwrap_or_else(|| (key.clone(), self.load(step, key)));
+            let row = stored.as_deref().map(read).transpose().map_err(|error| self.damaged(&error));
+            let row = step.ok(row).flatten().flatten();
+            // What it holds outside of itself is some three times of what is stored.
+            step.held_bytes += Self::ROW_BYTES + stored.as_ref().map_or(0, |stored| 4 * stored.len());
+            self.open.insert(key, Slot { row, stored, dirty: false });
         }
-        self.recent.get_mut(key)
+        self.open.get_mut(key)
     }
 
-    fn load(&mut self, step: &mut Step<'_>, key: &K) -> Slot<R> {
-        let absent = Slot { row: None, dirty: false, bytes: 0 };
-        let Some(progress) = self.progress(step) else { return absent };
+    fn load(&mut self, step: &mut Step<'_>, key: &K) -> Stored {
+        let progress = self.progress(step)?;
         let (generation, cursor) = (progress.generation, progress.cursor.clone());
         let mut bytes = Vec::new();
         TableKey::begin(&mut bytes, generation);
@@ -164,9 +196,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             before.extend_from_slice(&bytes[prefix..]);
             stored = step.rows.get(self.column, &before);
         }
-        let Some(Some(value)) = step.ok(stored) else { return absent };
-        let row = step.ok(read(&value).map_err(|error| self.damaged(&error))).flatten();
-        Slot { row, dirty: false, bytes: value.len() }
+        step.ok(stored)?.map(Vec::into_boxed_slice)
     }
 
     /// Stages and logs every row that has changed, in key order, and goes on with a move.
@@ -175,16 +205,19 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             self.stage(step);
         }
         self.move_on(step);
-        if self.recent_bytes > step.terms.bounds.cached_bytes / 2 {
-            self.older = std::mem::take(&mut self.recent);
-            self.recent_bytes = 0;
+        for (key, Slot { stored, .. }) in self.open.drain() {
+            self.recent.put(key, stored);
         }
+        if self.recent.bytes > step.terms.cache_share / 2 {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        step.kept_bytes.push(self.recent.bytes + self.older.bytes);
     }
 
     fn stage(&mut self, step: &mut Step<'_>) {
         let Some(mut progress) = self.progress(step).cloned() else { return };
         let before = progress.clone();
-        let mut dirty: Vec<_> = self.recent.iter_mut().filter(|(_, slot)| slot.dirty).collect();
+        let mut dirty: Vec<_> = self.open.iter_mut().filter(|(_, slot)| slot.dirty).collect();
         dirty.sort_unstable_by_key(|(key, _)| *key);
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for (group, slot) in dirty {
@@ -204,8 +237,8 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
                 }
             }
             changelog::put(step, self.column, &key, &value);
-            self.recent_bytes = self.recent_bytes - slot.bytes + value.len();
-            (slot.dirty, slot.bytes) = (false, value.len());
+            slot.dirty = false;
+            slot.stored = Some(value.as_slice().into());
         }
         self.dirty = 0;
         self.save(step, &before, progress);

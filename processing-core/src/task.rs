@@ -83,6 +83,8 @@ pub(crate) struct Task<B> {
     pub(crate) moved: bool,
     full: bool,
     held_bytes: usize,
+    /// What each of its stores kept in memory at the last commit.
+    kept_bytes: Vec<usize>,
     /// One for each changelog that forgets.
     rewrites: Vec<Rewrite>,
     /// What is left to do before its rows are what the plan says.
@@ -144,6 +146,7 @@ impl<B: Base> Task<B> {
             moved: true,
             full: false,
             held_bytes: 0,
+            kept_bytes: Vec::new(),
             rewrites,
             upgrade,
             in_flight,
@@ -319,6 +322,16 @@ impl<B: Base> Task<B> {
         }
     }
 
+    /// What each of its stores keeps in memory, in bytes, in no order.
+    pub(crate) fn kept_bytes(&self) -> &[usize] {
+        &self.kept_bytes
+    }
+
+    /// What each of its stores may keep in memory from the next commit on, in bytes.
+    pub(crate) fn set_cache_share(&mut self, share: usize) {
+        self.terms.cache_share = share;
+    }
+
     /// Whether it reads what other tasks send.
     pub(crate) fn is_downstream(&self) -> bool {
         self.sources.iter().any(|source| matches!(source.time, SourceTime::Repartition(_)))
@@ -365,11 +378,15 @@ impl<B: Base> Task<B> {
             headers: HeaderBuffer::default(),
             verdicts: Vec::new(),
             held_bytes: self.held_bytes,
+            kept_bytes: Vec::new(),
             failure: None,
         };
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
         self.full = step.is_full();
+        if !step.kept_bytes.is_empty() {
+            self.kept_bytes = step.kept_bytes;
+        }
         match step.failure {
             Some(failure) => {
                 self.broken |= matches!(&failure, CoreError::Store { remedy: Remedy::Rebuild, .. });

@@ -65,6 +65,8 @@ pub(crate) struct PaneRows<K, A> {
 struct Slot<A> {
     value: A,
     dirty: bool,
+    /// Was asked for since the rows that nobody asks for were last let go.
+    used: bool,
     /// What the value took outside of itself when it was last asked.
     heap_bytes: u32,
 }
@@ -72,7 +74,7 @@ struct Slot<A> {
 impl<A: Row> Slot<A> {
     fn new(value: A) -> Self {
         let heap_bytes = heap_bytes(&value);
-        Self { value, dirty: false, heap_bytes }
+        Self { value, dirty: false, used: true, heap_bytes }
     }
 
     /// Asks again; answers what it was before and is now.
@@ -84,6 +86,25 @@ impl<A: Row> Slot<A> {
 
 fn heap_bytes<A: Row>(value: &A) -> u32 {
     u32::try_from(value.heap_bytes()).unwrap_or(u32::MAX)
+}
+
+impl<K: StateKey, A> PaneRows<K, A> {
+    /// Keeps the rows that were asked for since the last time, and begins to watch them anew.
+    fn let_idle_go(&mut self) {
+        let Self { rows, whole, bytes, .. } = self;
+        let before = rows.len();
+        rows.retain(|_, slot| {
+            let is_used = std::mem::take(&mut slot.used);
+            if !is_used {
+                *bytes -= size_of::<((i64, K), Slot<A>)>() + slot.heap_bytes as usize;
+            }
+            is_used
+        });
+        if rows.len() < before {
+            *whole = false;
+            rows.shrink_to(2 * rows.len());
+        }
+    }
 }
 
 impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
@@ -115,6 +136,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
                 slot
             }
         };
+        slot.used = true;
         let becomes_dirty = !slot.dirty;
         rows.dirty += usize::from(becomes_dirty);
         slot.dirty = true;
@@ -281,7 +303,8 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
             self.open(step, pane);
         }
         let rows = self.panes.get_mut(&pane)?;
-        if let Some(slot) = rows.rows.get(row) {
+        if let Some(slot) = rows.rows.get_mut(row) {
+            slot.used = true;
             return Some(look(&slot.value));
         }
         if rows.whole {
@@ -346,7 +369,8 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
             }
             rows.dirty = 0;
         }
-        self.evict(step.terms.bounds.cached_bytes);
+        self.evict(step.terms.cache_share);
+        step.kept_bytes.push(self.bytes);
     }
 
     /// No window to come will ask for panes that start before `before`, except for what came late.
@@ -354,9 +378,14 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         self.cooled = before;
     }
 
-    /// Keeps memory within its bound: closed panes go, then the oldest ones; all are staged now.
+    /// Keeps memory within its bound: closed panes go, then rows that nobody has asked for since this was last needed,
+    /// then the oldest panes; all are staged now.
     fn evict(&mut self, bytes_max: usize) {
         self.forget(self.cooled);
+        if self.bytes > bytes_max {
+            self.panes.values_mut().for_each(PaneRows::let_idle_go);
+            self.bytes = self.panes.values().map(|rows| rows.bytes).sum();
+        }
         while self.bytes > bytes_max
             && let Some((_, rows)) = self.panes.pop_first()
         {

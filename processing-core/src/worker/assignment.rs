@@ -255,6 +255,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             partition: id.partition,
             tasks: part.tasks,
             bounds: self.terms.bounds,
+            cache_share: self.terms.bounds.cached_bytes,
         };
         let record = record.unwrap_or_else(|| CommitRecord {
             number: 0,

@@ -4,6 +4,7 @@
 //! transaction is in the commit that ends it, with an offset of each of its sources.
 
 use super::{Nursery, StateHome, Worker};
+use crate::cache_share;
 use crate::commit::{self, Outcome};
 use crate::error::CoreError;
 use crate::record::WallTime;
@@ -69,6 +70,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             }
             Outcome::Committed(counts) => {
                 self.settle(scope);
+                self.share_cache();
                 self.status.counts.add(&counts);
                 self.status.commits += 1;
                 self.remade.clear();
@@ -86,6 +88,13 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 Ok(false)
             }
         }
+    }
+
+    /// Stores that grow take room from those that have more than they need.
+    fn share_cache(&mut self) {
+        let kept = self.tasks.values().flat_map(|task| task.kept_bytes().iter().copied());
+        let share = cache_share::share(kept, self.terms.bounds.cached_bytes);
+        self.tasks.values_mut().for_each(|task| task.set_cache_share(share));
     }
 
     /// Nothing waits any more in these tasks.
