@@ -43,6 +43,11 @@ impl Idleness {
         Self { after, close, every, epoch, heard: BTreeMap::new(), told: BTreeMap::new(), untold: Vec::new() }
     }
 
+    /// When something came of `place` for the last time.
+    pub(crate) fn last_heard(&self, place: &TopicPartition) -> Option<WallTime> {
+        self.heard.get(place).copied()
+    }
+
     /// A record of `place` has come, or reading it began.
     pub(crate) fn heard(&mut self, place: &TopicPartition, now: WallTime) {
         match self.heard.get_mut(place) {
@@ -205,7 +210,7 @@ fn furthest(
 }
 
 /// Whether nothing is left to read; records of a transaction that is still open are on their way.
-fn is_read_out(input: &SourcePartition, source: &mut dyn GroupSource) -> Result<bool, CoreError> {
+pub(crate) fn is_read_out(input: &SourcePartition, source: &mut dyn GroupSource) -> Result<bool, CoreError> {
     let marks = source.watermarks(&input.place)?;
     Ok(marks.last_stable == marks.high && input.next >= marks.high)
 }

@@ -21,6 +21,8 @@ mod inputs;
 #[cfg(test)]
 mod joining;
 #[cfg(test)]
+mod keeping_pace;
+#[cfg(test)]
 mod limiting;
 mod nursery;
 #[cfg(test)]
@@ -282,7 +284,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         self.finish_restores()?;
         self.start_restored(now)?;
         self.ask_for_records()?;
-        self.hold_inputs()?;
+        self.hold_inputs(now)?;
         // Windows that are due come out before anything new is taken in, commit by commit.
         if self.is_unfinished() {
             let committed = self.commit(now)?;

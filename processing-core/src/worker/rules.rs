@@ -135,8 +135,20 @@ impl Stage {
         stage
     }
 
+    /// The same, and each poll brings one record.
+    pub(super) fn one_by_one(plan: fn() -> Plan, topics: &[&str]) -> Self {
+        let mut stage = Self::upon(plan, MemoryOptions { max_batch: 1, ..MemoryOptions::default() });
+        topics.iter().for_each(|topic| stage.create(topic, 1));
+        stage.start();
+        stage
+    }
+
     fn unstarted(plan: fn() -> Plan) -> Self {
-        let log = MemoryLog::new(MemoryOptions::default());
+        Self::upon(plan, MemoryOptions::default())
+    }
+
+    fn upon(plan: fn() -> Plan, options: MemoryOptions) -> Self {
+        let log = MemoryLog::new(options);
         Self {
             front: Arc::clone(&log) as Arc<dyn Log>,
             log,
