@@ -11,14 +11,13 @@
 //!
 //! Not here: what is counted of outcomes ([`crate::outcomes`]). Invariant: each list's outcome leaves once.
 
-use std::collections::BTreeSet;
-
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::decode::Poison;
 use processing_core::prelude::{Context, KeyValueStore, Processor, Timer};
 use processing_core::record::{DurationMs, EventTime};
 use serde::{Deserialize, Serialize};
 
+use crate::event::Item;
 use crate::outcomes::Outcome;
 use crate::performance::Fact;
 use crate::serving::tenant;
@@ -52,12 +51,12 @@ pub enum TouchKind {
         /// The hash of its request's id.
         request: u64,
         /// What was in it, best first.
-        items: Vec<u64>,
+        items: Vec<Item>,
     },
     /// The user did something with an item.
     Acted {
         /// With which.
-        item: u64,
+        item: Item,
         /// Whether it is a click.
         is_click: bool,
         /// In millionths.
@@ -70,20 +69,21 @@ pub enum TouchKind {
 /// A user's minute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TouchMinute {
-    touches: BTreeSet<Touch>,
+    /// In their order. Most minutes hold one or two: a tree's smallest node would have room for eleven.
+    touches: Vec<Touch>,
     seen: u64,
 }
 
 impl TouchMinute {
     fn take_in(&mut self, touch: Touch) {
         self.seen += 1;
-        self.touches.insert(touch);
-        self.bound();
+        self.keep(touch);
     }
 
-    fn bound(&mut self) {
-        while self.touches.len() > TOUCHES_MAX {
-            self.touches.pop_last();
+    fn keep(&mut self, touch: Touch) {
+        if let Err(place) = self.touches.binary_search(&touch) {
+            self.touches.insert(place, touch);
+            self.touches.truncate(TOUCHES_MAX);
         }
     }
 }
@@ -98,13 +98,24 @@ impl Mergeable for TouchMinute {
     const EXACTNESS: Exactness = Exactness::Exact;
 
     fn merge(&mut self, other: &Self) {
+        self.absorb(other.clone());
+    }
+
+    fn absorb(&mut self, other: Self) {
         self.seen += other.seen;
-        self.touches.extend(other.touches.iter().cloned());
-        self.bound();
+        if self.touches.is_empty() {
+            self.touches = other.touches;
+            return;
+        }
+        other.touches.into_iter().for_each(|touch| self.keep(touch));
     }
 
     fn heap_bytes(&self) -> usize {
-        self.touches.len() * size_of::<Touch>()
+        let items = |touch: &Touch| match &touch.kind {
+            TouchKind::Shown { items, .. } => items.len() * size_of::<Item>(),
+            TouchKind::Acted { .. } => 0,
+        };
+        self.touches.capacity() * size_of::<Touch>() + self.touches.iter().map(items).sum::<usize>()
     }
 }
 
@@ -117,7 +128,7 @@ struct List {
     time: i64,
     model: Subject,
     request: u64,
-    items: Vec<u64>,
+    items: Vec<Item>,
     clicked: Vec<bool>,
     /// Clicked, and no earlier list held the item.
     clicked_first: Vec<bool>,
@@ -183,7 +194,7 @@ impl Shown {
         &mut self,
         window: DurationMs,
         time: i64,
-        (item, is_click, rating, request): (u64, bool, Option<i64>, Option<u64>),
+        (item, is_click, rating, request): (Item, bool, Option<i64>, Option<u64>),
     ) -> bool {
         let holds = |list: &List| {
             let is_near = list.time <= time && time <= list.time.saturating_add(window.0);
@@ -294,13 +305,21 @@ mod tests {
 
     const WINDOW: DurationMs = DurationMs(100);
 
-    fn shown(time: i64, model: &str, items: &[u64]) -> Touch {
-        let kind = TouchKind::Shown { model: Subject::of([model]), request: time as u64, items: items.to_vec() };
+    fn shown(time: i64, model: &str, items: &[u32]) -> Touch {
+        let kind = TouchKind::Shown {
+            model: Subject::of([model]),
+            request: time as u64,
+            items: items.iter().copied().map(Item).collect(),
+        };
         Touch { time, kind, id: time as u64 }
     }
 
-    fn click(time: i64, item: u64, request: Option<u64>) -> Touch {
-        Touch { time, kind: TouchKind::Acted { item, is_click: true, rating: None, request }, id: time as u64 }
+    fn click(time: i64, item: u32, request: Option<u64>) -> Touch {
+        Touch {
+            time,
+            kind: TouchKind::Acted { item: Item(item), is_click: true, rating: None, request },
+            id: time as u64,
+        }
     }
 
     fn of(touches: &[Touch]) -> (Shown, u64) {

@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use processing_core::aggregate::{Aggregate, Distinct, Exactness, Max, Mergeable};
+use processing_core::aggregate::{Aggregate, Distinct, Exactness, Mergeable};
 use processing_core::record::DurationMs;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Item;
 use crate::subject::Subject;
 
 /// Items count for so long.
@@ -30,9 +31,9 @@ impl Items {
     }
 }
 
-impl Aggregate<(Subject, Vec<u64>)> for Items {
-    fn add(&mut self, (_, items): &(Subject, Vec<u64>)) {
-        items.iter().for_each(|item| self.0.add_hash(*item));
+impl Aggregate<(Subject, Vec<Item>)> for Items {
+    fn add(&mut self, (_, items): &(Subject, Vec<Item>)) {
+        items.iter().for_each(|Item(item)| self.0.add_hash(u64::from(*item)));
     }
 }
 
@@ -48,19 +49,19 @@ impl Mergeable for Items {
     }
 }
 
-/// The items of a model in the 28 days up to a day's end; the tenant's own, where the model has no name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The items of a model in the 28 days up to a day's end; those that users have touched, where the model has no name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     /// Whose.
     pub model: Subject,
-    /// How many.
-    pub items: u64,
+    /// Which.
+    pub items: Items,
 }
 
 /// All models of a tenant at a day's end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
-    seen: Max<u64>,
+    seen: Items,
     models: BTreeMap<Subject, u64>,
 }
 
@@ -72,16 +73,15 @@ impl Coverage {
 
     /// The items that were seen.
     pub fn seen(&self) -> u64 {
-        self.seen.get().copied().unwrap_or(0)
+        self.seen.count()
     }
 }
 
 impl Aggregate<Counted> for Coverage {
     fn add(&mut self, counted: &Counted) {
-        if counted.model.part(2).is_empty() && counted.model.part(3).is_empty() && counted.model.part(4).is_empty() {
-            self.seen.add(counted.items);
-        } else {
-            self.models.insert(counted.model.clone(), counted.items);
+        self.seen.merge(&counted.items);
+        if !(counted.model.part(2).is_empty() && counted.model.part(3).is_empty() && counted.model.part(4).is_empty()) {
+            self.models.insert(counted.model.clone(), counted.items.count());
         }
         self.bound();
     }

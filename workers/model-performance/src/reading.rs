@@ -13,7 +13,9 @@ use events::{ContractName, Event, Head, TopicReader};
 use processing_core::aggregate::scaled;
 use processing_core::decode::{Decoder, Poison};
 
-use crate::event::{Interaction, Measurement, ModelEvent, ModelName, Request, Response, Test, Understanding, What};
+use crate::event::{
+    Interaction, Item, Measurement, ModelEvent, ModelName, Request, Response, Test, Understanding, What,
+};
 
 /// The contracts that are read.
 pub const CONTRACTS: &[ContractName] = &[
@@ -67,7 +69,7 @@ fn of(event: Event<'_>) -> Result<ModelEvent, Poison> {
             let response = Response {
                 request: id(&it.request),
                 name: model(it.model.as_ref(), it.version.as_ref(), it.variant.as_ref()),
-                items: list(it.items).iter().map(|item| IdHash::of(item.as_str()).get()).collect(),
+                items: list(it.items).iter().map(|item| Item::of(item.as_str())).collect(),
                 scores: list(it.scores.map(Gaps::given)).iter().filter_map(|score| micros(*score)).collect(),
                 latency_ms: it.latency.map(|latency| latency.0.max(0).unsigned_abs()),
                 is_success,
@@ -77,7 +79,7 @@ fn of(event: Event<'_>) -> Result<ModelEvent, Poison> {
         Event::UserInteraction(head, it) => {
             let interaction = Interaction {
                 action: name(it.kind.as_str()),
-                item: it.item.as_ref().map(|item| IdHash::of(item.as_str()).get()),
+                item: it.item.as_ref().map(|item| Item::of(item.as_str())),
                 rating: it.rating.and_then(micros),
                 request: it.request.as_ref().map(id),
             };

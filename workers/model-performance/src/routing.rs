@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Touch, TouchKind};
-use crate::event::{Interaction, ModelEvent, Understanding, What};
+use crate::event::{Interaction, Item, ModelEvent, Understanding, What};
 use crate::experiments::Role;
 use crate::leads::{LeadKind, LeadStep};
 use crate::performance::Fact;
@@ -26,7 +26,7 @@ pub enum Routed {
     /// Something about a model, by the model.
     Fact(Subject, Fact),
     /// An item that somebody touched, by the tenant.
-    Item(Subject, Vec<u64>),
+    Item(Subject, Vec<Item>),
     /// Something about a lead, by the lead.
     Lead(Subject, LeadStep),
     /// Something in an experiment, by experiment and user.

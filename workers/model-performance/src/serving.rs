@@ -15,7 +15,7 @@ use processing_core::record::EventTime;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Touch, TouchKind};
-use crate::event::{ModelName, Response};
+use crate::event::{Item, ModelName, Response};
 use crate::performance::Fact;
 use crate::subject::Subject;
 
@@ -56,8 +56,8 @@ pub enum Ended {
     Fact(Subject, Fact),
     /// A list that a user was shown.
     Shown(Subject, Touch),
-    /// Items that were shown, by the model, and by the tenant as a whole.
-    Items(Subject, Vec<u64>),
+    /// Items that were shown, by the model.
+    Items(Subject, Vec<Item>),
 }
 
 /// What follows from a request and its answer.
@@ -102,7 +102,6 @@ fn given(answer: Given, name: ModelName, who: Option<u64>, time: EventTime) -> V
         return all;
     }
     all.push(Ended::Items(model.clone(), response.items.clone()));
-    all.push(Ended::Items(tenant(&scope), response.items.clone()));
     match who {
         Some(who) => {
             let kind = TouchKind::Shown { model, request, items: response.items };

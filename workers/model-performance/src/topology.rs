@@ -15,7 +15,7 @@ use crate::arms::Arms;
 use crate::attribution::{Attributing, Touch, TouchMinute};
 use crate::coverage::{self, Counted, Coverage, Items};
 use crate::drift::{History, REFERENCE};
-use crate::event::{ModelEvent, What};
+use crate::event::{Item, ModelEvent, What};
 use crate::judging::Judging;
 use crate::leads::{self, LeadMinute, LeadStep};
 use crate::performance::{Fact, Performance};
@@ -132,14 +132,18 @@ where
         .key_by(key)
         .repartition("judged");
 
-    // Items of 28 days, at each day's end.
+    // Items of 28 days, at each day's end. A day's items take some kilobytes: they are written once a minute, not with
+    // each commit.
     let covering = with();
     touched
         .merge(items)
-        .window(month)
-        .aggregate::<Items>("items-28d")
+        .window(minutes)
+        .aggregate::<Items>("items-1m")
         .on_close()
-        .map_keyed(|model: &Subject, month| Counted { model: model.clone(), items: month.value.count() })
+        .window(month)
+        .fold("items-28d", rolled_up())
+        .on_close()
+        .map_keyed(|model: &Subject, month| Counted { model: model.clone(), items: month.value })
         .key_by(|counted: &Counted| Subject::of([counted.model.part(0).as_str(), &counted.model.part(1)]))
         .window(Tumbling::new(DAY))
         .aggregate::<Coverage>("coverage")
@@ -261,10 +265,10 @@ only! {
     given: Routed::Given => Given;
     acted: Routed::Touch => Touch;
     fact: Routed::Fact => Fact;
-    item: Routed::Item => Vec<u64>;
+    item: Routed::Item => Vec<Item>;
     lead: Routed::Lead => LeadStep;
     trial: Routed::Trial => Trial;
     served: Ended::Fact => Fact;
     shown: Ended::Shown => Touch;
-    items: Ended::Items => Vec<u64>;
+    items: Ended::Items => Vec<Item>;
 }

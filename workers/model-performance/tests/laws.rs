@@ -3,12 +3,12 @@
 
 use model_performance::attribution::{Touch, TouchKind, TouchMinute};
 use model_performance::coverage::{Counted, Coverage, Items};
-use model_performance::event::Understanding;
+use model_performance::event::{Item, Understanding};
 use model_performance::leads::{LeadKind, LeadMinute, LeadStep};
 use model_performance::outcomes::Outcome;
 use model_performance::performance::{Fact, Performance};
 use model_performance::subject::Subject;
-use processing_core::aggregate::{fold_of, laws};
+use processing_core::aggregate::{Aggregate as _, fold_of, laws};
 use proptest::prelude::*;
 
 fn subject(number: u8) -> Subject {
@@ -66,11 +66,11 @@ proptest! {
     }
 
     #[test]
-    fn a_users_minute(touches in prop::collection::vec((0_i64..90, 0_u64..5, any::<bool>()), 0..160), seed: u64) {
-        let touch = |(number, (time, item, is_click)): (usize, (i64, u64, bool))| {
+    fn a_users_minute(touches in prop::collection::vec((0_i64..90, 0_u32..5, any::<bool>()), 0..160), seed: u64) {
+        let touch = |(number, (time, item, is_click)): (usize, (i64, u32, bool))| {
             let kind = match number % 3 {
-                0 => TouchKind::Shown { model: subject(1), request: item, items: vec![item] },
-                _ => TouchKind::Acted { item, is_click, rating: None, request: None },
+                0 => TouchKind::Shown { model: subject(1), request: item.into(), items: vec![Item(item)] },
+                _ => TouchKind::Acted { item: Item(item), is_click, rating: None, request: None },
             };
             (subject(0), Touch { time, kind, id: number as u64 })
         };
@@ -86,16 +86,22 @@ proptest! {
     }
 
     #[test]
-    fn the_items_of_28_days(items in prop::collection::vec(prop::collection::vec(0_u64..2_000, 0..20), 0..60), seed: u64) {
-        let items: Vec<(Subject, Vec<u64>)> = items.into_iter().map(|items| (subject(0), items)).collect();
+    fn the_items_of_28_days(items in prop::collection::vec(prop::collection::vec(0_u32..2_000, 0..20), 0..60), seed: u64) {
+        let of = |items: Vec<u32>| (subject(0), items.into_iter().map(Item).collect());
+        let items: Vec<(Subject, Vec<Item>)> = items.into_iter().map(of).collect();
         laws::exact(&fold_of::<Items>(), &items, seed, Items::count);
     }
 
     /// A model is counted once a day.
     #[test]
-    fn a_tenants_coverage(items in prop::collection::btree_map(0_u8..60, 0_u64..99, 0..60), seed: u64) {
-        let counted: Vec<Counted> =
-            items.into_iter().map(|(model, items)| Counted { model: subject(model), items }).collect();
+    fn a_tenants_coverage(items in prop::collection::btree_map(0_u8..60, 0_u32..99, 0..60), seed: u64) {
+        let shown = |items: u32| {
+            let mut shown = Items::default();
+            shown.add(&(subject(0), (0..items).map(Item).collect::<Vec<_>>()));
+            shown
+        };
+        let of = |(model, items)| Counted { model: subject(model), items: shown(items) };
+        let counted: Vec<Counted> = items.into_iter().map(of).collect();
         laws::exact(&fold_of::<Coverage>(), &counted, seed, Coverage::clone);
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model_performance::ModelSettings;
-use model_performance::event::What;
+use model_performance::event::{Item, What};
 use serde_json::json;
 
 use crate::compare::Records;
@@ -23,8 +23,8 @@ pub(crate) fn expected(settings: &ModelSettings, events: &Events) -> Records {
     while end <= cutoff(events) {
         let start = end - 28 * DAY;
         let is_inside = |time: i64| start <= time && time < end;
-        let mut models: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
-        let mut seen: BTreeSet<u64> = BTreeSet::new();
+        let mut models: BTreeMap<&str, BTreeSet<Item>> = BTreeMap::new();
+        let mut seen: BTreeSet<Item> = BTreeSet::new();
         for (model, _, items) in served.iter().filter(|(_, time, _)| is_inside(*time)) {
             models.entry(model).or_default().extend(items);
             seen.extend(items);

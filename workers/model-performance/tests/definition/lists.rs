@@ -1,7 +1,7 @@
 //! Requests, answers and clicks, each by looking at all others.
 
 use model_performance::ModelSettings;
-use model_performance::event::{ModelName, Request, Response, What};
+use model_performance::event::{Item, ModelName, Request, Response, What};
 
 use crate::models::{Note, Noted};
 use crate::world::{Event, Events, MINUTE, minute_of};
@@ -12,7 +12,7 @@ struct Shown {
     who: u64,
     model: String,
     request: u64,
-    items: Vec<u64>,
+    items: Vec<Item>,
     clicked: Vec<bool>,
     first: Vec<bool>,
     ratings: Vec<i64>,
@@ -79,7 +79,7 @@ fn answered<'e>(settings: &ModelSettings, events: &'e Events) -> (Vec<Given<'e>>
 }
 
 /// The items of each list: by which model and when they were shown.
-pub(crate) fn served(settings: &ModelSettings, events: &Events) -> Vec<(String, i64, Vec<u64>)> {
+pub(crate) fn served(settings: &ModelSettings, events: &Events) -> Vec<(String, i64, Vec<Item>)> {
     let (given, _) = answered(settings, events);
     let lists = given.into_iter().filter(|given| !given.answer.items.is_empty());
     lists.map(|given| (given.model, given.time, given.answer.items.clone())).collect()
