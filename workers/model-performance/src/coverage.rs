@@ -2,6 +2,7 @@
 //!
 //! Seen is an item that any model has shown or any user has touched, within one tenant. Distinct items are counted by
 //! `processing_core`'s sketch: exactly up to some hundreds a day, then within 1.6 %.
+//! Items are gathered by the minute: what comes when its minute has closed is late here too, as everywhere in this worker.
 //!
 //! Not here: when a day is over. Invariant: a model's coverage is told beside the items that were seen in the same 28 days.
 
