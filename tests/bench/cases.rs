@@ -65,7 +65,7 @@ pub(crate) fn feed(case: &str, folder: &Path, events: u64) {
     match case {
         "join" => input::feed_clicks(folder, events),
         "table_join" => input::feed_profiles(folder),
-        "rollup" => input::feed_hours(folder, events, ROLLUP_HOURS),
+        "rollup" | "rollup_quantiles" => input::feed_hours(folder, events, ROLLUP_HOURS),
         other => fleet::feed(other, folder, events),
     }
 }
@@ -86,6 +86,7 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "worker" => drive_on(worker(case)),
         "quantiles" => drive_on(percentiles(case)),
         "rollup" => drive_on(rollup(case)),
+        "rollup_quantiles" => drive_on(rollup_percentiles(case)),
         // An event is a record of either side.
         "join" => {
             drive(case, input::open(folder, &budget), events + events / input::CLICK_EVERY, join(case), on_disk())
@@ -253,6 +254,26 @@ fn rollup(app: &str) -> Plan {
         .roll_up(Tumbling::hours(24), "days")
         .on_close()
         .map(|closed| closed.value.get())
+        .to(Topic::json("days-out"));
+    app.build().expect("a topology")
+}
+
+/// As `rollup`, of percentiles.
+fn rollup_percentiles(app: &str) -> Plan {
+    let told = |sketch: &Quantiles| [0.5, 0.95, 0.99].map(|q| sketch.quantile(q));
+    let app = Topology::named(app);
+    app.stream(Topic::with(input::LONG, Searches))
+        .event_time(|search| search.time)
+        .key_by(|search| search.city.clone())
+        .window(Tumbling::seconds(60))
+        .fold("minutes", quantiles(|search: &Search| f64::from(search.results)))
+        .on_close()
+        .roll_up(Tumbling::hours(1), "hours")
+        .on_close()
+        .tee(move |hours| hours.map(move |closed| told(&closed.value)).to(Topic::json("hours-out")))
+        .roll_up(Tumbling::hours(24), "days")
+        .on_close()
+        .map(move |closed| told(&closed.value))
         .to(Topic::json("days-out"));
     app.build().expect("a topology")
 }

@@ -76,6 +76,10 @@ pub(crate) fn fill(
 ) {
     let log = open(folder, &MemoryBudget::default());
     let topic = TopicName::new(name);
+    // Two cases may read the same.
+    if log.admin().expect("admin").topic(&topic).expect("topics").is_some() {
+        return;
+    }
     let settings =
         TopicSettings { partitions: PARTITIONS, cleanup: Cleanup::Delete, retention_ms: None, log_append_time: false };
     log.admin().expect("admin").create_topic(&topic, settings).expect("the topic");

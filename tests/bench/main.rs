@@ -24,7 +24,7 @@ use std::process::Command;
 use measure::Figure;
 
 /// The cases of every run, in the order of the table.
-const CASES: [&str; 15] = [
+const CASES: [&str; 16] = [
     "floor",
     "tumbling_memory",
     "tumbling",
@@ -40,6 +40,7 @@ const CASES: [&str; 15] = [
     "table_join",
     "quantiles",
     "rollup",
+    "rollup_quantiles",
 ];
 /// How costs grow; the first with ten times the events, the second with ten times the keys.
 const LARGE: [&str; 2] = ["tumbling_10x_events", "per_user_10x_keys"];
