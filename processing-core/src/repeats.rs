@@ -23,21 +23,18 @@
 mod filter;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use state::keys::pane::PaneKey;
 use state::{ColumnId, StateKey};
 
 use self::filter::IdFilter;
 use crate::aggregate::{Exactness, Mergeable};
-use crate::changelog;
-use crate::error::CoreError;
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
 use crate::step::Step;
 use crate::window::{TIME_MAX, Windows, clamped};
+use crate::window_store::{self, Staging};
 
 /// Under which reason `stream_records_dropped_total` counts what repeats an id.
 const REASON: &str = "duplicate";
@@ -128,44 +125,26 @@ impl<J: StateKey> Memory<J> {
         if pane.stored.as_ref().is_some_and(|stored| !stored.may_hold(id)) {
             return None;
         }
-        let mut key = Vec::new();
-        PaneKey::begin(&mut key, start, start);
-        id.encode(&mut key);
-        let stored = step.rows.get(column, &key);
-        let passed = step.ok(stored)?.map(|value| state::codec::decode(&value));
-        let damaged = |error| CoreError::store_rebuild(format!("a row of pane {start} cannot be read: {error}"));
-        step.ok(passed.transpose().map_err(damaged))?
+        window_store::load(step, column, start, start, id)
     }
 
     /// The pane that starts there. While the store holds nothing of it, all of its ids come by here.
     fn pane(&mut self, step: &mut Step<'_>, start: i64) -> &mut Pane<J> {
         let column = self.column;
         self.panes.entry(start).or_insert_with(|| {
-            let mut is_empty = true;
-            let range = PaneKey::of_pane(start);
-            let scanned = step.rows.scan(column, range.as_range(), &mut |_, _| {
-                is_empty = false;
-                ControlFlow::Break(())
-            });
-            step.ok(scanned);
+            let is_empty = window_store::is_empty(step, column, start);
             Pane { fresh: FxHashMap::default(), stored: is_empty.then(IdFilter::default) }
         })
     }
 
     /// Stages and logs what has passed, in the order of its keys.
     fn drain(&mut self, step: &mut Step<'_>) {
-        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let mut staging = Staging::new(self.name, self.column);
         for (start, pane) in self.panes.iter_mut().filter(|(_, pane)| !pane.fresh.is_empty()) {
             let mut fresh: Vec<_> = pane.fresh.drain().collect();
             fresh.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             for (id, passed) in fresh {
-                key.clear();
-                PaneKey::begin(&mut key, *start, *start);
-                id.encode(&mut key);
-                value.clear();
-                let encoded = state::codec::encode_into(&mut value, &passed);
-                step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
-                changelog::put(step, self.column, &key, &value);
+                staging.put(step, *start, *start, &id, &passed);
                 pane.stored = pane.stored.take().and_then(|mut stored| stored.put(&id).then_some(stored));
             }
         }
@@ -180,13 +159,8 @@ impl<J: StateKey> Memory<J> {
             return;
         }
         let before = self.windows.pane_of(EventTime(needed)).start.0;
-        if before <= self.expired {
-            return;
-        }
-        self.expired = before;
-        self.panes = self.panes.split_off(&before);
-        if let Some(end) = PaneKey::before(before).end {
-            changelog::expire(step, self.column, &end);
+        if window_store::expire(step, self.column, &mut self.expired, before) {
+            self.panes = self.panes.split_off(&before);
         }
     }
 

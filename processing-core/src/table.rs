@@ -127,8 +127,8 @@ impl<K, R> TableRows<K, R> {
             column,
             open: FxHashMap::default(),
             dirty: 0,
-            recent: Packed { rows: FxHashMap::default(), bytes: 0 },
-            older: Packed { rows: FxHashMap::default(), bytes: 0 },
+            recent: Packed::default(),
+            older: Packed::default(),
             progress: None,
         }
     }

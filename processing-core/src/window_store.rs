@@ -89,6 +89,13 @@ fn heap_bytes<A: Row>(value: &A) -> u32 {
 }
 
 impl<K: StateKey, A> PaneRows<K, A> {
+    /// A row in memory, without what its value holds outside of itself.
+    const ROW_BYTES: usize = size_of::<((i64, K), Slot<A>)>();
+
+    fn bytes_of(slot: &Slot<A>) -> usize {
+        Self::ROW_BYTES + slot.heap_bytes as usize
+    }
+
     /// Keeps the rows that were asked for since the last time, and begins to watch them anew.
     fn let_idle_go(&mut self) {
         let Self { rows, whole, bytes, .. } = self;
@@ -96,7 +103,7 @@ impl<K: StateKey, A> PaneRows<K, A> {
         rows.retain(|_, slot| {
             let is_used = std::mem::take(&mut slot.used);
             if !is_used {
-                *bytes -= size_of::<((i64, K), Slot<A>)>() + slot.heap_bytes as usize;
+                *bytes -= Self::bytes_of(slot);
             }
             is_used
         });
@@ -108,9 +115,6 @@ impl<K: StateKey, A> PaneRows<K, A> {
 }
 
 impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
-    /// A row in memory, without what its value holds outside of itself.
-    const ROW_BYTES: usize = size_of::<((i64, K), Slot<A>)>();
-
     pub(crate) fn new(name: &'static str, column: ColumnId, windows: G) -> Self {
         Self { name, column, windows, panes: BTreeMap::new(), bytes: 0, cooled: i64::MIN }
     }
@@ -130,7 +134,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
                 let (first, key) = slot.key();
                 let stored = if rows.whole { None } else { load(step, column, pane, *first, key) };
                 let slot = slot.insert(Slot::new(stored.unwrap_or_default()));
-                let size = Self::ROW_BYTES + slot.heap_bytes as usize;
+                let size = PaneRows::<K, A>::bytes_of(slot);
                 rows.bytes += size;
                 self.bytes += size;
                 slot
@@ -146,21 +150,15 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
             let (before, now) = slot.weigh();
             rows.bytes = rows.bytes - before + now;
             self.bytes = self.bytes - before + now;
-            step.held_bytes += Self::ROW_BYTES + now;
+            step.held_bytes += PaneRows::<K, A>::ROW_BYTES + now;
         }
     }
 
     /// Begins to keep a pane in memory: whole, if the store has no row of it.
     fn open(&mut self, step: &mut Step<'_>, pane: i64) {
-        let mut any = false;
-        let range = PaneKey::of_pane(pane);
-        let scanned = step.rows.scan(self.column, range.as_range(), &mut |_, _| {
-            any = true;
-            ControlFlow::Break(())
-        });
-        step.ok(scanned);
+        let whole = is_empty(step, self.column, pane);
         let bytes = size_of::<PaneRows<K, A>>();
-        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole: !any, dirty: 0, bytes });
+        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole, dirty: 0, bytes });
         self.bytes += bytes;
     }
 
@@ -177,7 +175,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
             rows.rows.entry((first, key)).or_insert_with(|| {
                 let slot = Slot::new(value);
-                added += Self::ROW_BYTES + slot.heap_bytes as usize;
+                added += PaneRows::<K, A>::bytes_of(&slot);
                 slot
             });
             ControlFlow::Continue(())
@@ -312,7 +310,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         }
         let slot = Slot::new(load(step, self.column, pane, row.0, &row.1)?);
         let shown = look(&slot.value);
-        let size = Self::ROW_BYTES + slot.heap_bytes as usize;
+        let size = PaneRows::<K, A>::bytes_of(&slot);
         rows.bytes += size;
         self.bytes += size;
         rows.rows.insert(row.clone(), slot);
@@ -350,18 +348,12 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
 
     /// Stages and logs every row that has changed, in key order.
     pub(crate) fn drain(&mut self, step: &mut Step<'_>) {
-        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let mut staging = Staging::new(self.name, self.column);
         for (pane, rows) in self.panes.iter_mut().filter(|(_, rows)| rows.dirty > 0) {
             let mut dirty: Vec<_> = rows.rows.iter_mut().filter(|(_, slot)| slot.dirty).collect();
             dirty.sort_unstable_by(|((a_first, a), _), ((b_first, b), _)| (a_first, a).cmp(&(b_first, b)));
             for ((first, group), slot) in dirty {
-                key.clear();
-                PaneKey::begin(&mut key, *pane, *first);
-                group.encode(&mut key);
-                value.clear();
-                let encoded = state::codec::encode_into(&mut value, &slot.value);
-                step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
-                changelog::put(step, self.column, &key, &value);
+                staging.put(step, *pane, *first, group, &slot.value);
                 slot.dirty = false;
                 let (before, now) = slot.weigh();
                 rows.bytes = rows.bytes - before + now;
@@ -395,13 +387,8 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
 
     /// Drops every pane that starts before `before`, here and in the store. `expired` is before what they are gone already.
     pub(crate) fn expire(&mut self, step: &mut Step<'_>, expired: &mut i64, before: i64) {
-        if before <= *expired {
-            return;
-        }
-        *expired = before;
-        self.forget(before);
-        if let Some(end) = PaneKey::before(before).end {
-            changelog::expire(step, self.column, &end);
+        if expire(step, self.column, expired, before) {
+            self.forget(before);
         }
     }
 
@@ -462,7 +449,65 @@ fn read_row<K: StateKey, A: Row>(key: &[u8], value: &[u8]) -> Result<(i64, K, A)
     Ok((key.first_window, group, value))
 }
 
-fn load<K: StateKey, A: Row>(step: &mut Step<'_>, column: ColumnId, pane: i64, first: i64, key: &K) -> Option<A> {
+/// Whether the store holds no row of a pane.
+pub(crate) fn is_empty(step: &mut Step<'_>, column: ColumnId, pane: i64) -> bool {
+    let mut any = false;
+    let range = PaneKey::of_pane(pane);
+    let scanned = step.rows.scan(column, range.as_range(), &mut |_, _| {
+        any = true;
+        ControlFlow::Break(())
+    });
+    step.ok(scanned);
+    !any
+}
+
+/// Drops every pane of the store that starts before `before`. Answers whether there was any reason to: `expired` is before
+/// what they are gone already.
+pub(crate) fn expire(step: &mut Step<'_>, column: ColumnId, expired: &mut i64, before: i64) -> bool {
+    if before <= *expired {
+        return false;
+    }
+    *expired = before;
+    if let Some(end) = PaneKey::before(before).end {
+        changelog::expire(step, column, &end);
+    }
+    true
+}
+
+/// Rows of one store on their way into the transaction; their bytes are gathered in the same place.
+pub(crate) struct Staging {
+    name: &'static str,
+    column: ColumnId,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Staging {
+    pub(crate) fn new(name: &'static str, column: ColumnId) -> Self {
+        Self { name, column, key: Vec::new(), value: Vec::new() }
+    }
+
+    /// Stages and logs a row.
+    pub(crate) fn put<K: StateKey, A: Row>(&mut self, step: &mut Step<'_>, pane: i64, first: i64, key: &K, row: &A) {
+        let Self { name, column, key: key_bytes, value } = self;
+        key_bytes.clear();
+        PaneKey::begin(key_bytes, pane, first);
+        key.encode(key_bytes);
+        value.clear();
+        let encoded = state::codec::encode_into(value, row);
+        step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {name}: {error}"))));
+        changelog::put(step, *column, key_bytes, value);
+    }
+}
+
+/// The stored row of a pane, first accepting window and key.
+pub(crate) fn load<K: StateKey, A: Row>(
+    step: &mut Step<'_>,
+    column: ColumnId,
+    pane: i64,
+    first: i64,
+    key: &K,
+) -> Option<A> {
     let mut bytes = Vec::new();
     PaneKey::begin(&mut bytes, pane, first);
     key.encode(&mut bytes);
