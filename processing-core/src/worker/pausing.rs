@@ -21,7 +21,11 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
 
     /// Tells the source which inputs wait, as far as it does not know yet.
     pub(super) fn hold_inputs(&mut self, now: WallTime) -> Result<(), CoreError> {
-        let inputs = self.inputs_at();
+        if !self.paused && self.are_level() {
+            return Ok(());
+        }
+        let inputs: Vec<(TopicPartition, EventTime)> =
+            self.inputs().map(|(place, _, reached)| (place.clone(), reached)).collect();
         let bound = match self.paused {
             true => None,
             false => self.slowest(&inputs, now)?.map(|slowest| slowest.plus(INPUT_AHEAD_MAX)),
@@ -39,15 +43,25 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         Ok(())
     }
 
-    /// The inputs that are being read, with how far event time has come in each.
-    fn inputs_at(&self) -> Vec<(TopicPartition, EventTime)> {
-        let routes = self.routes.iter().filter(|(_, route)| route.asked);
-        let input = |(place, route): (&TopicPartition, &super::Route)| {
+    /// The inputs that are being read, whether each is held, and how far event time has come in it.
+    fn inputs(&self) -> impl Iterator<Item = (&TopicPartition, bool, EventTime)> {
+        self.routes.iter().filter(|(_, route)| route.asked).filter_map(|(place, route)| {
             let part = self.layout.parts.get(usize::from(route.task.sub_topology))?;
             let source = self.tasks.get(&route.task)?.sources.get(route.source)?;
-            part.sources.get(route.source)?.input.then(|| (place.clone(), source.reached()))
-        };
-        routes.filter_map(input).collect()
+            part.sources.get(route.source)?.input.then(|| (place, route.held, source.reached()))
+        })
+    }
+
+    /// Whether no input is held, and none is far enough ahead to be.
+    fn are_level(&self) -> bool {
+        let (mut first, mut last) = (EventTime::MAX, EventTime::MIN);
+        for (_, is_held, reached) in self.inputs() {
+            if is_held {
+                return false;
+            }
+            (first, last) = (first.min(reached), last.max(reached));
+        }
+        last <= first.plus(INPUT_AHEAD_MAX)
     }
 
     /// How far the slowest of the inputs is that have more to be read and from which something has come of late. Whoever
@@ -57,11 +71,6 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         inputs: &[(TopicPartition, EventTime)],
         now: WallTime,
     ) -> Result<Option<EventTime>, CoreError> {
-        let reached = || inputs.iter().map(|(_, reached)| *reached);
-        let spread = reached().min().zip(reached().max());
-        if spread.is_none_or(|(first, last)| last <= first.plus(INPUT_AHEAD_MAX)) {
-            return Ok(None);
-        }
         let Self { routes, tasks, source, idleness, .. } = self;
         let mut slowest = None;
         for (place, reached) in inputs {
