@@ -11,12 +11,12 @@
 //!
 //! Not here: what is counted of outcomes ([`crate::outcomes`]). Invariant: each list's outcome leaves once.
 
-use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::decode::Poison;
 use processing_core::prelude::{Context, KeyValueStore, Processor, Timer};
 use processing_core::record::{DurationMs, EventTime};
 use serde::{Deserialize, Serialize};
 
+use crate::earliest::{Act, Earliest};
 use crate::event::Item;
 use crate::outcomes::Outcome;
 use crate::performance::Fact;
@@ -25,8 +25,6 @@ use crate::statistics::ranking;
 use crate::subject::Subject;
 
 const MINUTE: i64 = 60_000;
-/// Of a user's minute so many lists and clicks are looked at, the earliest; the others are counted.
-const TOUCHES_MAX: usize = 64;
 /// So many lists of a user wait for clicks; the oldest gives way, and is told early.
 const LISTS_MAX: usize = 64;
 
@@ -66,58 +64,17 @@ pub enum TouchKind {
     },
 }
 
-/// A user's minute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TouchMinute {
-    /// In their order. Most minutes hold one or two: a tree's smallest node would have room for eleven.
-    touches: Vec<Touch>,
-    seen: u64,
-}
-
-impl TouchMinute {
-    fn take_in(&mut self, touch: Touch) {
-        self.seen += 1;
-        self.keep(touch);
-    }
-
-    fn keep(&mut self, touch: Touch) {
-        if let Err(place) = self.touches.binary_search(&touch) {
-            self.touches.insert(place, touch);
-            self.touches.truncate(TOUCHES_MAX);
-        }
-    }
-}
-
-impl Aggregate<(Subject, Touch)> for TouchMinute {
-    fn add(&mut self, (_, touch): &(Subject, Touch)) {
-        self.take_in(touch.clone());
-    }
-}
-
-impl Mergeable for TouchMinute {
-    const EXACTNESS: Exactness = Exactness::Exact;
-
-    fn merge(&mut self, other: &Self) {
-        self.absorb(other.clone());
-    }
-
-    fn absorb(&mut self, other: Self) {
-        self.seen += other.seen;
-        if self.touches.is_empty() {
-            self.touches = other.touches;
-            return;
-        }
-        other.touches.into_iter().for_each(|touch| self.keep(touch));
-    }
-
+impl Act for Touch {
     fn heap_bytes(&self) -> usize {
-        let items = |touch: &Touch| match &touch.kind {
+        match &self.kind {
             TouchKind::Shown { items, .. } => items.len() * size_of::<Item>(),
             TouchKind::Acted { .. } => 0,
-        };
-        self.touches.capacity() * size_of::<Touch>() + self.touches.iter().map(items).sum::<usize>()
+        }
     }
 }
+
+/// A user's minute.
+pub type TouchMinute = Earliest<Touch>;
 
 /// The lists of a user that may still be clicked, by time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +118,7 @@ impl Shown {
     /// What a minute changes: outcomes that had to be told early, and how many clicks belonged to no list.
     fn follow(&mut self, window: DurationMs, minute: TouchMinute) -> (Vec<(Subject, Outcome)>, u64) {
         let (mut early, mut unattributed) = (Vec::new(), 0);
-        for Touch { time, kind, .. } in minute.touches {
+        for Touch { time, kind, .. } in minute.into_kept() {
             match kind {
                 TouchKind::Shown { model, request, items } => {
                     let none = vec![false; items.len()];
@@ -268,7 +225,7 @@ impl Processor for Attributing {
         let known = ctx.store(&self.shown).get(user).cloned();
         let had_none = known.is_none();
         let mut shown = known.unwrap_or_default();
-        let cut = minute.seen.saturating_sub(minute.touches.len() as u64);
+        let cut = minute.cut();
         let (early, unattributed) = shown.follow(self.window, minute);
         let of_all = |fact| (tenant(&user.parent()), fact);
         let mut facts: Vec<(Subject, Fact)> =

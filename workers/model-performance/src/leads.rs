@@ -6,21 +6,17 @@
 //! Not here: what follows from many judgements ([`crate::statistics::calibration`]). Invariant: a message is judged at most
 //! once, and by what came after it.
 
-use std::collections::BTreeSet;
-
 use compact_str::CompactString;
-use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::decode::Poison;
 use processing_core::prelude::{Context, KeyValueStore, Processor, Timer};
 use processing_core::record::{DurationMs, EventTime};
 use serde::{Deserialize, Serialize};
 
+use crate::earliest::{Act, Earliest};
 use crate::performance::Fact;
 use crate::serving::tenant;
 use crate::subject::Subject;
 
-/// Of a lead's minute so many steps are looked at, the earliest; the others are counted.
-const STEPS_MAX: usize = 64;
 /// So many messages of a lead wait to be judged; the oldest gives way, and is counted.
 const WAITING_MAX: usize = 16;
 
@@ -51,42 +47,10 @@ pub enum LeadKind {
     Known(CompactString),
 }
 
+impl Act for LeadStep {}
+
 /// A lead's minute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeadMinute {
-    steps: BTreeSet<LeadStep>,
-    seen: u64,
-}
-
-impl LeadMinute {
-    fn bound(&mut self) {
-        while self.steps.len() > STEPS_MAX {
-            self.steps.pop_last();
-        }
-    }
-}
-
-impl Aggregate<(Subject, LeadStep)> for LeadMinute {
-    fn add(&mut self, (_, step): &(Subject, LeadStep)) {
-        self.seen += 1;
-        self.steps.insert(step.clone());
-        self.bound();
-    }
-}
-
-impl Mergeable for LeadMinute {
-    const EXACTNESS: Exactness = Exactness::Exact;
-
-    fn merge(&mut self, other: &Self) {
-        self.seen += other.seen;
-        self.steps.extend(other.steps.iter().cloned());
-        self.bound();
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.steps.len() * size_of::<LeadStep>()
-    }
-}
+pub type LeadMinute = Earliest<LeadStep>;
 
 /// A message that waits to be judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,9 +74,9 @@ pub struct Judging {
 
 /// What a minute makes of the messages that wait.
 fn follow(within: DurationMs, waiting: &mut Vec<Waiting>, minute: LeadMinute) -> (Vec<(Subject, Fact)>, u64) {
-    let mut cut = minute.seen.saturating_sub(minute.steps.len() as u64);
+    let mut cut = minute.cut();
     let mut facts = Vec::new();
-    for LeadStep { time, kind, .. } in minute.steps {
+    for LeadStep { time, kind, .. } in minute.into_kept() {
         match kind {
             LeadKind::Understood { model, intent, confidence } => {
                 waiting.push(Waiting { time, model, intent, confidence });
@@ -187,7 +151,7 @@ mod tests {
         let mut minute = LeadMinute::default();
         let steps =
             [known(1, "BUY"), understood(5, "buy"), understood(105, "ask"), known(106, "Buy"), known(107, "ask")];
-        steps.into_iter().for_each(|step| minute.add(&(Subject::of(["x"]), step)));
+        steps.into_iter().for_each(|step| minute.take_in(step));
         let mut waiting = Vec::new();
         let (facts, cut) = follow(DurationMs(100), &mut waiting, minute);
         // The first message is too old by then.
@@ -196,9 +160,7 @@ mod tests {
         assert_eq!((cut, waiting.len()), (0, 0));
         // 205 is the last moment that judges.
         let mut minute = LeadMinute::default();
-        [understood(105, "buy"), known(205, "buy")]
-            .into_iter()
-            .for_each(|step| minute.add(&(Subject::of(["x"]), step)));
+        [understood(105, "buy"), known(205, "buy")].into_iter().for_each(|step| minute.take_in(step));
         assert_eq!(follow(DurationMs(100), &mut waiting, minute).0, [judged(true)]);
     }
 }

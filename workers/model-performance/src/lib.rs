@@ -9,6 +9,7 @@ pub mod arms;
 pub mod attribution;
 pub mod coverage;
 pub mod drift;
+pub mod earliest;
 pub mod event;
 pub mod experiments;
 pub mod http;

@@ -7,21 +7,17 @@
 //! Not here: what follows for the experiment ([`crate::verdict`]). Invariant: of a user and experiment at most one
 //! enrolment leaves, and each measure at most once, after it and within the experiment's window.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::decode::Poison;
 use processing_core::prelude::{Context, KeyValueStore, Processor, Timer};
 use processing_core::record::{DurationMs, EventTime};
 use serde::{Deserialize, Serialize};
 
+use crate::earliest::{Act, Earliest};
 use crate::experiments::{Ends, Experiments};
 use crate::subject::Subject;
-
-/// Of a user's minute in an experiment so many events are looked at, the earliest; the others are counted.
-const EVENTS_MAX: usize = 64;
 
 /// An event of a user in an experiment, in the order in which they count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,46 +39,10 @@ pub enum Step {
     Hit(u8),
 }
 
+impl Act for Trial {}
+
 /// A user's minute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrialMinute {
-    trials: BTreeSet<Trial>,
-    seen: u64,
-}
-
-impl Aggregate<(Subject, Trial)> for TrialMinute {
-    fn add(&mut self, (_, trial): &(Subject, Trial)) {
-        self.take_in(trial.clone());
-    }
-}
-
-impl TrialMinute {
-    fn take_in(&mut self, trial: Trial) {
-        self.seen += 1;
-        self.trials.insert(trial);
-        self.bound();
-    }
-
-    fn bound(&mut self) {
-        while self.trials.len() > EVENTS_MAX {
-            self.trials.pop_last();
-        }
-    }
-}
-
-impl Mergeable for TrialMinute {
-    const EXACTNESS: Exactness = Exactness::Exact;
-
-    fn merge(&mut self, other: &Self) {
-        self.seen += other.seen;
-        self.trials.extend(other.trials.iter().cloned());
-        self.bound();
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.trials.len() * size_of::<Trial>()
-    }
-}
+pub type TrialMinute = Earliest<Trial>;
 
 /// What an experiment learns of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,7 +118,7 @@ fn follow(
     minute: &TrialMinute,
 ) -> (Option<Enrolled>, Vec<Finding>) {
     let (mut known, mut findings) = (before, Vec::new());
-    for trial in &minute.trials {
+    for trial in minute.kept() {
         if matches!(ends, Ends::At(end) if trial.time >= end.0) {
             findings.push(Finding::Outside);
             continue;
@@ -183,7 +143,7 @@ fn follow(
             (_, Step::Hit(_)) => findings.push(Finding::Outside),
         }
     }
-    let cut = minute.seen.saturating_sub(minute.trials.len() as u64);
+    let cut = minute.cut();
     if cut > 0 {
         findings.push(Finding::Cut(cut));
     }
