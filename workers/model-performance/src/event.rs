@@ -72,6 +72,11 @@ pub struct ModelName {
 }
 
 impl ModelName {
+    /// The model's key, of an application's tenant.
+    pub fn within(&self, scope: &Subject) -> Subject {
+        scope.with(&self.model).with(&self.version).with(&self.variant)
+    }
+
     /// This name, and where it says nothing what `other` says.
     pub fn or(self, other: &Self) -> Self {
         let or = |mine: CompactString, other: &CompactString| if mine.is_empty() { other.clone() } else { mine };
@@ -177,15 +182,5 @@ impl ModelEvent {
     /// Application and tenant.
     pub fn scope(&self) -> Subject {
         Subject::of([self.app.as_str(), &self.tenant])
-    }
-
-    /// The model's key: application, tenant, model, version, variant.
-    pub fn model(&self, name: &ModelName) -> Subject {
-        Subject::of([self.app.as_str(), &self.tenant, &name.model, &name.version, &name.variant])
-    }
-
-    /// The key of whoever did it.
-    pub fn user(&self) -> Option<Subject> {
-        Some(self.scope().with(&format!("{:016x}", self.who?)))
     }
 }

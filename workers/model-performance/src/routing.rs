@@ -50,7 +50,7 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
         }
         What::Interacted(interaction) => interacted(settings, &scope, (id, time.0, who), interaction),
         What::Measured(measured) => {
-            let key = scope.with(&measured.name.model).with(&measured.name.version).with(&measured.name.variant);
+            let key = measured.name.within(&scope);
             let fact = Fact::Measured { metric: measured.metric, time: time.0, id, value: measured.value };
             vec![Routed::Fact(key, fact)]
         }
@@ -61,13 +61,12 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
                 Some(Role::Hit(measure)) => Some(Step::Hit(measure)),
                 None => None,
             };
-            let user = who.map(|who| scope.with(&test.experiment).with(&format!("{who:016x}")));
+            let user = who.map(|who| scope.with(&test.experiment).with_hash(who));
             let trial = user.zip(step);
             trial.map(|(user, step)| Routed::Trial(user, Trial { time: time.0, step, id })).into_iter().collect()
         }
         What::Understood(understood) => {
-            let name = &understood.name;
-            let model = scope.with(&name.model).with(&name.version).with(&name.variant);
+            let model = understood.name.within(&scope);
             let judged = match (&understood.lead, &understood.intent, understood.confidence) {
                 (Some(of), Some(intent), Some(confidence)) => {
                     let kind = LeadKind::Understood { model: model.clone(), intent: intent.clone(), confidence };
@@ -79,7 +78,7 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
             [Some(Routed::Fact(model, Fact::Understood(fact))), judged].into_iter().flatten().collect()
         }
         What::Failed { name, error } => {
-            vec![Routed::Fact(scope.with(&name.model).with(&name.version).with(&name.variant), Fact::Failed(error))]
+            vec![Routed::Fact(name.within(&scope), Fact::Failed(error))]
         }
         What::LeadUpdated { lead: of, intent } => {
             intent.map(|intent| lead(&of, LeadKind::Known(intent))).into_iter().collect()
@@ -104,7 +103,7 @@ fn interacted(
     if let Some(who) = who.filter(|_| is_click || interaction.rating.is_some()) {
         let request = interaction.request.as_deref().map(hash);
         let kind = TouchKind::Acted { item, is_click, rating: interaction.rating, request };
-        all.push(Routed::Touch(scope.with(&format!("{who:016x}")), Touch { time, kind, id }));
+        all.push(Routed::Touch(scope.with_hash(who), Touch { time, kind, id }));
     }
     all
 }

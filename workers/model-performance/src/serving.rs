@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
 use processing_core::aggregate::{Exactness, Max, Mean, Mergeable, Quantiles};
 use processing_core::join::Exchange;
 use processing_core::record::EventTime;
@@ -62,7 +61,7 @@ pub enum Ended {
 
 /// What follows from a request and its answer.
 pub fn ended(exchange: Exchange<Asked, Given>) -> Vec<Ended> {
-    let fact = |scope: &Subject, name: &ModelName, fact| Ended::Fact(model(scope, name), fact);
+    let fact = |scope: &Subject, name: &ModelName, fact| Ended::Fact(name.within(scope), fact);
     match exchange {
         Exchange::Answered { request, answer } => {
             let name = answer.response.name.clone().or(&request.name);
@@ -93,7 +92,7 @@ pub fn ended(exchange: Exchange<Asked, Given>) -> Vec<Ended> {
 /// What an answer brings whether or not anybody is known to have asked: scores, and a list for its user.
 fn given(answer: Given, name: ModelName, who: Option<u64>, time: EventTime) -> Vec<Ended> {
     let Given { id, scope, request, response, .. } = answer;
-    let model = model(&scope, &name);
+    let model = name.within(&scope);
     let mut all = Vec::new();
     if !response.scores.is_empty() {
         all.push(Ended::Fact(model.clone(), Fact::Scores(response.scores)));
@@ -105,15 +104,11 @@ fn given(answer: Given, name: ModelName, who: Option<u64>, time: EventTime) -> V
     match who {
         Some(who) => {
             let kind = TouchKind::Shown { model, request, items: response.items };
-            all.push(Ended::Shown(scope.with(&format!("{who:016x}")), Touch { time: time.0, kind, id }));
+            all.push(Ended::Shown(scope.with_hash(who), Touch { time: time.0, kind, id }));
         }
         None => all.push(Ended::Fact(model, Fact::ShownToNobody)),
     }
     all
-}
-
-fn model(scope: &Subject, name: &ModelName) -> Subject {
-    scope.with(&name.model).with(&name.version).with(&name.variant)
 }
 
 /// The hour of the day, UTC.
@@ -204,5 +199,5 @@ impl Mergeable for Serving {
 
 /// The model of nobody: what is said of a whole tenant stands here.
 pub fn tenant(scope: &Subject) -> Subject {
-    model(scope, &ModelName { model: CompactString::default(), ..ModelName::default() })
+    ModelName::default().within(scope)
 }

@@ -38,6 +38,11 @@ impl Subject {
         Self(path)
     }
 
+    /// The path of someone who is known by a hash.
+    pub fn with_hash(&self, who: u64) -> Self {
+        self.with(&format!("{who:016x}"))
+    }
+
     /// The path without its last part; itself, if it has but one.
     pub fn parent(&self) -> Self {
         Self(self.0.rsplit_once('/').map_or_else(|| self.0.clone(), |(parent, _)| parent.into()))
