@@ -136,6 +136,71 @@ fn a_reader_beside_the_writer_sees_what_it_catches_up_with() {
     assert!(matches!(OrderedStore::open(&home, OrderedOptions::default()), Err(StoreError::Locked { .. })));
 }
 
+/// The rows of a reader that has not caught up are in files that the writer has removed meanwhile.
+#[test]
+fn a_reader_goes_on_when_the_writer_has_moved_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, scratch) = (folder.path().join("log"), folder.path().join("reader"));
+    let writer = open(&home);
+    let write = |change: &dyn Fn(&mut WriteSet)| {
+        let mut set = WriteSet::new();
+        change(&mut set);
+        writer.write(set, Sync::Os).unwrap();
+        writer.flush().unwrap();
+    };
+    for file in 0..4_u32 {
+        write(&|set| (0..5).for_each(|row| set.put(&(file * 10 + row).to_be_bytes(), &[file as u8; 3_000])));
+    }
+    for back in [false, true] {
+        let reader = OrderedStore::open_secondary(&home, &scratch.join(back.to_string())).unwrap();
+        // The oldest rows that live move on with a merge, and the files that they were in go.
+        write(&|set| set.delete(&u32::from(back).to_be_bytes()));
+        let before = files_of_rows(&home);
+        writer.compact_range(KeyRange::ALL);
+        assert!(!files_of_rows(&home).is_superset(&before), "no file went");
+        let live = all(&writer, KeyRange::ALL, back).unwrap();
+        let seen = all(&reader, KeyRange::ALL, back).unwrap();
+        // What the reader did not know to be deleted may still be there or not.
+        assert_eq!(seen.into_iter().filter(|row| live.contains(row)).collect::<Vec<_>>(), live);
+    }
+}
+
+/// As a log does: rows come at the end, and those before a moving start are deleted by range. Some stay for ever.
+#[test]
+fn deleted_rows_give_their_room_back_though_some_stay_among_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OrderedOptions { write_buffer_bytes: 1 << 20, ..OrderedOptions::default() };
+    let store = OrderedStore::open(folder.path(), options).unwrap();
+    let (window, row) = (200_u32, vec![7; 10_000]);
+    let mut most = 0;
+    for number in 0..8_000_u32 {
+        let mut set = WriteSet::new();
+        set.put(&[&[1], &number.to_be_bytes()[..]].concat(), &row);
+        if number % 50 == 0 {
+            set.put(&[&[0], &number.to_be_bytes()[..]].concat(), &row);
+        }
+        if let Some(start) = number.checked_sub(window).filter(|start| start % 20 == 0) {
+            set.delete_range(&[1], &[&[1], &start.to_be_bytes()[..]].concat());
+        }
+        store.write(set, Sync::Os).unwrap();
+        if number % 1_000 == 999 {
+            store.settle().unwrap();
+            most = most.max(room(folder.path()));
+        }
+    }
+    // 2 MB live in the window and 1.6 MB stay, at least one row of each file; 80 MB were written.
+    assert!(most < 45_000_000, "{most} bytes");
+}
+
+fn files_of_rows(home: &Path) -> std::collections::BTreeSet<std::ffi::OsString> {
+    let names = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".blob")).collect()
+}
+
+fn room(home: &Path) -> u64 {
+    std::fs::read_dir(home).unwrap().filter_map(|entry| entry.unwrap().metadata().ok()).map(|file| file.len()).sum()
+}
+
 /// Flips bytes of the write-ahead log and of the files: an error, or exactly what was written.
 #[test]
 fn damage_is_told_and_never_read_as_rows() {
@@ -145,7 +210,9 @@ fn damage_is_told_and_never_read_as_rows() {
     let store = open(&home);
     for number in 0..40u32 {
         let mut set = WriteSet::new();
-        set.put(&number.to_be_bytes(), &[number as u8; 500]);
+        // Small rows lie beside their keys, large ones apart.
+        let length = if number % 2 == 0 { 500 } else { 2_000 };
+        set.put(&number.to_be_bytes(), &vec![number as u8; length]);
         store.write(set, Sync::Disk).unwrap();
         if number == 19 {
             store.flush().unwrap();

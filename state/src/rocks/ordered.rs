@@ -21,16 +21,13 @@ use crate::store::{KeyRange, Visit};
 pub struct OrderedOptions {
     /// Memory shared with the other stores of the process; without one, the map has its own.
     pub budget: Option<MemoryBudget>,
-    /// Size at which rows in memory become a file, in bytes.
+    /// Size at which rows in memory become a file, in bytes. While that is written, as much again may come in.
     pub write_buffer_bytes: usize,
-    /// Whether blocks are compressed with lz4. Merging files compresses rows again and costs nearly as
-    /// much as writing them; rows that arrive compressed do not need it.
-    pub compress: bool,
 }
 
 impl Default for OrderedOptions {
     fn default() -> Self {
-        Self { budget: None, write_buffer_bytes: 16 << 20, compress: false }
+        Self { budget: None, write_buffer_bytes: 8 << 20 }
     }
 }
 
@@ -133,7 +130,8 @@ impl OrderedStore {
         }
         std::fs::create_dir_all(scratch).map_err(|error| StoreError::io(scratch, "create the folder", &error))?;
         let mut options = tuning::ordered(&OrderedOptions::default());
-        // The writer deletes files that it has merged; a secondary keeps all of its own open instead.
+        // The writer deletes files that it has merged; a secondary keeps all of its own open instead, of keys and of
+        // rows.
         options.set_max_open_files(-1);
         let db = Db::open_as_secondary(&options, path, scratch).map_err(|error| store_error(path, error))?;
         let store = Self { db, path: path.to_path_buf() };

@@ -60,13 +60,24 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
         // and again. All of them are a thousandth of the log.
         blocks.set_unpartitioned_pinning_tier(BlockBasedTablePinningTier::All);
     }
-    let mut options = database(given.budget.as_ref());
+    // Not under the budget's write buffers, though its size counts in the budget: all stores write there, the log most
+    // often, and who writes while they are full must flush. Each flush of the log would be a file of a megabyte.
+    let mut options = database(None);
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(given.write_buffer_bytes);
     options.set_arena_block_size(1 << 20);
-    options.set_compression_type(if given.compress { DBCompressionType::Lz4 } else { DBCompressionType::None });
-    // A file holds a bit of every partition, so a merge by levels would write the whole log again with every few
-    // files, old rows that nobody has touched included. Merging runs of like size writes a row again as often as
+    // What arrives compressed costs as much to compress again as to write.
+    options.set_compression_type(DBCompressionType::None);
+    // Rows lie in files of their own kind, and what is merged are their keys: a row is written twice, in the write-ahead
+    // log and where it stays. Files of rows that are all deleted go by themselves; of a merge that comes upon keys of
+    // the oldest quarter of them, rows that still live move on, so that one old row does not keep the file for ever.
+    options.set_enable_blob_files(true);
+    options.set_min_blob_size(APART_BYTES_MIN);
+    options.set_blob_file_size(64 << 20);
+    options.set_enable_blob_gc(true);
+    options.set_blob_gc_age_cutoff(0.25);
+    // A file holds a bit of every partition, so a merge by levels would go over the keys of the whole log with every few
+    // files, old ones that nobody has touched included. Merging runs of like size writes a key again as often as
     // the log doubles, and leaves fewer than 8 runs, of which [`FIRST_KEYS`] lets a read open one.
     options.set_compaction_style(DBCompactionStyle::Universal);
     options.set_level_zero_file_num_compaction_trigger(8);
@@ -85,6 +96,10 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
 /// only slower.
 pub(super) const FIRST_KEYS: (&str, &str) =
     ("block_based_table_factory", "{index_type=kBinarySearchWithFirstKey;index_shortening=kNoShortening;}");
+
+/// From this size on, a row of the ordered map lies apart from its key. A smaller one costs less to write again with a
+/// merge than to be sought by itself.
+const APART_BYTES_MIN: u64 = 1 << 10;
 
 fn database(budget: Option<&MemoryBudget>) -> Options {
     let mut options = Options::default();
