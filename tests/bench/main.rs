@@ -46,6 +46,10 @@ const CASES: [&str; 16] = [
 const LARGE: [&str; 2] = ["tumbling_10x_events", "per_user_10x_keys"];
 const EVENTS: u64 = 3_000_000;
 
+/// Cargo.toml says why.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     let mut events = EVENTS;
     let (mut names, mut child, mut large) = (Vec::new(), None, false);

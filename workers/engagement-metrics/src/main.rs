@@ -8,6 +8,10 @@ use engagement_metrics::{EngagementSettings, http, topology};
 use processing_core::query::Queries;
 use processing_core::service::Program;
 
+/// Cargo.toml says why.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let program = Program {
         name: "engagement-metrics",

@@ -51,6 +51,10 @@ enum Command {
     Resume(pausing::Resume),
 }
 
+/// Cargo.toml says why.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     let Line { command } = Line::parse();
     let result: Result<(), CoreError> = match command {

@@ -9,6 +9,10 @@ use processing_core::error::CoreError;
 use processing_core::query::Queries;
 use processing_core::service::Program;
 
+/// Cargo.toml says why.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let program = Program {
         name: "model-performance",

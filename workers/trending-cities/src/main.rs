@@ -9,6 +9,10 @@ use processing_core::query::Queries;
 use processing_core::service::Program;
 use trending_cities::{TrendingSettings, http, topology};
 
+/// Cargo.toml says why.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let program = Program {
         name: "trending-cities",
