@@ -57,6 +57,7 @@ impl Worker {
             idle_close: None,
             future_bound,
             epoch: 0,
+            cached_bytes: processing_core::limits::CACHED_BYTES_MAX,
             state: StatePlace::Memory,
         };
         let shared = Arc::clone(&log) as Arc<dyn Log>;

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use state::MemoryBudget;
+use state::{MemoryBudget, OrderedOptions};
 
 use crate::bulletin::Bulletin;
 use crate::clock::{Clock, SystemClock};
@@ -76,6 +76,8 @@ pub struct RunOptions {
     pub future_bound: Option<DurationMs>,
     /// The state epoch.
     pub epoch: u32,
+    /// Rows that all stores of one thread's tasks keep in memory between transactions, in bytes, about.
+    pub cached_bytes: usize,
     /// Where the stores are.
     pub state: StatePlace,
 }
@@ -91,6 +93,7 @@ impl RunOptions {
             idle_close: settings.event_time.idle_close,
             future_bound: settings.event_time.future_bound,
             epoch: 0,
+            cached_bytes: bytes(settings.state.cache_bytes / u64::from(settings.application.threads.max(1))),
             state: StatePlace::Folder { dir: settings.state.dir.clone(), budget },
         }
     }
@@ -491,7 +494,8 @@ impl Supervisor {
         epoch: u32,
         shutdown: Shutdown,
     ) -> Station {
-        let RunOptions { instance, commit_interval, idle_after, idle_close, future_bound, .. } = self.options.clone();
+        let RunOptions { instance, commit_interval, idle_after, idle_close, future_bound, cached_bytes, .. } =
+            self.options.clone();
         let Surroundings { clock, telemetry, board, .. } = self.around.clone();
         Station {
             log: Arc::clone(&self.log),
@@ -503,7 +507,7 @@ impl Supervisor {
                 idle_close,
                 future_bound,
                 epoch,
-                bounds: Bounds::default(),
+                bounds: Bounds { cached_bytes, ..Bounds::default() },
             },
             clock,
             board,
@@ -558,10 +562,21 @@ fn serve<R: FnOnce(Queries) -> Router>(
     ended
 }
 
-/// What the settings leave to the block cache and the memtables of the process, the log's among them.
+/// What the settings leave to the block cache and the memtables of the stores.
 pub fn memory_budget(settings: &Settings) -> MemoryBudget {
-    let bytes = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
-    MemoryBudget::new(usize::try_from(bytes).unwrap_or(usize::MAX))
+    // The embedded log fills a buffer while another one is written.
+    let log = if is_embedded(settings) { 2 * OrderedOptions::default().write_buffer_bytes } else { 0 };
+    let left = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
+    MemoryBudget::new(bytes(left).saturating_sub(log))
+}
+
+/// Whether no cluster is named.
+fn is_embedded(settings: &Settings) -> bool {
+    settings.kafka.get("bootstrap.servers").is_none()
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The cluster that the settings name, else the embedded log with its upkeep.
@@ -571,7 +586,7 @@ fn open_log(
     clock: &Arc<dyn Clock>,
     budget: &MemoryBudget,
 ) -> Result<(Arc<dyn Log>, Option<LogKeeper>), CoreError> {
-    if settings.kafka.get("bootstrap.servers").is_some() {
+    if !is_embedded(settings) {
         let log = KafkaLog::open(KafkaOptions {
             application: plan.name().to_owned(),
             properties: settings.kafka.0.clone(),

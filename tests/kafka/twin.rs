@@ -52,6 +52,7 @@ impl Twin {
             idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
+            cached_bytes: processing_core::limits::CACHED_BYTES_MAX,
             state: StatePlace::Memory,
         };
         let around = Surroundings::quiet(plan.name());

@@ -113,6 +113,7 @@ impl Instance {
             idle_close: None,
             future_bound: None,
             epoch: 0,
+            cached_bytes: crate::limits::CACHED_BYTES_MAX,
             state: StatePlace::Memory,
         };
         let shared = Arc::clone(log) as Arc<dyn Log>;

@@ -19,14 +19,14 @@ pub(super) const SPECS: &[Spec] = &[
     Spec::new(
         "statestore.cache.max.bytes",
         ValueKind::Bytes { min: 0, max: 1 << 40 },
-        "16MiB",
-        "Set aside for decoded hot values, a part of `memory.budget.bytes`; a store of a task keeps 16 MiB at most",
+        "64MiB",
+        "Rows that stay decoded between transactions, in equal parts of the worker threads; a part of `memory.budget.bytes`",
     ),
     Spec::new(
         "memory.budget.bytes",
         ValueKind::Bytes { min: 16 * MIB, max: 1 << 40 },
-        "64MiB",
-        "Block cache, memtables, caches and queues of this process together; below half of a container's limit",
+        "128MiB",
+        "Decoded rows, block cache and memtables of this process together; below half of a container's limit",
     ),
 ];
 

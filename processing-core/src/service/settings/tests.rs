@@ -232,7 +232,7 @@ const LONG: &str = "eighty-letters-are-enough-to-be-too-long-when-they-are-follo
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (case, part) in [
-        (Case { flags: vec![("statestore.cache.max.bytes", "60MiB")], ..Case::default() }, "at most half"),
+        (Case { flags: vec![("statestore.cache.max.bytes", "65MiB")], ..Case::default() }, "at most half"),
         (
             Case {
                 flags: vec![("commit.interval.ms", "5s"), ("kafka.transaction.timeout.ms", "9999")],

@@ -318,6 +318,7 @@ impl Demo {
             idle_close: None,
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
+            cached_bytes: processing_core::limits::CACHED_BYTES_MAX,
             state: StatePlace::Folder { dir: data.join("state"), budget: budget.clone() },
         }
     }
