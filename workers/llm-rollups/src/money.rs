@@ -4,7 +4,6 @@
 //! What is finer than a billionth is rounded once, to the nearest, ties to the even neighbour, where an amount comes about;
 //! sums are exact from there on, in any order. Amounts of two currencies are never added.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use compact_str::CompactString;
@@ -119,8 +118,8 @@ impl Currency {
 /// among the first eight of every part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
-    /// By currency: the sum and of how many.
-    amounts: BTreeMap<Currency, (i128, u64)>,
+    /// In the order of currencies: the sum and of how many. Nearly always one, for which a list takes a tenth of a map.
+    amounts: Vec<(Currency, i128, u64)>,
     /// How many amounts are in none of these.
     elsewhere: u64,
 }
@@ -133,12 +132,12 @@ impl Money {
 
     /// The sum in a currency; 0 where nothing was paid in it.
     pub fn get(&self, currency: Currency) -> Nanos {
-        Nanos(self.amounts.get(&currency).map_or(0, |(sum, _)| *sum))
+        Nanos(self.place(currency).map_or(0, |place| self.amounts[place].1))
     }
 
     /// The sums by currency, and of how many amounts each is.
     pub fn amounts(&self) -> impl Iterator<Item = (Currency, Nanos, u64)> + '_ {
-        self.amounts.iter().map(|(currency, (sum, count))| (*currency, Nanos(*sum), *count))
+        self.amounts.iter().map(|(currency, sum, count)| (*currency, Nanos(*sum), *count))
     }
 
     /// How many amounts are in currencies beyond the eight that stand.
@@ -146,12 +145,26 @@ impl Money {
         self.elsewhere
     }
 
+    fn place(&self, currency: Currency) -> Result<usize, usize> {
+        self.amounts.binary_search_by_key(&currency, |(known, ..)| *known)
+    }
+
     fn put(&mut self, currency: Currency, sum: i128, count: u64) {
-        let entry = self.amounts.entry(currency).or_default();
-        // Modulo 2^128, as the library's sums: no order of additions shows.
-        *entry = (entry.0.wrapping_add(sum), entry.1.wrapping_add(count));
+        match self.place(currency) {
+            Ok(place) => {
+                let (_, known, times) = &mut self.amounts[place];
+                // Modulo 2^128, as the library's sums: no order of additions shows.
+                (*known, *times) = (known.wrapping_add(sum), times.wrapping_add(count));
+            }
+            Err(place) => {
+                if self.amounts.capacity() == 0 {
+                    self.amounts.reserve_exact(1);
+                }
+                self.amounts.insert(place, (currency, sum, count));
+            }
+        }
         if self.amounts.len() > CURRENCIES_MAX
-            && let Some((_, (_, count))) = self.amounts.pop_last()
+            && let Some((.., count)) = self.amounts.pop()
         {
             self.elsewhere = self.elsewhere.wrapping_add(count);
         }
@@ -162,20 +175,22 @@ impl Mergeable for Money {
     const EXACTNESS: Exactness = Exactness::Exact;
 
     fn merge(&mut self, other: &Self) {
-        for (currency, (sum, count)) in &other.amounts {
+        for (currency, sum, count) in &other.amounts {
             self.put(*currency, *sum, *count);
         }
         self.elsewhere = self.elsewhere.wrapping_add(other.elsewhere);
     }
 
     fn heap_bytes(&self) -> usize {
-        self.amounts.len() * size_of::<(Currency, i128, u64)>()
+        self.amounts.capacity() * size_of::<(Currency, i128, u64)>()
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
