@@ -22,6 +22,7 @@ pub mod rollup;
 pub mod series;
 pub mod settings;
 pub mod slo;
+mod sparse;
 pub mod spending;
 pub mod tokens;
 mod topology;

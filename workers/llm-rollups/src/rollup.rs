@@ -143,6 +143,7 @@ impl Mergeable for Errors {
 
 /// Counts that are sums and nothing else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Sums", from = "Sums")]
 pub struct Counts {
     /// Calls.
     pub requests: u64,
@@ -178,9 +179,30 @@ pub struct Counts {
     pub timeouts: [u64; Exchange::ALL.len()],
 }
 
+/// [`Counts`] as they are stored: most are 0.
+#[derive(Serialize, Deserialize)]
+struct Sums(#[serde(with = "crate::sparse")] [u64; Counts::ALL]);
+
+impl From<Counts> for Sums {
+    fn from(mut counts: Counts) -> Self {
+        Self(counts.all().map(|count| *count))
+    }
+}
+
+impl From<Sums> for Counts {
+    fn from(Sums(sums): Sums) -> Self {
+        let mut counts = Self::default();
+        counts.all().into_iter().zip(sums).for_each(|(count, sum)| *count = sum);
+        counts
+    }
+}
+
 impl Counts {
-    /// Adds all of `other`.
-    fn merge(&mut self, other: &Self) {
+    /// How many they are.
+    const ALL: usize = 15 + Exchange::ALL.len();
+
+    /// Each of them.
+    fn all(&mut self) -> [&mut u64; Self::ALL] {
         let Self {
             requests,
             cost_reported,
@@ -199,27 +221,32 @@ impl Counts {
             itineraries_saved,
             timeouts: [process, lead, embedding],
         } = self;
-        for (count, more) in [
-            (requests, other.requests),
-            (cost_reported, other.cost_reported),
-            (cost_computed, other.cost_computed),
-            (cost_unknown, other.cost_unknown),
-            (not_billable, other.not_billable),
-            (slow, other.slow),
-            (streamed_tokens, other.streamed_tokens),
-            (streamed_ms, other.streamed_ms),
-            (refused, other.refused),
-            (flagged, other.flagged),
-            (regenerated, other.regenerated),
-            (feedback_positive, other.feedback_positive),
-            (feedback_negative, other.feedback_negative),
-            (sessions_started, other.sessions_started),
-            (itineraries_saved, other.itineraries_saved),
-            (process, other.timeouts[0]),
-            (lead, other.timeouts[1]),
-            (embedding, other.timeouts[2]),
-        ] {
-            *count = count.wrapping_add(more);
+        [
+            requests,
+            cost_reported,
+            cost_computed,
+            cost_unknown,
+            not_billable,
+            slow,
+            streamed_tokens,
+            streamed_ms,
+            refused,
+            flagged,
+            regenerated,
+            feedback_positive,
+            feedback_negative,
+            sessions_started,
+            itineraries_saved,
+            process,
+            lead,
+            embedding,
+        ]
+    }
+
+    /// Adds all of `other`.
+    fn merge(&mut self, other: &Self) {
+        for (count, more) in self.all().into_iter().zip({ *other }.all()) {
+            *count = count.wrapping_add(*more);
         }
     }
 }
@@ -244,6 +271,7 @@ pub struct Rollup {
     /// How long until their first token came.
     pub first_token: Times,
     /// How long requests waited for their answer, by [`Exchange`].
+    #[serde(with = "crate::sparse")]
     pub answered: [Times; Exchange::ALL.len()],
 }
 

@@ -86,7 +86,7 @@ pub struct Reported {
 
 /// Disjoint counts by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens([u64; TokenKind::ALL.len()]);
+pub struct Tokens(#[serde(with = "crate::sparse")] [u64; TokenKind::ALL.len()]);
 
 /// More tokens than any call has: a larger count is taken for this, so that sums and prices stay within their bounds.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
