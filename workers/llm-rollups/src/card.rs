@@ -385,7 +385,13 @@ fn moment(text: &str) -> Result<i64, String> {
 
 /// As names are looked up.
 pub(crate) fn lower(name: &str) -> CompactString {
-    name.trim().chars().flat_map(char::to_lowercase).collect()
+    let name = name.trim();
+    if name.is_ascii() {
+        let mut small = CompactString::from(name);
+        small.make_ascii_lowercase();
+        return small;
+    }
+    name.chars().flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

@@ -76,21 +76,27 @@ impl Pricing {
     /// Provider and model as results name them: the provider as the cards call it, where they know it or its model.
     pub fn names(&self, call: &Call) -> (CompactString, CompactString) {
         let model = call.model.clone().unwrap_or_else(|| UNKNOWN.into());
-        let (provider, _) = self.sought(call);
-        (provider.unwrap_or_else(|| UNKNOWN.into()), model)
+        (self.provider(call).unwrap_or_else(|| UNKNOWN.into()), model)
     }
 
     /// By which row of the topic of prices a call is priced; `None` where nobody knows whose model it is.
     pub fn provider(&self, call: &Call) -> Option<CompactString> {
-        self.sought(call).0
+        match &call.provider {
+            Some(named) => Some(self.known(named)),
+            None => self.sought(call).0,
+        }
+    }
+
+    /// A provider as the cards call it, if they know it.
+    fn known(&self, named: &CompactString) -> CompactString {
+        self.cards.iter().find_map(|card| card.provider(named)).map_or(named, |(name, _)| name).clone()
     }
 
     /// The provider's name on the cards, and the model's in small letters.
     fn sought(&self, call: &Call) -> (Option<CompactString>, CompactString) {
         let model = lower(call.model.as_deref().unwrap_or_default());
         if let Some(named) = &call.provider {
-            let known = self.cards.iter().find_map(|card| card.provider(named));
-            return (Some(known.map_or(named, |(name, _)| name).clone()), model);
+            return (Some(self.known(named)), model);
         }
         // `provider/model`, as gateways write it.
         if let Some((named, rest)) = model.split_once('/')

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use processing_core::prelude::{KeyError, StateKey};
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +42,15 @@ pub struct Parts {
 impl Series {
     /// The series of calls of these names.
     pub fn new(tenant: &str, provider: &str, model: &str, operation: &str) -> Self {
-        let [tenant, provider, model, operation] = [tenant, provider, model, operation].map(written);
-        Self(format_compact!("{tenant}|{provider}|{model}|{operation}"))
+        let parts = [tenant, provider, model, operation];
+        let mut series = CompactString::with_capacity(parts.iter().map(|part| part.len() + 1).sum::<usize>() - 1);
+        for (place, part) in parts.into_iter().enumerate() {
+            if place > 0 {
+                series.push('|');
+            }
+            write(part, &mut series);
+        }
+        Self(series)
     }
 
     /// All calls of everybody.
@@ -54,7 +61,10 @@ impl Series {
     /// All calls of the tenant whose series this is.
     pub fn of_tenant(&self) -> Self {
         let tenant = self.0.split('|').next().unwrap_or(ALL);
-        Self(format_compact!("{tenant}|*|*|*"))
+        let mut all = CompactString::with_capacity(tenant.len() + 6);
+        all.push_str(tenant);
+        all.push_str("|*|*|*");
+        Self(all)
     }
 
     /// Whether it stands for calls of one kind, and not for several taken together.
@@ -81,15 +91,11 @@ impl fmt::Display for Series {
     }
 }
 
-fn written(part: &str) -> CompactString {
-    let mut end = part.len().min(PART_MAX);
-    while !part.is_char_boundary(end) {
-        end -= 1;
-    }
-    match &part[..end] {
-        ALL => "%2A".into(),
-        part if part.contains(['%', '|']) => part.replace('%', "%25").replace('|', "%7C").into(),
-        part => part.into(),
+fn write(part: &str, into: &mut CompactString) {
+    match &part[..part.floor_char_boundary(PART_MAX)] {
+        ALL => into.push_str("%2A"),
+        part if part.contains(['%', '|']) => into.push_str(&part.replace('%', "%25").replace('|', "%7C")),
+        part => into.push_str(part),
     }
 }
 
