@@ -137,6 +137,7 @@ struct Burning {
     /// By [`WINDOWS`].
     windows: [Tally; WINDOWS.len()],
     /// Since when each objective and pair burns; `None` where it does not.
+    #[serde(with = "crate::sparse")]
     since: [[Option<i64>; PAIRS.len()]; Objective::ALL.len()],
 }
 
