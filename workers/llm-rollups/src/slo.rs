@@ -222,12 +222,17 @@ impl Objectives {
 
     /// Moves the windows so that they end at `end`, with these calls in the last minute.
     fn move_to(&self, ctx: &mut Context<'_, '_, Self>, series: &Series, row: &mut Burning, end: i64, calls: &Tally) {
+        // The window before, which is shorter: when it began, and how many calls were in it.
+        let mut within: Option<(i64, u64)> = None;
         for (size, tally) in WINDOWS.into_iter().zip(&mut row.windows) {
             // Minutes by their end: those in (last end - size, end - size] leave.
             let (first, last) = (row.end - size * MINUTE, end - size * MINUTE);
+            // What leaves has no calls if all of them are in the shorter window, which begins behind it.
+            let is_empty = within.is_some_and(|(begin, calls)| calls == tally.all && last <= begin);
+            within = Some((first, tally.all));
             if end - row.end >= size * MINUTE {
                 *tally = Tally::default();
-            } else {
+            } else if !is_empty {
                 let mut leaving = first + MINUTE;
                 while leaving <= last && tally.all > 0 {
                     if let Some(gone) = ctx.store(&self.minutes).get(series, EventTime(leaving)) {
