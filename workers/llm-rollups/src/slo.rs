@@ -24,6 +24,8 @@ use crate::series::Series;
 const MINUTE: i64 = 60_000;
 /// The windows, in minutes.
 const WINDOWS: [i64; 7] = [5, 30, 60, 120, 360, 1_440, 4_320];
+/// A series is forgotten when all its windows are empty.
+const LONGEST: i64 = WINDOWS[WINDOWS.len() - 1] * MINUTE;
 /// The store of minutes holds what the longest window still has to take out again.
 const KEPT: DurationMs = DurationMs::minutes(4_320 + 60);
 /// Shares are in so many parts.
@@ -253,11 +255,9 @@ impl Objectives {
         for alert in row.judge(&self.targets) {
             ctx.forward(series.clone(), alert);
         }
-        let longest = WINDOWS.last().copied().unwrap_or_default() * MINUTE;
         if row.burns() {
             ctx.set_timer(self.minute, EventTime(row.end + MINUTE));
         }
-        ctx.set_timer(self.silent, EventTime(row.end + longest));
         ctx.store(&self.burning).put(series, row);
     }
 }
@@ -269,7 +269,12 @@ impl Processor for Objectives {
 
     fn process(&self, ctx: &mut Context<'_, '_, Self>, series: &Series, minute: MinuteOfCalls) -> Result<(), Poison> {
         let end = minute.end.0;
-        let mut row = ctx.store(&self.burning).get(series).cloned().unwrap_or_default();
+        let known = ctx.store(&self.burning).get(series).cloned();
+        if known.is_none() {
+            // Put off when it comes up, and not by every minute: that would be a row for each.
+            ctx.set_timer(self.silent, EventTime(end + LONGEST));
+        }
+        let mut row = known.unwrap_or_default();
         if row.end >= end {
             // A timer has closed this minute as an empty one: its calls still count in all windows that hold it.
             row.windows.iter_mut().for_each(|tally| tally.add(&minute.calls));
@@ -284,8 +289,14 @@ impl Processor for Objectives {
     fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, series: &Series, timer: Timer) -> Result<(), Poison> {
         let now = ctx.stream_time().0;
         let Some(mut row) = ctx.store(&self.burning).get(series).cloned() else { return Ok(()) };
-        if timer == self.silent && !row.burns() {
-            ctx.store(&self.burning).delete(series);
+        if timer == self.silent {
+            // While it burns, the other timer moves its windows on.
+            let forgotten = row.end + LONGEST;
+            if forgotten <= now && !row.burns() {
+                ctx.store(&self.burning).delete(series);
+            } else {
+                ctx.set_timer(self.silent, EventTime(forgotten.max(now + MINUTE)));
+            }
             return Ok(());
         }
         let end = now - now.rem_euclid(MINUTE);
