@@ -78,48 +78,57 @@ impl Priced {
     }
 
     /// The event, and beside it what is spent by it: of a tenant's budgets, and of those over all tenants.
-    pub fn entries(self, settings: &LlmSettings) -> Vec<Entry> {
-        let mut entries = Vec::with_capacity(1);
+    pub fn entries(self, settings: &LlmSettings) -> impl Iterator<Item = Entry> + use<> {
+        let spendings = self.spendings(settings);
+        let event = (!self.is_late).then_some(self);
+        spendings.into_iter().map(Entry::Spending).chain(event.map(Entry::Event))
+    }
+
+    fn spendings(&self, settings: &LlmSettings) -> Vec<Spending> {
         let LlmEvent { id, time, tenant, user, what, .. } = &self.event;
-        if let (What::Call(call), cost @ (Cost::Known { .. } | Cost::Unknown)) = (what, self.cost) {
-            let amount = match cost {
-                Cost::Known { currency, amount, .. } => Some((currency, amount)),
-                Cost::Unknown | Cost::NotBillable => None,
-            };
-            let caller = Caller { tenant: tenant.clone(), user: user.clone(), model: call.model.clone() };
-            for owner in [tenant.as_str(), EVERYBODY] {
-                let is_theirs = settings.budgets.of(owner).any(|own| own.account_of(&caller).is_some());
-                // Whom the file does not name the topic may.
-                if is_theirs || settings.budgets_topic.is_some() {
-                    let (owner, caller) = (owner.into(), caller.clone());
-                    entries.push(Entry::Spending(Spending { id: *id, time: *time, owner, caller, amount }));
-                }
+        let mut spendings = Vec::new();
+        let (What::Call(call), cost @ (Cost::Known { .. } | Cost::Unknown)) = (what, self.cost) else {
+            return spendings;
+        };
+        let owners = [tenant.as_str(), EVERYBODY];
+        // Whom the file does not name the topic may.
+        let from_topic = settings.budgets_topic.is_some();
+        if !from_topic && owners.iter().all(|owner| settings.budgets.of(owner).next().is_none()) {
+            return spendings;
+        }
+        let amount = match cost {
+            Cost::Known { currency, amount, .. } => Some((currency, amount)),
+            Cost::Unknown | Cost::NotBillable => None,
+        };
+        let caller = Caller { tenant: tenant.clone(), user: user.clone(), model: call.model.clone() };
+        for owner in owners {
+            if from_topic || settings.budgets.of(owner).any(|own| own.account_of(&caller).is_some()) {
+                let (owner, caller) = (owner.into(), caller.clone());
+                spendings.push(Spending { id: *id, time: *time, owner, caller, amount });
             }
         }
-        if !self.is_late {
-            entries.push(Entry::Event(self));
-        }
-        entries
+        spendings
     }
 
     /// What becomes of it.
-    pub fn parts(self, settings: &LlmSettings) -> Vec<Part> {
+    pub fn parts(self, settings: &LlmSettings) -> impl Iterator<Item = Part> + use<> {
         let Self { event: LlmEvent { time, tenant, session, what, links, .. }, cost, series, .. } = self;
-        let mut parts = Vec::with_capacity(2);
-        for link in links.into_iter().flatten() {
+        let turns = links.map(|link| {
+            let link = link?;
             let answer = (!link.is_request).then(|| series.clone());
-            parts.push(Part::Turn(Turn { exchange: link.exchange, tenant: tenant.clone(), id: link.id, time, answer }));
-        }
-        match what {
+            Some(Turn { exchange: link.exchange, tenant: tenant.clone(), id: link.id, time, answer })
+        });
+        let measured = match what {
             What::Call(call) => {
                 let is_slow = call.latency_ms.is_some_and(|ms| ms > settings.slow.0.unsigned_abs());
-                parts.push(Part::Measure(series, Measured::Call { call, cost, session, is_slow }));
+                Some(Measured::Call { call, cost, session, is_slow })
             }
-            What::SessionStarted => parts.push(Part::Measure(series, Measured::SessionStarted)),
-            What::ItinerarySaved => parts.push(Part::Measure(series, Measured::ItinerarySaved)),
-            What::Linked | What::Other => {}
-        }
-        parts
+            What::SessionStarted => Some(Measured::SessionStarted),
+            What::ItinerarySaved => Some(Measured::ItinerarySaved),
+            What::Linked | What::Other => None,
+        };
+        let measure = measured.map(|measured| Part::Measure(series, measured));
+        turns.into_iter().flatten().map(Part::Turn).chain(measure)
     }
 }
 
