@@ -12,7 +12,7 @@
 //! | 1 % (default) | 37.5 | 8 kB | 150 kB |
 //! | 2 % | 18.75 | 4 kB | 75 kB |
 //!
-//! Only buckets that hold something take room: 16 bytes in memory, 2 or 3 stored. Their number is bounded by the
+//! Only buckets that hold something take room: 16 bytes in memory, 1 to 3 stored. Their number is bounded by the
 //! scale, which never collapses: magnitudes below 2^-64 (5e-20) count as 0, and those of 2^64 (1.8e19) and beyond
 //! share a bucket that stands for 2^64; [`Quantiles::beyond_scale`] says how many they are. What is not finite is
 //! counted apart and is in no quantile.
@@ -22,10 +22,12 @@
 //!
 //! ```text
 //! stored   nothing   the empty sketch
-//!          ┌───┬─────────────────────┬────────────┬─────────────────────────────┐
-//!          │ 1 │ error in thousandths│ not finite │ (key - previous, count) …   │   varints (LEB128); the first key
-//!          └───┴─────────────────────┴────────────┴─────────────────────────────┘   counts from the smallest possible
+//!          ┌───┬─────────────────────┬────────────┬─────────────────────────────────────────┐
+//!          │ 2 │ error in thousandths│ not finite │ (2 (key - previous) + many, count) …    │   varints (LEB128)
+//!          └───┴─────────────────────┴────────────┴─────────────────────────────────────────┘
 //! ```
+//! The first key counts from the smallest possible. `many` is 0 where one number is in the bucket, as in most buckets of
+//! short windows, and no count follows it. Form 1 had a count for each.
 //!
 //! Not here: which number is in which bucket. Invariant: keys ascend, no bucket is empty; so equal multisets of keys
 //! have equal bytes.
@@ -44,7 +46,7 @@ pub struct Quantiles<const ERROR: u16 = 10> {
     not_finite: u64,
 }
 
-const FORM: u64 = 1;
+const FORM: u64 = 2;
 
 impl<const ERROR: u16> Quantiles<ERROR> {
     const SCALE: LogScale = {
@@ -137,17 +139,20 @@ impl<const ERROR: u16> Quantiles<ERROR> {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
         if *self == Self::default() {
-            return bytes;
+            return Vec::new();
         }
+        let mut bytes = Vec::with_capacity(8 + 2 * self.buckets.len());
         for header in [FORM, u64::from(ERROR), self.not_finite] {
             push_varint(&mut bytes, header);
         }
         let mut previous = -Self::SCALE.beyond();
         for (key, count) in &self.buckets {
-            push_varint(&mut bytes, u64::from(key.abs_diff(previous)));
-            push_varint(&mut bytes, *count);
+            let is_many = *count > 1;
+            push_varint(&mut bytes, u64::from(key.abs_diff(previous)) << 1 | u64::from(is_many));
+            if is_many {
+                push_varint(&mut bytes, *count);
+            }
             previous = *key;
         }
         bytes
@@ -171,10 +176,12 @@ impl<const ERROR: u16> Quantiles<ERROR> {
         sketch.not_finite = take_varint(&mut bytes)?;
         let mut key = i64::from(-Self::SCALE.beyond());
         while !bytes.is_empty() {
-            let (step, count) = (take_varint(&mut bytes)?, take_varint(&mut bytes)?);
+            let step = take_varint(&mut bytes)?;
+            let is_many = step & 1 == 1;
+            let (step, count) = (step >> 1, if is_many { take_varint(&mut bytes)? } else { 1 });
             key = i64::try_from(step).ok().and_then(|step| key.checked_add(step)).unwrap_or(i64::MAX);
             let is_above = step > 0 || sketch.buckets.is_empty();
-            if !is_above || count == 0 || key > i64::from(Self::SCALE.beyond()) {
+            if !is_above || is_many && count < 2 || key > i64::from(Self::SCALE.beyond()) {
                 return Err("quantiles are damaged: their buckets are out of order".to_owned());
             }
             sketch.buckets.push((key as i32, count));
