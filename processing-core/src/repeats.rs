@@ -47,13 +47,26 @@ pub struct DistinctBy<P, J, C> {
     memory: Memory<J>,
 }
 
-/// When a record with an id has passed. Two that have are a horizon apart, so a pane holds one of them at most.
+/// When a record with an id has passed, in milliseconds since the beginning of its pane: four bytes of a row less than the
+/// time itself. Two that have are a horizon apart, so a pane holds one of them at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Passed(i64);
+pub(crate) struct Passed(u64);
+
+impl Passed {
+    /// At `time` in the pane that begins at `start`.
+    fn at(time: i64, start: i64) -> Self {
+        Self(time.abs_diff(start))
+    }
+
+    /// When that was, if the pane begins at `start`.
+    fn time(self, start: i64) -> i64 {
+        start.saturating_add_unsigned(self.0)
+    }
+}
 
 impl Default for Passed {
     fn default() -> Self {
-        Self(i64::MAX)
+        Self(u64::MAX)
     }
 }
 
@@ -105,13 +118,13 @@ impl<J: StateKey> Memory<J> {
         let start = self.windows.pane_of(EventTime(time)).start.0;
         for near in [start, start - self.horizon, start + self.horizon] {
             let passed = self.passed(step, near, &id);
-            if passed.is_some_and(|passed| passed.0.abs_diff(time) < self.horizon.unsigned_abs()) {
+            if passed.is_some_and(|passed| passed.time(near).abs_diff(time) < self.horizon.unsigned_abs()) {
                 *step.counts.dropped.entry(REASON).or_default() += 1;
                 return false;
             }
         }
         step.held_bytes += size_of::<(J, Passed)>();
-        self.pane(step, start).fresh.insert(id, Passed(time));
+        self.pane(step, start).fresh.insert(id, Passed::at(time, start));
         true
     }
 
