@@ -17,6 +17,8 @@
 //!          ┌───┬────────────┐
 //!          │ 0 │ u64 u64 …  │   up to FEW hashes, ascending, little-endian
 //!          ├───┼────────────┤
+//!          │ 2 │ u32 u32 …  │   the same where all of them have 32 bits
+//!          ├───┼────────────┤
 //!          │ 1 │ the sketch │   as the crate writes it
 //!          └───┴────────────┘
 //! ```
@@ -42,6 +44,11 @@ pub struct Distinct<const LG_K: u8 = 12> {
 /// How many values are kept as they are. A set of so many costs half of what the smallest set of the
 /// sketch costs, and most sets of a windowed store are smaller still.
 const FEW: usize = 32;
+
+/// How a set is stored.
+const WIDE: u8 = 0;
+const SKETCH: u8 = 1;
+const NARROW: u8 = 2;
 
 #[derive(Debug, Clone)]
 enum Values {
@@ -72,6 +79,9 @@ impl<const LG_K: u8> Distinct<LG_K> {
     }
 
     /// Takes in a value by a number that stands for it: an id, or a 64-bit hash. The sketch hashes it again.
+    ///
+    /// Numbers below 2^32 take half the room in small sets. Where a hash of 32 bits stands for a value, of `n` values
+    /// about `n^2 / 2^33` are taken for others: one in ten thousand of a million, far less than the sketch's own error.
     pub fn add_hash(&mut self, value: u64) {
         match &mut self.values {
             Values::Few(few) => {
@@ -120,15 +130,19 @@ impl<const LG_K: u8> Distinct<LG_K> {
         match &self.values {
             Values::Few(few) if few.is_empty() => Vec::new(),
             Values::Few(few) => {
+                // They ascend: none is larger than the last.
+                let is_narrow = few.last().is_some_and(|last| u32::try_from(*last).is_ok());
                 let mut bytes = Vec::with_capacity(1 + few.len() * 8);
-                bytes.push(0);
-                bytes.extend(few.iter().flat_map(|value| value.to_le_bytes()));
+                bytes.push(if is_narrow { NARROW } else { WIDE });
+                for value in few {
+                    bytes.extend_from_slice(&value.to_le_bytes()[..if is_narrow { 4 } else { 8 }]);
+                }
                 bytes
             }
             // Whole bytes a register: packing them into four bits halves what is stored, and costs 58 us
             // to write and 34 us to read where this costs 0.7 and 6.5 (2^12 registers).
             Values::Many(union) => {
-                let mut bytes = vec![1];
+                let mut bytes = vec![SKETCH];
                 bytes.extend(union.to_sketch(HllType::Hll8).serialize());
                 bytes
             }
@@ -138,17 +152,21 @@ impl<const LG_K: u8> Distinct<LG_K> {
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         match bytes.split_first() {
             None => Ok(Self::default()),
-            Some((0, values)) => {
-                let (values, []) = values.as_chunks::<8>() else {
-                    return Err("a distinct count is damaged: a value is cut".to_owned());
+            Some((form @ (&WIDE | &NARROW), values)) => {
+                let few: Option<Vec<u64>> = if *form == WIDE {
+                    let (values, rest) = values.as_chunks::<8>();
+                    rest.is_empty().then(|| values.iter().map(|value| u64::from_le_bytes(*value)).collect())
+                } else {
+                    let (values, rest) = values.as_chunks::<4>();
+                    rest.is_empty().then(|| values.iter().map(|value| u64::from(u32::from_le_bytes(*value))).collect())
                 };
-                let few: Vec<u64> = values.iter().map(|value| u64::from_le_bytes(*value)).collect();
+                let Some(few) = few else { return Err("a distinct count is damaged: a value is cut".to_owned()) };
                 if few.is_empty() || few.len() > FEW || !few.is_sorted_by(|a, b| a < b) {
                     return Err("a distinct count is damaged: its values are out of order".to_owned());
                 }
                 Ok(Self { values: Values::Few(few) })
             }
-            Some((1, sketch)) => {
+            Some((&SKETCH, sketch)) => {
                 let sketch =
                     HllSketch::deserialize(sketch).map_err(|error| format!("a distinct count is damaged: {error}"))?;
                 if sketch.lg_config_k() != LG_K {
@@ -336,7 +354,9 @@ mod tests {
     fn small_sets_are_small() {
         let stored = |d: &Distinct| bincode::serde::encode_to_vec(d, bincode::config::standard()).unwrap().len();
         assert_eq!(stored(&of([])), 1);
-        assert!(stored(&of(0..5)) <= 42);
+        assert_eq!(stored(&of(0..5)), 22);
+        assert_eq!(stored(&of([0, u64::from(u32::MAX)])), 10);
+        assert_eq!(stored(&of([0, u64::from(u32::MAX) + 1])), 18);
         assert!(stored(&of(0..100)) <= 420);
         assert!(stored(&of(0..1_000_000)) <= 4_200);
         assert!(of(0..1_000_000).heap_bytes() <= 4_400);
@@ -344,6 +364,9 @@ mod tests {
 
     #[test]
     fn damaged_or_foreign_bytes_are_refused() {
+        for bytes in [of(0..5), of((0..5).map(|value| value << 32))].map(|distinct| distinct.to_bytes()) {
+            assert!(Distinct::<12>::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        }
         let bytes = of(0..1_000).to_bytes();
         for cut in [1, 8, 9, 40, bytes.len() - 1] {
             assert!(Distinct::<12>::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
@@ -354,9 +377,11 @@ mod tests {
 
     #[test]
     fn json_can_hold_it_too() {
-        let distinct = of(0..20);
-        let json = serde_json::to_string(&distinct).unwrap();
-        assert_eq!(serde_json::from_str::<Distinct>(&json).unwrap(), distinct);
+        for distinct in [of(0..20), of((0..20).map(|value| value << 32 | 7))] {
+            let json = serde_json::to_string(&distinct).unwrap();
+            let read: Distinct = serde_json::from_str(&json).unwrap();
+            assert!(matches!((&read.values, &distinct.values), (Values::Few(a), Values::Few(b)) if a == b));
+        }
     }
 
     proptest! {
