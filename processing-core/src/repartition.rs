@@ -345,17 +345,15 @@ impl<K: StateKey, A: Mergeable> Partials<K, A> {
         self.places.clear();
     }
 
-    /// Everything, in the order of pane, first window and key; nothing stays.
-    fn take_sorted(&mut self) -> Vec<((i64, i64, K), A)> {
-        self.places.clear();
+    /// Everything, in the order of pane, first window and key. Aggregates can be large: what is sorted refers to them.
+    /// They are to be cleared after this.
+    fn sorted(&mut self) -> impl Iterator<Item = ((i64, i64), &K, &A)> {
         self.panes.sort_unstable_by_key(|(at, _)| *at);
-        let mut sorted = Vec::new();
-        for ((pane, first), keys) in self.panes.drain(..) {
-            let begin = sorted.len();
-            sorted.extend(keys.into_iter().map(|(key, aggregate)| ((pane, first, key), aggregate)));
-            sorted[begin..].sort_unstable_by(|((.., a), _), ((.., b), _)| a.cmp(b));
-        }
-        sorted
+        self.panes.iter().flat_map(|(at, keys)| {
+            let mut rows: Vec<&(K, A)> = keys.iter().collect();
+            rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            rows.into_iter().map(|(key, aggregate)| (*at, key, aggregate))
+        })
     }
 }
 
@@ -418,17 +416,19 @@ impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
         }
         let mut bundles = Bundles::of(BUNDLE);
         let mut key_bytes = Vec::new();
-        for ((pane, first, key), aggregate) in self.partials.take_sorted() {
+        let Self { partials, lane, store, .. } = self;
+        for ((pane, first), key, aggregate) in partials.sorted() {
             key_bytes.clear();
             key.encode(&mut key_bytes);
-            bundles.add(step, self.lane, &key_bytes, |into| {
+            bundles.add(step, *lane, &key_bytes, |into| {
                 into.extend_from_slice(&pane.to_be_bytes());
                 into.extend_from_slice(&first.to_be_bytes());
-                let encoded = state::codec::encode_into(into, &aggregate);
-                encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.store)))
+                let encoded = state::codec::encode_into(into, aggregate);
+                encoded.map_err(|error| CoreError::store_refused(format!("store {store}: {error}")))
             });
         }
-        bundles.finish(step, self.lane);
+        partials.clear();
+        bundles.finish(step, *lane);
     }
 }
 
