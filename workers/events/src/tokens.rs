@@ -20,10 +20,16 @@ pub(crate) struct Item {
 
 /// Values by field.
 pub struct Tokens<'a> {
-    slots: Vec<Slot<'a>>,
+    /// What was found, in the order of the record: of a call's some sixty fields a record has a dozen.
+    found: Vec<Slot<'a>>,
+    /// By field, its place in `found`, counted from 1; 0 where nothing was found.
+    places: Vec<u16>,
     labels: &'a [Box<str>],
     next: usize,
 }
+
+/// So many values are expected of a record.
+const FOUND: usize = 16;
 
 /// What was found for a field, and by which of its paths.
 struct Slot<'a> {
@@ -37,22 +43,41 @@ struct Slot<'a> {
 impl<'a> Tokens<'a> {
     /// None yet, for fields that verdicts name so.
     pub(crate) fn new(labels: &'a [Box<str>]) -> Self {
-        let none = || Slot { value: Token::Absent, rank: u8::MAX, item: None };
-        Self { slots: std::iter::repeat_with(none).take(labels.len()).collect(), labels, next: 0 }
+        Self { found: Vec::with_capacity(FOUND), places: vec![0; labels.len()], labels, next: 0 }
+    }
+
+    /// What was found for a field.
+    fn slot(&mut self, field: usize) -> Option<&mut Slot<'a>> {
+        let place = usize::from(*self.places.get(field)?);
+        self.found.get_mut(place.checked_sub(1)?)
+    }
+
+    /// The slot of a field, empty where nothing was found.
+    fn slot_or_empty(&mut self, field: usize) -> &mut Slot<'a> {
+        let Self { found, places, .. } = self;
+        let place = &mut places[field];
+        if *place == 0 {
+            found.push(Slot { value: Token::Absent, rank: u8::MAX, item: None });
+            // No mapping has so many fields.
+            *place = u16::try_from(found.len()).unwrap_or(u16::MAX);
+        }
+        &mut found[usize::from(*place) - 1]
     }
 
     /// Takes a value that the field's path number `rank` has led to. A path before it keeps its value, and null is none.
     pub(crate) fn put(&mut self, field: usize, rank: u8, value: Token<'a>) {
-        let slot = &mut self.slots[field];
-        let better = rank < slot.rank || matches!(slot.value, Token::Absent);
-        if better && !matches!(value, Token::Absent) {
+        if matches!(value, Token::Absent) {
+            return;
+        }
+        let slot = self.slot_or_empty(field);
+        if rank < slot.rank || matches!(slot.value, Token::Absent) {
             (slot.value, slot.rank) = (value, rank);
         }
     }
 
     /// Begins the list of a field with an array; an empty one is a list too.
     pub(crate) fn begin_list(&mut self, field: usize, rank: u8, array: u32) {
-        let slot = &mut self.slots[field];
+        let slot = self.slot_or_empty(field);
         let empty_handed = match &slot.value {
             Token::Absent => true,
             Token::List(items) => !items.is_empty() && items.iter().all(|item| *item == Token::Absent),
@@ -66,7 +91,7 @@ impl<'a> Tokens<'a> {
 
     /// Takes the value of an item, if it is of the array that the field's list began with.
     pub(crate) fn put_item(&mut self, field: usize, rank: u8, item: Item, value: Token<'a>) {
-        let slot = &mut self.slots[field];
+        let Some(slot) = self.slot(field) else { return };
         let (Token::List(items), Some((last, by))) = (&mut slot.value, slot.item) else { return };
         if last.array != item.array {
             return;
@@ -116,14 +141,17 @@ impl<'a> Tokens<'a> {
 
     /// What was found for a field.
     pub(crate) fn peek(&self, field: usize) -> &Token<'a> {
-        &self.slots[field].value
+        match usize::from(self.places[field]) {
+            0 => &Token::Absent,
+            place => &self.found[place - 1].value,
+        }
     }
 
     /// The next field's value as it is, and what verdicts call the field.
     pub(crate) fn value(&mut self) -> (Token<'a>, &'a str) {
         let at = self.next;
         self.next += 1;
-        let value = self.slots.get_mut(at).map(|slot| std::mem::take(&mut slot.value)).unwrap_or_default();
+        let value = self.slot(at).map(|slot| std::mem::take(&mut slot.value)).unwrap_or_default();
         (value, self.labels.get(at).map_or("", |label| label))
     }
 
@@ -137,6 +165,11 @@ impl<'a> Tokens<'a> {
     /// # Errors
     /// A value that the field cannot hold.
     pub fn optional<T: Scalar<'a>>(&mut self) -> Result<Option<T>, Poison> {
+        // Most are absent.
+        if self.places.get(self.next).is_none_or(|place| *place == 0) {
+            self.next += 1;
+            return Ok(None);
+        }
         let (field, label) = self.field::<T>();
         field.optional(label)
     }
