@@ -100,7 +100,19 @@ impl Tree {
     /// # Errors
     /// Bytes that are not JSON.
     pub(crate) fn read<'a>(&self, bytes: &'a [u8], into: &mut Tokens<'a>) -> serde_json::Result<()> {
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        // Looked at in one go where all of it is text; else each string for itself, since one that is none may stand where
+        // nothing is taken.
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.walk(serde_json::Deserializer::from_str(text), into),
+            Err(_) => self.walk(serde_json::Deserializer::from_slice(bytes), into),
+        }
+    }
+
+    fn walk<'a, R: serde_json::de::Read<'a>>(
+        &self,
+        mut reader: serde_json::Deserializer<R>,
+        into: &mut Tokens<'a>,
+    ) -> serde_json::Result<()> {
         let mut arrays = 0;
         Walk { tree: self, node: 0, item: None, arrays: &mut arrays, stop_at: None, tokens: into }
             .deserialize(&mut reader)?;
