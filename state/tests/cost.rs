@@ -145,55 +145,49 @@ fn ordered() {
         })
         .take(64 << 20)
         .collect();
-    for compress in [false, true] {
-        for rows in [1_500u64, 6_000] {
-            let folder = tempfile::tempdir().unwrap();
-            let options = OrderedOptions { compress, ..OrderedOptions::default() };
-            let store = OrderedStore::open(folder.path(), options).unwrap();
-            let events = rows * (ROW_BYTES as u64 / 250);
-            measured(
-                &format!(
-                    "ordered, compress {compress}: {} MB appended, an event of 250",
-                    (rows as usize * ROW_BYTES) >> 20
-                ),
-                events,
-                || {
-                    for row in 0..rows {
-                        let mut set = WriteSet::new();
-                        let key = [&[(row % u64::from(PARTITIONS)) as u8][..], &row.to_be_bytes()].concat();
-                        let at = (row as usize * 4099 * 16) % (json.len() - ROW_BYTES);
-                        set.put(&key, &json[at..at + ROW_BYTES]);
-                        store.write(set, if row % 16 == 0 { Sync::Disk } else { Sync::Os }).unwrap();
-                    }
-                    store.flush().unwrap();
-                    store.settle().unwrap();
-                },
-            );
-            let mut bytes = 0;
-            measured("  read back, an event", events, || {
-                for partition in 0..PARTITIONS {
-                    let mut from = [&[partition][..], &[0; 8]].concat();
-                    // A consumer fetches a few rows at a time.
-                    loop {
-                        let mut left = 4;
-                        let mut last = None;
-                        store
-                            .scan(KeyRange::new(&from, &[partition + 1]), |key, value| {
-                                bytes += value.len();
-                                last = Some(key.to_vec());
-                                left -= 1;
-                                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                            })
-                            .unwrap();
-                        let Some(key) = last else { break };
-                        from = [&key[..], &[0]].concat();
-                    }
+    for rows in [1_500u64, 6_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = OrderedStore::open(folder.path(), OrderedOptions::default()).unwrap();
+        let events = rows * (ROW_BYTES as u64 / 250);
+        measured(
+            &format!("ordered: {} MB appended, an event of 250", (rows as usize * ROW_BYTES) >> 20),
+            events,
+            || {
+                for row in 0..rows {
+                    let mut set = WriteSet::new();
+                    let key = [&[(row % u64::from(PARTITIONS)) as u8][..], &row.to_be_bytes()].concat();
+                    let at = (row as usize * 4099 * 16) % (json.len() - ROW_BYTES);
+                    set.put(&key, &json[at..at + ROW_BYTES]);
+                    store.write(set, if row % 16 == 0 { Sync::Disk } else { Sync::Os }).unwrap();
                 }
-            });
-            assert_eq!(bytes, rows as usize * ROW_BYTES);
-            let on_disk: u64 =
-                std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
-            eprintln!("  {} MB on disk", on_disk >> 20);
-        }
+                store.flush().unwrap();
+                store.settle().unwrap();
+            },
+        );
+        let mut bytes = 0;
+        measured("  read back, an event", events, || {
+            for partition in 0..PARTITIONS {
+                let mut from = [&[partition][..], &[0; 8]].concat();
+                // A consumer fetches a few rows at a time.
+                loop {
+                    let mut left = 4;
+                    let mut last = None;
+                    store
+                        .scan(KeyRange::new(&from, &[partition + 1]), |key, value| {
+                            bytes += value.len();
+                            last = Some(key.to_vec());
+                            left -= 1;
+                            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        })
+                        .unwrap();
+                    let Some(key) = last else { break };
+                    from = [&key[..], &[0]].concat();
+                }
+            }
+        });
+        assert_eq!(bytes, rows as usize * ROW_BYTES);
+        let on_disk: u64 =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        eprintln!("  {} MB on disk", on_disk >> 20);
     }
 }

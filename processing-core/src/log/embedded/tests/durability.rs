@@ -151,7 +151,6 @@ fn filling_process() {
     let mut transaction = log.transaction(&TransactionalId("p".to_owned())).unwrap();
     let mut published = 0_u64;
     let answer = loop {
-        // Noise, because blocks are compressed.
         let mut noise = published + 1;
         let mut text = published.to_string();
         while text.len() < 100_000 {
