@@ -175,6 +175,9 @@ pub struct Process<P, R: Processor> {
     desk: Desk<R>,
 }
 
+/// The place in the agenda of what the chain before made of time: of one moment, before what came from any source.
+const DERIVED: u16 = 0;
+
 /// What a processor works with in one task.
 struct Desk<R: Processor> {
     /// Of its sources, in their order.
@@ -249,7 +252,7 @@ impl<R: Processor> Desk<R> {
         let Some(raw) = raw else {
             let record =
                 Arrived { value, time: time.0, stream_time, headers: headers_of(step), origin: Origin::Derived };
-            return self.agenda.put(step, moment, 0, Due::Record { key, record }, 0);
+            return self.agenda.put(step, moment, DERIVED, Due::Record { key, record }, 0);
         };
         let source = u16::try_from(raw.source).unwrap_or(u16::MAX);
         let bytes = Bytes { key: raw.key.map(<[u8]>::to_vec), value: raw.value.map(<[u8]>::to_vec) };
@@ -261,8 +264,7 @@ impl<R: Processor> Desk<R> {
             None => Origin::Travelled { source, raw: bytes },
         };
         let record = Arrived { value, time: time.0, stream_time, headers, origin };
-        // What the chain made of time comes before what came.
-        let source = source.saturating_add(1);
+        let source = source.saturating_add(DERIVED + 1);
         self.agenda.put(step, moment, source, Due::Record { key, record }, held);
     }
 
@@ -273,14 +275,12 @@ impl<R: Processor> Desk<R> {
         F: FnMut(&mut Step<'_>, Timed<R::Key, R::Out>),
     {
         let logged = step.log_time;
-        // Of one topic, what comes later at this moment is behind; of several, it may belong before. Timers of this
-        // moment wait in either case.
-        let (side, through) = match self.is_of_several {
-            true => (RECORDS, reached.0.saturating_sub(1)),
-            false => (TIMERS, reached.0),
-        };
-        let end = QueueKey { time: reached.0, side, source: 0, number: 0 };
-        self.agenda.open(step, through);
+        // Of one topic, what comes later at this moment is behind; of several, it may belong before, unless the chain made
+        // it of time: that comes first of its moment, in the order in which it was made. Timers of this moment wait in
+        // either case.
+        let (side, source) = if self.is_of_several { (RECORDS, DERIVED + 1) } else { (TIMERS, 0) };
+        let end = QueueKey { time: reached.0, side, source, number: 0 };
+        self.agenda.open(step, reached.0);
         let (mut done, mut left) = (0_usize, None);
         while step.failure.is_none() {
             let (place, is_fresh) = match self.agenda.next() {
