@@ -280,7 +280,10 @@ impl<R: Processor> Desk<R> {
         // either case.
         let (side, source) = if self.is_of_several { (RECORDS, DERIVED + 1) } else { (TIMERS, 0) };
         let end = QueueKey { time: reached.0, side, source, number: 0 };
-        self.agenda.open(step, reached.0);
+        // A slice of its own: where the chain before has used up the step's, one timer that is due would make all that the
+        // chain has handed on wait in the store.
+        let mut slice = step.terms.bounds.close_slice_records;
+        self.agenda.open(step, reached.0, slice);
         let (mut done, mut left) = (0_usize, None);
         while step.failure.is_none() {
             let (place, is_fresh) = match self.agenda.next() {
@@ -293,11 +296,11 @@ impl<R: Processor> Desk<R> {
             };
             // Records that have come since the last commit were bounded when they came.
             let costs = !is_fresh || place.side == TIMERS;
-            if (costs && step.closings_left == 0) || (done > 0 && done.is_multiple_of(16) && is_heavy(step)) {
+            if (costs && slice == 0) || (done > 0 && done.is_multiple_of(16) && is_heavy(step)) {
                 left = Some(place.time);
                 break;
             }
-            step.closings_left -= usize::from(costs);
+            slice -= usize::from(costs);
             done += 1;
             match self.agenda.take(is_fresh) {
                 Some((_, Due::Record { key, record })) => self.process(step, processor, place.time, &key, record, emit),

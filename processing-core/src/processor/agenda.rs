@@ -175,12 +175,12 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
         Some(next)
     }
 
-    /// Begins to take out what stands at `through` or earlier, as much as the step allows.
-    pub(super) fn open(&mut self, step: &mut Step<'_>, through: i64) {
+    /// Begins to take out what stands at `through` or earlier, at most so many entries.
+    pub(super) fn open(&mut self, step: &mut Step<'_>, through: i64, most: usize) {
         if through <= self.clear_through {
             return;
         }
-        let (most, mut broken) = (step.closings_left, None);
+        let mut broken = None;
         let range = QueueKey::between(self.clear_through, through);
         let Self { stored, is_cut, name, .. } = self;
         let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, value| {
