@@ -7,7 +7,7 @@ use events::identity::IdHash;
 use processing_core::prelude::EventTime;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, Kinds};
 use crate::scope::{NOBODYS, Person, Scope, Who};
 
 /// Somebody or something did something.
@@ -36,15 +36,16 @@ pub struct Deed {
     /// Whose doing it was.
     #[serde(default)]
     pub traffic: Traffic,
-    /// What it was done to: a document, a mission, a notification, a lead.
-    #[serde(default)]
-    pub subject: Option<IdHash>,
     /// A rating in thousandths, experience points, a level; 0 for the others.
     #[serde(default)]
     pub amount: i64,
     /// A place, a source, a status, an error, by its own name.
     #[serde(default)]
     pub label: Option<CompactString>,
+    /// What it was done to: a document, a mission, a notification, a lead. The last one: of two forms of one event, nobody's
+    /// choice hangs on it unless they are alike in all that is counted.
+    #[serde(default)]
+    pub subject: Option<IdHash>,
 }
 
 /// What a record says to this worker.
@@ -96,7 +97,34 @@ pub enum Traffic {
     Internal,
 }
 
+impl Traffic {
+    /// What stands for it in stored state.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::People => 0,
+            Self::Bot => 1,
+            Self::Internal => 2,
+        }
+    }
+
+    /// Whose number this is.
+    pub const fn of_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::People),
+            1 => Some(Self::Bot),
+            2 => Some(Self::Internal),
+            _ => None,
+        }
+    }
+}
+
 impl Action {
+    /// Without the subject that nobody asks for.
+    pub fn about_what_is_followed(mut self, followed: Kinds) -> Self {
+        self.deed.subject = self.deed.subject.filter(|_| followed.contains(self.deed.kind));
+        self
+    }
+
     /// Who it is counted for.
     pub fn person(&self) -> Person {
         let who = match self.user {

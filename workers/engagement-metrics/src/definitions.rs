@@ -219,6 +219,12 @@ impl Definitions {
         Ok(Self { active, traffic, funnels, pipelines })
     }
 
+    /// Kinds whose subject some pipeline asks for.
+    pub fn followed(&self) -> Kinds {
+        let hears = |kind: &Kind| self.pipelines.iter().any(|pipeline| pipeline.hears(*kind));
+        Kind::ALL.iter().copied().filter(hears).collect()
+    }
+
     /// The funnels of an application.
     pub fn funnels_of<'d>(&'d self, app: &str) -> Vec<&'d Funnel> {
         self.funnels.iter().filter(|funnel| funnel.app.as_ref().is_none_or(|only| only == app)).collect()

@@ -16,6 +16,7 @@ pub mod http;
 pub mod kind;
 pub mod labels;
 pub mod minute;
+pub mod packed;
 pub mod person;
 pub mod pipelines;
 pub mod reading;

@@ -69,6 +69,7 @@ where
     let app = Topology::named(settings.application_id.clone());
     let calendar = Calendar::of(settings.zone)?;
     let rules = Arc::new(Rules::new(calendar, definitions.clone(), settings.gap));
+    let followed = definitions.followed();
     let made = Made { settings: Arc::new(settings.clone()), rules: Arc::clone(&rules) };
     let (minutes, hours, days) = (Tumbling::minutes(1), LocalHours::of(settings.zone), LocalDays::of(settings.zone));
 
@@ -76,6 +77,7 @@ where
         .event_time(Reading::time)
         .filter_counted("other", Reading::is_action)
         .flat_map(Reading::action)
+        .map(move |action| action.about_what_is_followed(followed))
         .key_by(Action::person)
         .window(minutes.grace(settings.grace))
         .aggregate::<PersonMinute>("person-minute")

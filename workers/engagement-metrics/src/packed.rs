@@ -1,0 +1,243 @@
+//! Numbers, times and identifiers in as few bytes as they need: most of what the worker costs is what it writes of each
+//! event.
+//!
+//! Not here: what is written ([`crate::minute`]). Invariant: reading gives what was written; bytes that
+//! nobody wrote are an error.
+//!
+//! ```text
+//! number   base 128, the lowest digit first; signed ones by zigzag: 0, -1, 1, -2 ...
+//! time     the difference to the time before it in the same value, signed
+//! event    8 bytes, little-endian
+//! text     its length, its bytes
+//! ```
+
+use compact_str::CompactString;
+use events::identity::IdHash;
+use processing_core::prelude::EventTime;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serializer};
+
+/// A value that is written down in this way.
+pub trait Packed: Sized {
+    /// Writes it.
+    fn write(&self, into: &mut Writer);
+    /// Reads it; `None` of bytes that nobody wrote.
+    fn read(from: &mut Reader<'_>) -> Option<Self>;
+}
+
+/// Writes one value.
+#[derive(Debug)]
+pub struct Writer {
+    bytes: Vec<u8>,
+    before: i64,
+}
+
+/// Reads one value.
+#[derive(Debug)]
+pub struct Reader<'b> {
+    rest: &'b [u8],
+    before: i64,
+}
+
+/// A packed value where serde wants one.
+///
+/// # Errors
+/// The serializer's.
+pub fn serialize<T: Packed, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(&bytes_of(value))
+}
+
+/// Reads what [`serialize`] has written.
+///
+/// # Errors
+/// Bytes that it has not.
+pub fn deserialize<'de, T: Packed, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let value = read(<&[u8]>::deserialize(deserializer)?);
+    value.ok_or_else(|| D::Error::custom(format_args!("no {} is packed like this", std::any::type_name::<T>())))
+}
+
+/// The bytes of a value.
+pub(crate) fn bytes_of(value: &impl Packed) -> Vec<u8> {
+    let mut writer = Writer { bytes: Vec::with_capacity(96), before: 0 };
+    value.write(&mut writer);
+    writer.bytes
+}
+
+/// The value of all the bytes.
+pub(crate) fn read<T: Packed>(bytes: &[u8]) -> Option<T> {
+    let mut reader = Reader { rest: bytes, before: 0 };
+    T::read(&mut reader).filter(|_| reader.is_at_end())
+}
+
+impl Writer {
+    /// One byte.
+    pub fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    /// A number from 0 on.
+    pub fn number(&mut self, number: u64) {
+        self.wide(u128::from(number));
+    }
+
+    /// Any number.
+    pub fn signed(&mut self, number: i128) {
+        self.wide(((number << 1) ^ (number >> 127)).cast_unsigned());
+    }
+
+    /// A time; small where it lies near the one before.
+    pub fn time(&mut self, time: EventTime) {
+        let since = time.0.wrapping_sub(std::mem::replace(&mut self.before, time.0));
+        self.number(((since << 1) ^ (since >> 63)).cast_unsigned());
+    }
+
+    /// An identifier's bits.
+    pub fn id(&mut self, id: IdHash) {
+        self.bytes.extend_from_slice(&id.get().to_le_bytes());
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn wide(&mut self, mut number: u128) {
+        while number >= 0x80 {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.bytes.push(number as u8);
+    }
+}
+
+impl Reader<'_> {
+    /// Whether all has been read.
+    pub const fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// See [`Writer::byte`].
+    pub fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
+    }
+
+    /// See [`Writer::number`].
+    pub fn number(&mut self) -> Option<u64> {
+        u64::try_from(self.wide()?).ok()
+    }
+
+    /// See [`Writer::signed`].
+    pub fn signed(&mut self) -> Option<i128> {
+        let zigzag = self.wide()?;
+        Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
+    }
+
+    /// See [`Writer::time`].
+    pub fn time(&mut self) -> Option<EventTime> {
+        let zigzag = self.number()?;
+        let since = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+        self.before = self.before.wrapping_add(since);
+        Some(EventTime(self.before))
+    }
+
+    /// See [`Writer::id`].
+    pub fn id(&mut self) -> Option<IdHash> {
+        let (bits, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        IdHash::from_bits(u64::from_le_bytes(*bits))
+    }
+
+    /// See [`Writer::text`].
+    pub fn text(&mut self) -> Option<CompactString> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (text, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        CompactString::from_utf8(text).ok()
+    }
+
+    fn wide(&mut self) -> Option<u128> {
+        let mut number = 0_u128;
+        for place in (0..u128::BITS).step_by(7) {
+            let byte = self.byte()?;
+            let digit = u128::from(byte & 0x7f);
+            // Digits beyond the last bit are nobody's.
+            if (digit << place) >> place != digit {
+                return None;
+            }
+            number |= digit << place;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Everything = (u8, Vec<u64>, Vec<i128>, Vec<i64>, u64, String);
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Any(Everything);
+
+    impl Packed for Any {
+        fn write(&self, into: &mut Writer) {
+            let (byte, numbers, signed, times, id, text) = &self.0;
+            into.byte(*byte);
+            into.number(numbers.len() as u64);
+            numbers.iter().for_each(|number| into.number(*number));
+            into.number(signed.len() as u64);
+            signed.iter().for_each(|number| into.signed(*number));
+            into.number(times.len() as u64);
+            times.iter().for_each(|time| into.time(EventTime(*time)));
+            into.id(IdHash::from_bits(*id).unwrap());
+            into.text(text);
+        }
+
+        fn read(from: &mut Reader<'_>) -> Option<Self> {
+            let byte = from.byte()?;
+            let numbers = (0..from.number()?).map(|_| from.number()).collect::<Option<_>>()?;
+            let signed = (0..from.number()?).map(|_| from.signed()).collect::<Option<_>>()?;
+            let times = (0..from.number()?).map(|_| Some(from.time()?.0)).collect::<Option<_>>()?;
+            Some(Self((byte, numbers, signed, times, from.id()?.get(), from.text()?.into())))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_and_nothing_shorter(
+            byte: u8, numbers: Vec<u64>, signed: Vec<i128>, times: Vec<i64>, id in 1..u64::MAX, text: String,
+        ) {
+            let any = Any((byte, numbers, signed, times, id, text));
+            let bytes = bytes_of(&any);
+            prop_assert_eq!(read(&bytes), Some(any));
+            for cut in 0..bytes.len() {
+                prop_assert_eq!(read::<Any>(&bytes[..cut]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_layout_never_changes() {
+        let any = Any((7, vec![300], vec![-2], vec![1_000, 999], 0x0102, "é".to_owned()));
+        let expected =
+            [&[7, 1, 0xac, 2, 1, 3, 2, 0xd0, 0x0f, 1][..], &[2, 1, 0, 0, 0, 0, 0, 0], &[2, 0xc3, 0xa9]].concat();
+        assert_eq!(bytes_of(&any), expected);
+    }
+
+    #[test]
+    fn a_number_beyond_its_bits_is_nobodys() {
+        let number = |bytes: &[u8]| Reader { rest: bytes, before: 0 }.number();
+        assert_eq!(number(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]), Some(u64::MAX));
+        assert_eq!(number(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]), None);
+        assert_eq!(Reader { rest: &[0xff; 40], before: 0 }.signed(), None);
+    }
+}
