@@ -13,6 +13,7 @@
 pub mod hours;
 
 use compact_str::CompactString;
+use events::identity::IdHash;
 use processing_core::prelude::EventTime;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,18 @@ use crate::calendar::minute_last;
 use crate::definitions::Funnel;
 use crate::kind::Kind;
 
-/// An attempt at a funnel.
+/// An attempt that may still come further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The bits of the funnel's name.
+    pub funnel: IdHash,
+    /// When the steps that were done were done, the first one first. Never empty.
+    pub steps: Vec<EventTime>,
+    /// The last moment at which a step counts.
+    pub until: EventTime,
+}
+
+/// An attempt at a funnel that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Which funnel.
@@ -36,21 +48,27 @@ impl Attempt {
     pub fn began(&self) -> EventTime {
         self.steps.first().copied().unwrap_or(self.until)
     }
+}
 
+impl Running {
     /// When it is over at the latest: everything up to its limit is known.
     pub fn due(&self) -> EventTime {
         minute_last(self.until.0)
+    }
+
+    fn end(self, funnel: &Funnel) -> Attempt {
+        Attempt { funnel: funnel.name.clone(), steps: self.steps, until: self.until }
     }
 }
 
 /// Takes an event in and answers the attempts that are over with it: one of `running` whose limit it lies beyond, and
 /// one that it completes.
-pub fn advance(funnels: &[&Funnel], running: &mut Vec<Attempt>, time: EventTime, kind: Kind) -> Vec<Attempt> {
+pub fn advance(funnels: &[&Funnel], running: &mut Vec<Running>, time: EventTime, kind: Kind) -> Vec<Attempt> {
     let mut over = Vec::new();
     for funnel in funnels {
-        let mut place = running.iter().position(|attempt| attempt.funnel == funnel.name);
+        let mut place = running.iter().position(|attempt| attempt.funnel == funnel.id);
         if let Some(at) = place.filter(|at| time > running[*at].until) {
-            over.push(running.swap_remove(at));
+            over.push(running.swap_remove(at).end(funnel));
             place = None;
         }
         match place {
@@ -61,12 +79,12 @@ pub fn advance(funnels: &[&Funnel], running: &mut Vec<Attempt>, time: EventTime,
                     attempt.steps.push(time);
                 }
                 if attempt.steps.len() >= funnel.steps.len() {
-                    over.push(running.swap_remove(at));
+                    over.push(running.swap_remove(at).end(funnel));
                 }
             }
             None if funnel.steps.first().is_some_and(|step| step.kinds.contains(kind)) => {
                 let until = time.plus(funnel.within);
-                running.push(Attempt { funnel: funnel.name.clone(), steps: vec![time], until });
+                running.push(Running { funnel: funnel.id, steps: vec![time], until });
             }
             None => {}
         }
@@ -74,7 +92,12 @@ pub fn advance(funnels: &[&Funnel], running: &mut Vec<Attempt>, time: EventTime,
     over
 }
 
-/// Takes out the attempts whose limit has passed at `now`.
-pub fn expire(running: &mut Vec<Attempt>, now: EventTime) -> Vec<Attempt> {
-    running.extract_if(.., |attempt| attempt.due() <= now).collect()
+/// Takes out the attempts whose limit has passed at `now`. Of a funnel that is no more nothing is told.
+pub fn expire(funnels: &[Funnel], running: &mut Vec<Running>, now: EventTime) -> Vec<Attempt> {
+    let over = running.extract_if(.., |attempt| attempt.due() <= now);
+    over.filter_map(|attempt| {
+        let funnel = funnels.iter().find(|funnel| funnel.id == attempt.funnel)?;
+        Some(attempt.end(funnel))
+    })
+    .collect()
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use compact_str::CompactString;
+use events::identity::IdHash;
 use processing_core::prelude::DurationMs;
 use serde::Deserialize;
 
@@ -49,6 +50,8 @@ pub struct Stage {
 pub struct Funnel {
     /// Its name.
     pub name: CompactString,
+    /// The bits of its name, by which it stands in state.
+    pub id: IdHash,
     /// The only application that it is for.
     pub app: Option<CompactString>,
     /// At least two.
@@ -353,6 +356,7 @@ fn funnel(section: &FunnelSection) -> Result<Funnel, DefinitionError> {
     let steps = section.steps.iter().map(|step| stage(&format!("{place}: steps"), step)).collect::<Result<_, _>>()?;
     Ok(Funnel {
         name: section.name.clone(),
+        id: IdHash::of(&section.name),
         app: section.app.clone(),
         steps,
         within: span(&format!("{place}: within"), &section.within)?,

@@ -15,6 +15,7 @@ pub mod history;
 pub mod http;
 pub mod kind;
 pub mod labels;
+pub mod life;
 pub mod minute;
 pub mod packed;
 pub mod person;

@@ -1,7 +1,7 @@
 //! Numbers, times and identifiers in as few bytes as they need: most of what the worker costs is what it writes of each
 //! event.
 //!
-//! Not here: what is written ([`crate::minute`]). Invariant: reading gives what was written; bytes that
+//! Not here: what is written ([`crate::minute`], [`crate::life`]). Invariant: reading gives what was written; bytes that
 //! nobody wrote are an error.
 //!
 //! ```text

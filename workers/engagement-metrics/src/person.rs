@@ -17,11 +17,12 @@ use processing_core::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Traffic;
-use crate::attempts::{self, Attempt};
-use crate::calendar::{Calendar, Day, minute_last};
+use crate::attempts::{self, Attempt, Running};
+use crate::calendar::{Calendar, minute_last};
 use crate::definitions::Definitions;
 use crate::kind::{Kind, Kinds};
 use crate::labels::Label;
+use crate::life::{Days, Life};
 use crate::minute::{PersonMinute, Step};
 use crate::scope::{Person, Who};
 use crate::session::Session;
@@ -44,30 +45,6 @@ impl From<PersonMinute> for Minute {
     fn from(minute: PersonMinute) -> Self {
         Self { is_cut: minute.is_cut(), steps: minute.into_steps() }
     }
-}
-
-/// What is known of a person.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Life {
-    /// `None` while they were never active.
-    days: Option<Days>,
-    /// The session that may still go on.
-    session: Option<Session>,
-    /// Attempts that run, at most one for each funnel.
-    attempts: Vec<Attempt>,
-}
-
-/// The days on which a person was active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Days {
-    first: Day,
-    last: Day,
-    /// How many days in a row up to the last one.
-    streak: u32,
-    /// Where the last hour ends in which they were active.
-    hour_end: EventTime,
-    /// The last moment of the next day that has to be told; while a session is open, that of its day.
-    due: Option<EventTime>,
 }
 
 /// See the module.
@@ -131,6 +108,7 @@ impl Processor for Lives {
 
     fn on_timer(&self, ctx: &mut Context<Self>, person: &Person, _: Timer) -> Result<(), Poison> {
         let Some(mut life) = self.take(ctx, person) else { return Ok(()) };
+        life.wakes = None;
         let mut said = Said::default();
         self.rules.pass(&mut life, ctx.event_time(), &mut said);
         self.keep(ctx, person, life);
@@ -147,12 +125,17 @@ impl Lives {
         life
     }
 
-    /// Stores a life and sets the timer for what ends next in it.
-    fn keep(&self, ctx: &mut Context<Self>, person: &Person, life: Life) {
+    /// Stores a life, with a timer that comes no later than what ends next in it. Nearly every event puts that off; a
+    /// timer that comes before it finds nothing over and is set again, which costs less than one that is put off each time.
+    fn keep(&self, ctx: &mut Context<Self>, person: &Person, mut life: Life) {
         match self.rules.next_end(&life) {
-            Some(end) if ctx.timer(self.next) != Some(end) => ctx.set_timer(self.next, end),
+            Some(end) if life.wakes.is_none_or(|wakes| end < wakes) => {
+                ctx.set_timer(self.next, end);
+                life.wakes = Some(end);
+            }
             Some(_) => {}
-            None => ctx.cancel_timer(self.next),
+            None if life.wakes.take().is_some() => ctx.cancel_timer(self.next),
+            None => {}
         }
         if life != Life::default() {
             ctx.store(&self.lives).put(person, life);
@@ -282,7 +265,7 @@ impl Rules {
         if let Some(session) = life.session.take_if(|session| self.session_end(session, days) <= now) {
             said.end(session);
         }
-        said.attempts.extend(attempts::expire(&mut life.attempts, now));
+        said.attempts.extend(attempts::expire(&self.definitions.funnels, &mut life.attempts, now));
         let Some(days) = &mut life.days else { return };
         let Some(due) = days.due.filter(|due| *due <= now) else { return };
         let day = self.calendar.day_of(due);
@@ -304,7 +287,7 @@ impl Rules {
     /// When the next thing in a life ends by itself.
     fn next_end(&self, life: &Life) -> Option<EventTime> {
         let session = life.session.as_ref().map(|session| self.session_end(session, life.days));
-        let attempt = life.attempts.iter().map(Attempt::due).min();
+        let attempt = life.attempts.iter().map(Running::due).min();
         [session, attempt, life.days.and_then(|days| days.due)].into_iter().flatten().min()
     }
 }

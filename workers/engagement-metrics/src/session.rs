@@ -4,7 +4,6 @@
 //! a journey is counted.
 
 use processing_core::prelude::EventTime;
-use serde::{Deserialize, Serialize};
 
 use crate::action::Deed;
 use crate::kind::Kind;
@@ -16,7 +15,7 @@ pub const JOURNEY_MAX: usize = 12;
 const RATING_MAX: i64 = 1_000_000_000;
 
 /// A session, as far as it has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Its first event.
     pub first: EventTime,
@@ -27,7 +26,7 @@ pub struct Session {
     /// What was done, in order; the first [`JOURNEY_MAX`] steps.
     pub path: Vec<Kind>,
     /// Whether somebody searched in it.
-    has_search: bool,
+    pub has_search: bool,
     /// Ratings behind a search in it.
     pub after_search: Ratings,
     /// Ratings before any.
@@ -35,7 +34,7 @@ pub struct Session {
 }
 
 /// Ratings, in thousandths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ratings {
     /// How many.
     pub count: u64,
