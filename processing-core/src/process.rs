@@ -24,7 +24,7 @@ use crate::word::{LastWord, Word};
 
 pub use split::{Arm, Arms, NoArm, Split};
 pub use stateless::{
-    Filter, FilterCounted, FlatMap, KeyBy, KeyByPair, Map, MapKeyed, Operation, Peek, Stateless, TryMap,
+    Filter, FilterCounted, FlatMap, KeyBy, KeyByFirst, KeyByPair, Map, MapKeyed, Operation, Peek, Stateless, TryMap,
 };
 
 /// A record in the middle of its way: a key, a value and the time they belong to.

@@ -13,8 +13,8 @@ use super::topic::Topic;
 use crate::decode::{Decoder, Encoder, Poison};
 use crate::plan::{Output, OutputKind, StepKind};
 use crate::process::{
-    Arm, Arms, Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, Map, MapKeyed, Merge,
-    NoArm, Peek, Pipe, Sources, Split, Stateless, Tee, Terminal, TryMap,
+    Arm, Arms, Branch, Chain, Decoded, Filter, FilterCounted, FlatMap, Fork, Head, Inlet, KeyBy, KeyByFirst, Map,
+    MapKeyed, Merge, NoArm, Peek, Pipe, Sources, Split, Stateless, Tee, Terminal, TryMap,
 };
 use crate::record::{EventTime, TopicName};
 use crate::sink::{Discard, ToTable, ToTopic};
@@ -172,6 +172,15 @@ impl<P: Pipe, O> Stream<P, O> {
         C: Fn(&P::Value) -> J + Clone + Send + 'static,
     {
         Grouped(self.step("key-by", |up| Stateless { up, op: KeyBy(key) }))
+    }
+
+    /// Groups pairs by their first part; the second goes on alone. Where the key is made together with the value, it need
+    /// neither be copied out of it nor travel within it.
+    pub fn key_by_first<J: StateKey, V: 'static>(self) -> Grouped<Stateless<P, KeyByFirst>, O>
+    where
+        P: Pipe<Value = (J, V)>,
+    {
+        Grouped(self.step("key-by", |up| Stateless { up, op: KeyByFirst }))
     }
 
     /// Groups by a key by which the topic is already partitioned: whoever writes it uses this key as

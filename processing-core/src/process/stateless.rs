@@ -102,6 +102,10 @@ operation!(
     /// Groups records by what the closure finds in their value.
     KeyBy
 );
+/// Groups pairs by their first part, and keeps the second.
+#[derive(Clone)]
+pub struct KeyByFirst;
+
 /// Groups records by two things that the closures find in their value.
 #[derive(Clone)]
 pub struct KeyByPair<C, D> {
@@ -182,6 +186,15 @@ impl<K, V: 'static, J: 'static, C: Fn(&V) -> J + Clone + Send + 'static> Operati
     fn apply<F: FnMut(&mut Step<'_>, Timed<J, V>)>(&self, step: &mut Step<'_>, record: Timed<K, V>, emit: &mut F) {
         let key = (self.0)(&record.value);
         emit(step, Timed { key, value: record.value, time: record.time });
+    }
+}
+
+impl<K, J: 'static, V: 'static> Operation<K, (J, V)> for KeyByFirst {
+    type Key = J;
+    type Value = V;
+    fn apply<F: FnMut(&mut Step<'_>, Timed<J, V>)>(&self, step: &mut Step<'_>, record: Timed<K, (J, V)>, emit: &mut F) {
+        let (key, value) = record.value;
+        emit(step, Timed { key, value, time: record.time });
     }
 }
 
