@@ -82,7 +82,6 @@ use serde::de::DeserializeOwned;
 use state::StateKey;
 
 use crate::error::CoreError;
-use crate::plan::JoinKind;
 use crate::process::{Pipe, Raw, Sources, Timed};
 use crate::record::EventTime;
 use crate::step::Step;
@@ -144,11 +143,8 @@ impl<K: StateKey, J> Table<K, J> {
         }
         // What is emitted is made of a record that was judged here; nobody behind this judges it by one of the two.
         let stream_time = std::mem::replace(&mut step.stream_time, EventTime::MIN);
-        value.clear();
-        let encoded = state::codec::encode_into(value, &record.value);
         let name = store.rows.name;
-        step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {name}: {error}"))));
-        if store.kind == JoinKind::Requests && store.has_twin(step, side, time, key) {
+        if store.kind.is_once() && store.has_twin(step, side, time, key) {
             if let Some(value) = again(joiner, &record.value) {
                 emit(step, Timed { key: key.clone(), value, time: EventTime(time) });
             }
@@ -162,6 +158,12 @@ impl<K: StateKey, J> Table<K, J> {
                 }
             });
             let matched = found || !store.kind.keeps(side);
+            value.clear();
+            // Of what belongs together once and has come together nothing is asked but when it was.
+            if !(found && store.kind.is_once()) {
+                let encoded = state::codec::encode_into(value, &record.value);
+                step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {name}: {error}"))));
+            }
             let arrival = store.insert(step, side, time, key, matched, value);
             if !matched {
                 due.add(step, time + store.window.bound(side), side, key, arrival);

@@ -243,6 +243,11 @@ impl JoinKind {
         }
     }
 
+    /// Whether a record that has found its partner finds no other.
+    pub(crate) fn is_once(self) -> bool {
+        self == Self::Requests
+    }
+
     /// Its name for a person.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -19,7 +19,6 @@ use super::window::Side;
 use crate::changelog::{self, META};
 use crate::error::CoreError;
 use crate::limits::JOIN_DUE_SLICES;
-use crate::plan::JoinKind;
 use crate::record::EventTime;
 use crate::step::Step;
 
@@ -169,7 +168,7 @@ impl<K: StateKey> Due<K> {
     /// Drops the panes that no record to come needs.
     fn expire(&self, store: &mut JoinStore<K>, step: &mut Step<'_>, cursor: &mut Cursor<K>, end: i64) {
         // Whoever asks for twins looks further back than for partners.
-        let further = if store.kind == JoinKind::Requests { store.window.longest() } else { 0 };
+        let further = if store.kind.is_once() { store.window.longest() } else { 0 };
         let before = store.pane_of(end.saturating_sub(further));
         store.rows.expire(step, &mut cursor.expired, before);
     }

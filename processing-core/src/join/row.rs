@@ -9,6 +9,7 @@
 //!         │ matched u8 │ time i64 │ length u32 │ value │      big-endian; the value in the state's value codec
 //!         └────────────┴──────────┴────────────┴───────┘
 //! ```
+//! Of records that find one partner at most, those that have found it may stand without their value.
 //! A key with more records of a pane than fit into [`JOIN_ROW_BYTES`] has several rows; the first one knows how many. A
 //! larger record has a row to itself.
 //! So a record that comes writes one of them anew and not all that its key has.
@@ -89,14 +90,22 @@ impl Entries {
         entry_at(&self.bytes.0, at as usize).map(|(entry, _)| entry)
     }
 
-    /// All records from `from` to `to` have found a partner.
-    pub(super) fn mark(&mut self, from: i64, to: i64) {
+    /// All records from `from` to `to` have found a partner. `once`: they will not find another, so that the value of
+    /// one goes where no other record stands behind it, whose place it would change.
+    pub(super) fn mark(&mut self, from: i64, to: i64, once: bool) {
         let mut at = 0;
         while let Some((entry, next)) = entry_at(&self.bytes.0, at) {
-            if (from..=to).contains(&entry.time)
+            let time = entry.time;
+            if (from..=to).contains(&time)
                 && let Some(matched) = self.bytes.0.get_mut(at)
             {
                 *matched = 1;
+                if once && next == self.bytes.0.len() {
+                    self.bytes.0.truncate(at);
+                    self.push(true, time, &[]);
+                    self.bytes.0.shrink_to_fit();
+                    return;
+                }
             }
             at = next;
         }
@@ -175,7 +184,7 @@ mod tests {
             places.push(entries.next_at());
             entries.push(false, time, value);
         }
-        entries.mark(-3, 5);
+        entries.mark(-3, 5, false);
         let mut bytes = Vec::new();
         state::codec::encode_into(&mut bytes, &entries).unwrap();
         let read: Entries = state::codec::decode(&bytes).unwrap();
@@ -190,6 +199,21 @@ mod tests {
             ]
         );
         assert_eq!(places.iter().map(|at| read.at(*at).unwrap().time).collect::<Vec<_>>(), [5, -3, i64::MAX, 6]);
+    }
+
+    #[test]
+    fn the_last_ones_value_goes_with_its_only_partner_and_no_other_moves() {
+        let mut entries = Entries::default();
+        entries.push(false, 5, b"five");
+        let second = entries.next_at();
+        entries.push(false, 9, b"nine");
+        entries.mark(5, 5, true);
+        assert_eq!(times(&entries), [(true, 5, b"five".to_vec()), (false, 9, b"nine".to_vec())]);
+        assert_eq!(entries.at(second).unwrap().time, 9);
+        entries.mark(9, 9, true);
+        assert_eq!(times(&entries), [(true, 5, b"five".to_vec()), (true, 9, vec![])]);
+        entries.push(false, 20, b"twenty");
+        assert_eq!(entries.iter().map(|entry| entry.time).collect::<Vec<_>>(), [5, 9, 20]);
     }
 
     #[test]

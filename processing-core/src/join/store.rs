@@ -79,7 +79,7 @@ impl<K: StateKey> JoinStore<K> {
         let side = side.other();
         let from = time - self.window.bound(side);
         let to = from + self.window.span();
-        let marks = self.kind.keeps(side);
+        let (marks, once) = (self.kind.keeps(side), self.kind.is_once());
         let mut any = false;
         self.in_reach(step, side, (from, to), key, |store, step, pane, row| {
             let mut fresh = false;
@@ -91,7 +91,7 @@ impl<K: StateKey> JoinStore<K> {
             }
             drop(entries);
             if marks && fresh {
-                store.fold(step, pane, row.0, row.1.clone(), |entries| entries.mark(from, to));
+                store.fold(step, pane, row.0, row.1.clone(), |entries| entries.mark(from, to, once));
             }
         });
         any
