@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiments::GUARDRAILS_MAX;
 use crate::statistics::msprt::Arm;
-use crate::subject::Subject;
 use crate::trials::Finding;
 
 /// So many arms of an experiment are kept, the first by their names; the users of others are counted.
@@ -48,8 +47,8 @@ impl ArmCount {
     }
 }
 
-impl Aggregate<(Subject, Finding)> for Arms {
-    fn add(&mut self, (_, finding): &(Subject, Finding)) {
+impl Aggregate<Finding> for Arms {
+    fn add(&mut self, finding: &Finding) {
         match finding {
             Finding::Enrolled(variant) => self.arms.entry(variant.clone()).or_default().users += 1,
             Finding::Hit(variant, measure) => {
@@ -119,8 +118,7 @@ mod tests {
                     _ => Finding::Cut(u64::from(measure)),
                 }
             };
-            let of = Subject::of(["x"]);
-            let findings: Vec<(Subject, Finding)> = draws.into_iter().map(|drawn| (of.clone(), finding(drawn))).collect();
+            let findings: Vec<Finding> = draws.into_iter().map(finding).collect();
             laws::exact(&fold_of::<Arms>(), &findings, seed, Arms::clone);
         }
     }

@@ -19,10 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::earliest::{Act, Earliest};
 use crate::event::Item;
 use crate::outcomes::Outcome;
+use crate::packed;
 use crate::performance::Fact;
 use crate::serving::tenant;
+use crate::span::Span;
 use crate::statistics::ranking;
-use crate::subject::Subject;
+use crate::subject::{Member, Subject};
 
 const MINUTE: i64 = 60_000;
 /// So many lists of a user wait for clicks; the oldest gives way, and is told early.
@@ -31,12 +33,17 @@ const LISTS_MAX: usize = 64;
 /// Something between a user and the recommendations, in the order in which it counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Touch {
-    /// When.
-    pub time: i64,
+    /// When, in milliseconds of its minute.
+    pub at: u16,
     /// What.
     pub kind: TouchKind,
-    /// Which event.
-    pub id: u64,
+}
+
+impl Touch {
+    /// What was done at this time.
+    pub fn at(time: EventTime, kind: TouchKind) -> Self {
+        Self { at: time.0.rem_euclid(MINUTE) as u16, kind }
+    }
 }
 
 /// What it was.
@@ -44,11 +51,12 @@ pub struct Touch {
 pub enum TouchKind {
     /// A list was shown.
     Shown {
-        /// Whose.
+        /// Whose: the model within the tenant.
         model: Subject,
         /// The hash of its request's id.
         request: u64,
         /// What was in it, best first.
+        #[serde(with = "packed")]
         items: Vec<Item>,
     },
     /// The user did something with an item.
@@ -61,6 +69,8 @@ pub enum TouchKind {
         rating: Option<i64>,
         /// The hash of the request by whose list the user came to it.
         request: Option<u64>,
+        /// Which event.
+        id: u64,
     },
 }
 
@@ -83,25 +93,35 @@ pub struct Shown(Vec<List>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct List {
     time: i64,
+    /// Within the tenant.
     model: Subject,
     request: u64,
+    #[serde(with = "packed")]
     items: Vec<Item>,
-    clicked: Vec<bool>,
+    /// The places of items that were clicked, in order.
+    clicked: Vec<u16>,
     /// Clicked, and no earlier list held the item.
-    clicked_first: Vec<bool>,
+    clicked_first: Vec<u16>,
     ratings: u64,
     rating_sum: i64,
 }
 
+/// Takes note of a click on the item at a place.
+fn mark(clicked: &mut Vec<u16>, place: u16) {
+    if let Err(at) = clicked.binary_search(&place) {
+        clicked.insert(at, place);
+    }
+}
+
 impl List {
     fn outcome(&self) -> Outcome {
-        let count = |which: &[bool]| which.iter().filter(|clicked| **clicked).count() as u64;
+        let clicked: Vec<bool> = (0..self.items.len() as u16).map(|place| self.clicked.contains(&place)).collect();
         Outcome {
             impressions: self.items.len() as u64,
-            clicks: count(&self.clicked),
-            clicks_first: count(&self.clicked_first),
-            ndcg_micros: ranking::ndcg(&self.clicked),
-            reciprocal_rank_micros: ranking::reciprocal_rank(&self.clicked),
+            clicks: self.clicked.len() as u64,
+            clicks_first: self.clicked_first.len() as u64,
+            ndcg_micros: ranking::ndcg(&clicked),
+            reciprocal_rank_micros: ranking::reciprocal_rank(&clicked),
             ratings: self.ratings,
             rating_sum_micros: self.rating_sum,
         }
@@ -114,37 +134,51 @@ impl List {
     }
 }
 
+/// What a minute brings.
+#[derive(Debug, Default)]
+struct Followed {
+    /// Outcomes that had to be told early.
+    early: Vec<(Subject, Outcome)>,
+    /// So many clicks belonged to no list.
+    unattributed: u64,
+    /// Lists came, or something happened to those that there are.
+    is_changed: bool,
+}
+
 impl Shown {
-    /// What a minute changes: outcomes that had to be told early, and how many clicks belonged to no list.
-    fn follow(&mut self, window: DurationMs, minute: TouchMinute) -> (Vec<(Subject, Outcome)>, u64) {
-        let (mut early, mut unattributed) = (Vec::new(), 0);
-        for Touch { time, kind, .. } in minute.into_kept() {
+    /// What the minute that begins at `start` changes.
+    fn follow(&mut self, window: DurationMs, start: i64, minute: TouchMinute) -> Followed {
+        let mut followed = Followed::default();
+        for Touch { at, kind } in minute.into_kept() {
+            let time = start + i64::from(at);
             match kind {
                 TouchKind::Shown { model, request, items } => {
-                    let none = vec![false; items.len()];
-                    let list = List {
+                    let (clicked, clicked_first) = (Vec::new(), Vec::new());
+                    self.0.push(List {
                         time,
                         model,
                         request,
                         items,
-                        clicked: none.clone(),
-                        clicked_first: none,
+                        clicked,
+                        clicked_first,
                         ratings: 0,
                         rating_sum: 0,
-                    };
-                    self.0.push(list);
+                    });
+                    followed.is_changed = true;
                     if self.0.len() > LISTS_MAX {
                         let oldest = self.0.remove(0);
-                        early.push((oldest.model.clone(), oldest.outcome()));
+                        let outcome = oldest.outcome();
+                        followed.early.push((oldest.model, outcome));
                     }
                 }
-                TouchKind::Acted { item, is_click, rating, request } => {
+                TouchKind::Acted { item, is_click, rating, request, .. } => {
                     let found = self.attribute(window, time, (item, is_click, rating, request));
-                    unattributed += u64::from(is_click && !found);
+                    followed.is_changed |= found;
+                    followed.unattributed += u64::from(is_click && !found);
                 }
             }
         }
-        (early, unattributed)
+        followed
     }
 
     fn attribute(
@@ -156,18 +190,18 @@ impl Shown {
         let holds = |list: &List| {
             let is_near = list.time <= time && time <= list.time.saturating_add(window.0);
             let is_named = request.is_none_or(|request| request == list.request);
-            let place = list.items.iter().position(|shown| *shown == item);
-            place.filter(|_| is_near && is_named)
+            if is_near && is_named { list.items.iter().position(|shown| *shown == item) } else { None }
         };
-        let places: Vec<(usize, usize)> =
-            self.0.iter().enumerate().filter_map(|(at, list)| Some((at, holds(list)?))).collect();
-        let (Some(first), Some(last)) = (places.first(), places.last()) else { return false };
+        // A list has some hundreds of items at most.
+        let mut places = self.0.iter().enumerate().filter_map(|(at, list)| Some((at, holds(list)? as u16)));
+        let Some(first) = places.next() else { return false };
+        let last = places.last().unwrap_or(first);
         if is_click {
-            if let Some(clicked) = self.0.get_mut(first.0).and_then(|list| list.clicked_first.get_mut(first.1)) {
-                *clicked = true;
+            if let Some(list) = self.0.get_mut(first.0) {
+                mark(&mut list.clicked_first, first.1);
             }
-            if let Some(clicked) = self.0.get_mut(last.0).and_then(|list| list.clicked.get_mut(last.1)) {
-                *clicked = true;
+            if let Some(list) = self.0.get_mut(last.0) {
+                mark(&mut list.clicked, last.1);
             }
         }
         if let (Some(rating), Some(list)) = (rating, self.0.get_mut(last.0)) {
@@ -190,68 +224,67 @@ impl Shown {
     }
 }
 
-/// Handles users' minutes; keyed by application, tenant and user.
+/// Handles users' minutes; keyed by user.
 #[derive(Clone)]
 pub struct Attributing {
     /// For how long after a list a click belongs to it.
     pub window: DurationMs,
     /// The lists that may still be clicked.
-    pub shown: KeyValueStore<Subject, Shown>,
+    pub shown: KeyValueStore<Member, Shown>,
     /// When the next outcome is due.
     pub matures: Timer,
 }
 
 impl Attributing {
-    fn keep(&self, ctx: &mut Context<'_, '_, Self>, user: &Subject, shown: Shown) {
-        match shown.next_due(self.window) {
-            Some(due) => {
-                ctx.set_timer(self.matures, EventTime(due));
-                ctx.store(&self.shown).put(user, shown);
-            }
-            None => {
-                ctx.cancel_timer(self.matures);
-                ctx.store(&self.shown).delete(user);
-            }
+    /// Keeps what is shown; the timer stands at `set`, if it is set.
+    fn keep(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, set: Option<i64>, shown: Shown) {
+        let due = shown.next_due(self.window);
+        match due {
+            Some(due) if set == Some(due) => {}
+            Some(due) => ctx.set_timer(self.matures, EventTime(due)),
+            None if set.is_none() => {}
+            None => ctx.cancel_timer(self.matures),
+        }
+        if due.is_some() {
+            ctx.store(&self.shown).put(user, shown);
+        } else {
+            ctx.store(&self.shown).delete(user);
         }
     }
 }
 
 impl Processor for Attributing {
-    type Key = Subject;
-    type In = TouchMinute;
+    type Key = Member;
+    type In = Span<TouchMinute>;
     type Out = (Subject, Fact);
 
-    fn process(&self, ctx: &mut Context<'_, '_, Self>, user: &Subject, minute: TouchMinute) -> Result<(), Poison> {
-        let known = ctx.store(&self.shown).get(user).cloned();
-        let had_none = known.is_none();
-        let mut shown = known.unwrap_or_default();
-        let cut = minute.cut();
-        let (early, unattributed) = shown.follow(self.window, minute);
-        let of_all = |fact| (tenant(&user.parent()), fact);
-        let mut facts: Vec<(Subject, Fact)> =
-            early.into_iter().map(|(model, outcome)| (model, Fact::Outcome { outcome, is_early: true })).collect();
-        if unattributed > 0 {
-            facts.push(of_all(Fact::Unattributed(unattributed)));
+    fn process(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, minute: Span<TouchMinute>) -> Result<(), Poison> {
+        let mut shown = ctx.store(&self.shown).get(user).cloned().unwrap_or_default();
+        let set = shown.next_due(self.window);
+        let cut = minute.value.cut();
+        let followed = shown.follow(self.window, minute.start, minute.value);
+        for (model, outcome) in followed.early {
+            ctx.forward(user.clone(), (user.scope.join(&model), Fact::Outcome { outcome, is_early: true }));
+        }
+        if followed.unattributed > 0 {
+            ctx.forward(user.clone(), (tenant(&user.scope), Fact::Unattributed(followed.unattributed)));
         }
         if cut > 0 {
-            facts.push(of_all(Fact::Cut(cut)));
+            ctx.forward(user.clone(), (tenant(&user.scope), Fact::Cut(cut)));
         }
-        for fact in facts {
-            ctx.forward(user.clone(), fact);
-        }
-        if !(had_none && shown.0.is_empty()) {
-            self.keep(ctx, user, shown);
+        if followed.is_changed {
+            self.keep(ctx, user, set, shown);
         }
         Ok(())
     }
 
-    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, user: &Subject, _: Timer) -> Result<(), Poison> {
+    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, _: Timer) -> Result<(), Poison> {
         let Some(mut shown) = ctx.store(&self.shown).get(user).cloned() else { return Ok(()) };
         let now = ctx.event_time().0;
         for (model, outcome) in shown.due(self.window, now) {
-            ctx.forward(user.clone(), (model, Fact::Outcome { outcome, is_early: false }));
+            ctx.forward(user.clone(), (user.scope.join(&model), Fact::Outcome { outcome, is_early: false }));
         }
-        self.keep(ctx, user, shown);
+        self.keep(ctx, user, None, shown);
         Ok(())
     }
 }
@@ -268,23 +301,20 @@ mod tests {
             request: time as u64,
             items: items.iter().copied().map(Item).collect(),
         };
-        Touch { time, kind, id: time as u64 }
+        Touch::at(EventTime(time), kind)
     }
 
     fn click(time: i64, item: u32, request: Option<u64>) -> Touch {
-        Touch {
-            time,
-            kind: TouchKind::Acted { item: Item(item), is_click: true, rating: None, request },
-            id: time as u64,
-        }
+        let kind = TouchKind::Acted { item: Item(item), is_click: true, rating: None, request, id: time as u64 };
+        Touch::at(EventTime(time), kind)
     }
 
     fn of(touches: &[Touch]) -> (Shown, u64) {
         let (mut minute, mut all) = (TouchMinute::default(), Shown::default());
         touches.iter().for_each(|touch| minute.take_in(touch.clone()));
-        let (early, unattributed) = all.follow(WINDOW, minute);
-        assert!(early.is_empty());
-        (all, unattributed)
+        let followed = all.follow(WINDOW, 0, minute);
+        assert!(followed.early.is_empty());
+        (all, followed.unattributed)
     }
 
     /// Clicks by last and by first touch of each list.

@@ -7,8 +7,6 @@ use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::subject::Subject;
-
 /// So much of a minute is looked at; the rest is counted.
 pub const MOST: usize = 64;
 
@@ -65,8 +63,8 @@ impl<T: Act> Earliest<T> {
     }
 }
 
-impl<T: Act> Aggregate<(Subject, T)> for Earliest<T> {
-    fn add(&mut self, (_, act): &(Subject, T)) {
+impl<T: Act> Aggregate<T> for Earliest<T> {
+    fn add(&mut self, act: &T) {
         self.take_in(act.clone());
     }
 }

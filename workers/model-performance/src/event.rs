@@ -72,9 +72,14 @@ pub struct ModelName {
 }
 
 impl ModelName {
+    /// The model's name within an application's tenant.
+    pub fn path(&self) -> Subject {
+        Subject::of([self.model.as_str(), &self.version, &self.variant])
+    }
+
     /// The model's key, of an application's tenant.
     pub fn within(&self, scope: &Subject) -> Subject {
-        scope.with(&self.model).with(&self.version).with(&self.variant)
+        scope.join(&self.path())
     }
 
     /// This name, and where it says nothing what `other` says.

@@ -17,6 +17,7 @@ pub mod intents;
 pub mod judging;
 pub mod leads;
 pub mod outcomes;
+pub mod packed;
 pub mod performance;
 pub mod popular;
 pub mod reading;

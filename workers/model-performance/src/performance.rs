@@ -13,7 +13,6 @@ use crate::outcomes::{Outcome, Outcomes};
 use crate::series::AllSeries;
 use crate::serving::Serving;
 use crate::statistics::calibration::Calibration;
-use crate::subject::Subject;
 
 /// Something that is known of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +97,8 @@ pub struct Performance {
     pub cut: u64,
 }
 
-impl Aggregate<(Subject, Fact)> for Performance {
-    fn add(&mut self, (_, fact): &(Subject, Fact)) {
+impl Aggregate<Fact> for Performance {
+    fn add(&mut self, fact: &Fact) {
         match fact {
             Fact::Outcome { outcome, is_early } => self.outcomes.add(outcome, *is_early),
             Fact::Unattributed(clicks) => self.unattributed += clicks,

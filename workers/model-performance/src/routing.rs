@@ -2,35 +2,37 @@
 //!
 //! Not here: what is made of them. Invariant: pure; an event whose identifiers are missing goes nowhere that needs them.
 
+use processing_core::record::EventTime;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Touch, TouchKind};
-use crate::event::{Interaction, Item, ModelEvent, Understanding, What};
+use crate::coverage::{self, ModelMinute};
+use crate::event::{Interaction, Item, ModelEvent, Response, Understanding, What};
 use crate::experiments::Role;
 use crate::leads::{LeadKind, LeadStep};
 use crate::performance::Fact;
 use crate::serving::{Asked, Given, tenant};
 use crate::settings::ModelSettings;
-use crate::subject::Subject;
+use crate::subject::{Member, Subject};
 use crate::trials::{Step, Trial};
 
 /// One thing that an event is, with the key that it goes under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Routed {
-    /// A request, by its id.
-    Asked(Subject, Asked),
-    /// An answer, by its request's id.
-    Given(Subject, Given),
+    /// A request, by itself.
+    Asked(Member, Asked),
+    /// An answer, by its request.
+    Given(Member, Given),
     /// What a user did, by the user.
-    Touch(Subject, Touch),
+    Touch(Member, Touch),
     /// Something about a model, by the model.
     Fact(Subject, Fact),
     /// An item that somebody touched, by the tenant.
-    Item(Subject, Vec<Item>),
+    Item(ModelMinute, Vec<Item>),
     /// Something about a lead, by the lead.
     Lead(Subject, LeadStep),
     /// Something in an experiment, by experiment and user.
-    Trial(Subject, Trial),
+    Trial(Member, Trial),
 }
 
 /// Everything that an event is.
@@ -40,15 +42,15 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
     let lead = |name: &str, kind| Routed::Lead(scope.with(name), LeadStep { time: time.0, kind, id });
     match event.what {
         What::Requested(request) => {
-            let key = scope.with(&request.request);
-            vec![Routed::Asked(key, Asked { time, scope, who, name: request.name })]
+            let key = scope.member(hash(&request.request));
+            vec![Routed::Asked(key, Asked { time, who, name: request.name })]
         }
         What::Responded(response) => {
-            let key = scope.with(&response.request);
-            let request = hash(&response.request);
-            vec![Routed::Given(key, Given { id, time, scope, who, request, response })]
+            let key = scope.member(hash(&response.request));
+            let Response { name, items, scores, latency_ms, is_success, .. } = response;
+            vec![Routed::Given(key, Given { time, who, name, items, scores, latency_ms, is_success })]
         }
-        What::Interacted(interaction) => interacted(settings, &scope, (id, time.0, who), interaction),
+        What::Interacted(interaction) => interacted(settings, &scope, (id, time, who), interaction),
         What::Measured(measured) => {
             let key = measured.name.within(&scope);
             let fact = Fact::Measured { metric: measured.metric, time: time.0, id, value: measured.value };
@@ -61,7 +63,7 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
                 Some(Role::Hit(measure)) => Some(Step::Hit(measure)),
                 None => None,
             };
-            let user = who.map(|who| scope.with(&test.experiment).with_hash(who));
+            let user = who.map(|who| scope.with(&test.experiment).member(who));
             let trial = user.zip(step);
             trial.map(|(user, step)| Routed::Trial(user, Trial { time: time.0, step, id })).into_iter().collect()
         }
@@ -90,7 +92,7 @@ pub fn routes(settings: &ModelSettings, event: ModelEvent) -> Vec<Routed> {
 fn interacted(
     settings: &ModelSettings,
     scope: &Subject,
-    (id, time, who): (u64, i64, Option<u64>),
+    (id, time, who): (u64, EventTime, Option<u64>),
     interaction: Interaction,
 ) -> Vec<Routed> {
     let mut all = Vec::new();
@@ -98,12 +100,12 @@ fn interacted(
         all.push(Routed::Fact(tenant(scope), Fact::Rated(rating)));
     }
     let Some(item) = interaction.item else { return all };
-    all.push(Routed::Item(tenant(scope), vec![item]));
+    all.push(Routed::Item(coverage::minute(tenant(scope), time), vec![item]));
     let is_click = settings.clicks.iter().any(|name| name.eq_ignore_ascii_case(&interaction.action));
     if let Some(who) = who.filter(|_| is_click || interaction.rating.is_some()) {
         let request = interaction.request.as_deref().map(hash);
-        let kind = TouchKind::Acted { item, is_click, rating: interaction.rating, request };
-        all.push(Routed::Touch(scope.with_hash(who), Touch { time, kind, id }));
+        let kind = TouchKind::Acted { item, is_click, rating: interaction.rating, request, id };
+        all.push(Routed::Touch(scope.member(who), Touch::at(time, kind)));
     }
     all
 }

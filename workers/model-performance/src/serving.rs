@@ -14,38 +14,41 @@ use processing_core::record::EventTime;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Touch, TouchKind};
-use crate::event::{Item, ModelName, Response};
+use crate::coverage::{self, ModelMinute};
+use crate::event::{Item, ModelName};
+use crate::packed;
 use crate::performance::Fact;
-use crate::subject::Subject;
+use crate::subject::{Member, Subject};
 
-/// A request on its way to its answer.
+/// A request on its way to its answer; keyed by the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// When.
     pub time: EventTime,
-    /// Application and tenant.
-    pub scope: Subject,
     /// Who asked.
     pub who: Option<u64>,
     /// The model that was asked.
     pub name: ModelName,
 }
 
-/// An answer on its way to its request.
+/// An answer on its way to its request; keyed by the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
-    /// The event.
-    pub id: u64,
     /// When.
     pub time: EventTime,
-    /// Application and tenant.
-    pub scope: Subject,
     /// To whom.
     pub who: Option<u64>,
-    /// The hash of the request's id.
-    pub request: u64,
-    /// The answer.
-    pub response: Response,
+    /// The model that answers.
+    pub name: ModelName,
+    /// The items, best first.
+    #[serde(with = "packed")]
+    pub items: Vec<Item>,
+    /// Their scores in millionths.
+    pub scores: Vec<i64>,
+    /// How long it took by its own word, in milliseconds.
+    pub latency_ms: Option<u64>,
+    /// Whether it went well.
+    pub is_success: bool,
 }
 
 /// What became of a request or an answer.
@@ -54,57 +57,56 @@ pub enum Ended {
     /// Something about a model.
     Fact(Subject, Fact),
     /// A list that a user was shown.
-    Shown(Subject, Touch),
+    Shown(Member, Touch),
     /// Items that were shown, by the model.
-    Items(Subject, Vec<Item>),
+    Items(ModelMinute, Vec<Item>),
 }
 
 /// What follows from a request and its answer.
-pub fn ended(exchange: Exchange<Asked, Given>) -> Vec<Ended> {
-    let fact = |scope: &Subject, name: &ModelName, fact| Ended::Fact(name.within(scope), fact);
+pub fn ended(request: &Member, exchange: Exchange<Asked, Given>) -> Vec<Ended> {
+    let fact = |name: &ModelName, fact| Ended::Fact(name.within(&request.scope), fact);
     match exchange {
-        Exchange::Answered { request, answer } => {
-            let name = answer.response.name.clone().or(&request.name);
-            let measured = answer.time.0.saturating_sub(request.time.0).max(0).unsigned_abs();
-            let latency_ms = answer.response.latency_ms.unwrap_or(measured);
-            let time = answer.time.max(request.time);
+        Exchange::Answered { request: asked, answer } => {
+            let name = answer.name.clone().or(&asked.name);
+            let measured = answer.time.0.saturating_sub(asked.time.0).max(0).unsigned_abs();
+            let latency_ms = answer.latency_ms.unwrap_or(measured);
+            let time = answer.time.max(asked.time);
             let hour = hour_of(time);
-            let is_success = answer.response.is_success;
-            let mut all = vec![fact(&answer.scope, &name, Fact::Answered { latency_ms, is_success, hour })];
-            let who = answer.who.or(request.who);
-            all.extend(given(answer, name, who, time));
+            let mut all = vec![fact(&name, Fact::Answered { latency_ms, is_success: answer.is_success, hour })];
+            let who = answer.who.or(asked.who);
+            all.extend(given(request, answer, &name, who, time));
             all
         }
-        Exchange::TimedOut(request) => {
-            vec![fact(&request.scope, &request.name, Fact::TimedOut { hour: hour_of(request.time) })]
+        Exchange::TimedOut(asked) => {
+            vec![fact(&asked.name, Fact::TimedOut { hour: hour_of(asked.time) })]
         }
         Exchange::Unasked(answer) => {
-            let (name, who, time) = (answer.response.name.clone(), answer.who, answer.time);
-            let mut all = vec![fact(&answer.scope, &name, Fact::Unasked)];
-            all.extend(given(answer, name, who, time));
+            let (name, who, time) = (answer.name.clone(), answer.who, answer.time);
+            let mut all = vec![fact(&name, Fact::Unasked)];
+            all.extend(given(request, answer, &name, who, time));
             all
         }
-        Exchange::RequestedAgain(request) => vec![fact(&request.scope, &request.name, Fact::Repeated)],
-        Exchange::AnsweredAgain(answer) => vec![fact(&answer.scope, &answer.response.name, Fact::Repeated)],
+        Exchange::RequestedAgain(asked) => vec![fact(&asked.name, Fact::Repeated)],
+        Exchange::AnsweredAgain(answer) => vec![fact(&answer.name, Fact::Repeated)],
     }
 }
 
 /// What an answer brings whether or not anybody is known to have asked: scores, and a list for its user.
-fn given(answer: Given, name: ModelName, who: Option<u64>, time: EventTime) -> Vec<Ended> {
-    let Given { id, scope, request, response, .. } = answer;
-    let model = name.within(&scope);
+fn given(request: &Member, answer: Given, name: &ModelName, who: Option<u64>, time: EventTime) -> Vec<Ended> {
+    let Given { items, scores, .. } = answer;
+    let model = name.within(&request.scope);
     let mut all = Vec::new();
-    if !response.scores.is_empty() {
-        all.push(Ended::Fact(model.clone(), Fact::Scores(response.scores)));
+    if !scores.is_empty() {
+        all.push(Ended::Fact(model.clone(), Fact::Scores(scores)));
     }
-    if response.items.is_empty() {
+    if items.is_empty() {
         return all;
     }
-    all.push(Ended::Items(model.clone(), response.items.clone()));
+    all.push(Ended::Items(coverage::minute(model.clone(), time), items.clone()));
     match who {
         Some(who) => {
-            let kind = TouchKind::Shown { model, request, items: response.items };
-            all.push(Ended::Shown(scope.with_hash(who), Touch { time: time.0, kind, id }));
+            let kind = TouchKind::Shown { model: name.path(), request: request.id, items };
+            all.push(Ended::Shown(request.scope.member(who), Touch::at(time, kind)));
         }
         None => all.push(Ended::Fact(model, Fact::ShownToNobody)),
     }

@@ -1,7 +1,8 @@
 //! What something is about: the parts of its name, as one readable key.
 //!
 //! Not here: which parts a key has; whoever makes one says so. Invariant: two subjects are equal only if all their parts
-//! are. The bytes are those of the text, so they are in order and can be the keys of output records.
+//! are. The bytes are those of the text, so they are in order and can be the keys of output records. Those who are known by
+//! a hash alone are its eight bytes and the text of where they belong.
 //!
 //! ```text
 //! ┌──────┬─────┬──────┬─────┬─────┐
@@ -38,9 +39,17 @@ impl Subject {
         Self(path)
     }
 
-    /// The path of someone who is known by a hash.
-    pub fn with_hash(&self, who: u64) -> Self {
-        self.with(&format!("{who:016x}"))
+    /// Someone or something here that is known by a hash.
+    pub fn member(&self, id: u64) -> Member {
+        Member { id, scope: self.clone() }
+    }
+
+    /// The path that goes on from here as `rest` does.
+    pub fn join(&self, rest: &Self) -> Self {
+        let mut path = self.0.clone();
+        path.push('/');
+        path.push_str(&rest.0);
+        Self(path)
     }
 
     /// The path without its last part; itself, if it has but one.
@@ -80,6 +89,37 @@ impl StateKey for Subject {
     }
 }
 
+/// Someone or something within a scope, by a hash: a user, a request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Member {
+    /// The hash.
+    pub id: u64,
+    /// Where it belongs.
+    pub scope: Subject,
+}
+
+impl StateKey for Member {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.id.encode(out);
+        self.scope.encode(out);
+    }
+
+    fn decode(mut bytes: &[u8]) -> Result<Self, KeyError> {
+        let id = u64::decode_part(&mut bytes)?;
+        Ok(Self { id, scope: Subject::decode(bytes)? })
+    }
+
+    fn encode_part(&self, out: &mut Vec<u8>) {
+        self.id.encode(out);
+        self.scope.encode_part(out);
+    }
+
+    fn decode_part(bytes: &mut &[u8]) -> Result<Self, KeyError> {
+        let id = u64::decode_part(bytes)?;
+        Ok(Self { id, scope: Subject::decode_part(bytes)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -97,7 +137,27 @@ mod tests {
             prop_assert_eq!(subject.with("x/y").part(parts.len()), "x/y");
             let mut bytes = Vec::new();
             subject.encode(&mut bytes);
-            prop_assert_eq!(Subject::decode(&bytes).unwrap(), subject);
+            prop_assert_eq!(Subject::decode(&bytes).unwrap(), subject.clone());
+            prop_assert_eq!(Subject::of(["a/", "b"]).join(&subject).part(parts.len() + 1), parts[parts.len() - 1].as_str());
+        }
+
+        #[test]
+        fn members_are_in_order_as_they_are_as_bytes(ids in prop::collection::vec((any::<u64>(), "[a\0b]{0,3}"), 2)) {
+            let members: Vec<Member> = ids.iter().map(|(id, scope)| Subject::of([scope.as_str()]).member(*id)).collect();
+            let bytes = |member: &Member, part: bool| {
+                let mut bytes = Vec::new();
+                if part { member.encode_part(&mut bytes) } else { member.encode(&mut bytes) };
+                bytes
+            };
+            for part in [false, true] {
+                let order = bytes(&members[0], part).cmp(&bytes(&members[1], part));
+                prop_assert_eq!(order, members[0].cmp(&members[1]));
+            }
+            prop_assert_eq!(&Member::decode(&bytes(&members[0], false)).unwrap(), &members[0]);
+            let whole = [bytes(&members[0], true), vec![7]].concat();
+            let mut rest = whole.as_slice();
+            prop_assert_eq!(&Member::decode_part(&mut rest).unwrap(), &members[0]);
+            prop_assert_eq!(rest, [7]);
         }
     }
 }

@@ -13,7 +13,7 @@ use processing_core::process::{Pipe, Sources};
 
 use crate::arms::Arms;
 use crate::attribution::{Attributing, Touch, TouchMinute};
-use crate::coverage::{self, Counted, Coverage, Items};
+use crate::coverage::{self, Counted, Coverage, Items, ModelMinute};
 use crate::drift::{History, REFERENCE};
 use crate::event::{Item, ModelEvent, What};
 use crate::judging::Judging;
@@ -31,7 +31,7 @@ use crate::serving::{Asked, Ended, Given, ended};
 use crate::settings::ModelSettings;
 use crate::signals::{Hour, Signalling};
 use crate::span::Span;
-use crate::subject::Subject;
+use crate::subject::{Member, Subject};
 use crate::trials::{Enrolling, Trial, TrialMinute};
 
 const DAY: DurationMs = DurationMs::hours(24);
@@ -53,6 +53,7 @@ where
     let settings = Arc::new(settings.clone());
     let with = || Arc::clone(&settings);
     let minutes = Tumbling::minutes(1).grace(settings.grace);
+    let hours = Tumbling::hours(1).grace(settings.grace);
     let month = Hopping::new(coverage::WINDOW, DAY).grace(settings.grace);
     let app = Topology::named(settings.application_id.clone());
     let rules = with();
@@ -65,57 +66,53 @@ where
 
     let (routed, asked) = without_trials(routed, &settings).split().branch_off(
         |routed| matches!(routed, Routed::Asked(..)),
-        |it| it.flat_map(asked).key_by(key).repartition("asked"),
+        |it| it.flat_map(asked).key_by_first().repartition("asked"),
     );
     let (routed, given) = routed.branch_off(
         |routed| matches!(routed, Routed::Given(..)),
-        |it| it.flat_map(given).key_by(key).repartition("given"),
+        |it| it.flat_map(given).key_by_first().repartition("given"),
     );
     let (routed, reported) = routed.branch_off(
         |routed| matches!(routed, Routed::Fact(..)),
-        |it| it.flat_map(fact).key_by(key).repartition("reported"),
+        |it| it.flat_map(fact).key_by_first().repartition("reported"),
     );
     let (routed, leads) = routed.branch_off(
         |routed| matches!(routed, Routed::Lead(..)),
-        |it| it.flat_map(lead).key_by(key).repartition("leads"),
+        |it| it.flat_map(lead).key_by_first().repartition("leads"),
     );
     let (routed, touched) = routed.branch_off(
         |routed| matches!(routed, Routed::Item(..)),
-        |it| it.flat_map(item).key_by(key).repartition("touched"),
+        |it| it.flat_map(item).key_by_first().window(hours).aggregate::<Items>("touched-1h").on_close(),
     );
 
     // Requests and their answers: facts about the model, lists that users were shown, and their items.
     let waits = JoinWindow::within(settings.skew, settings.timeout).grace(settings.grace);
-    let (ended, served) = asked
-        .map(|(_, asked)| asked)
-        .answered_by(given.map(|(_, given)| given), waits, "serving")
-        .flat_map(ended)
-        .split()
-        .branch_off(
+    let (ended, served) =
+        asked.answered_by(given, waits, "serving").map_keyed(ended).flat_map(|ended| ended).split().branch_off(
             |ended| matches!(ended, Ended::Fact(..)),
-            |it| it.flat_map(served).key_by(key).repartition("served"),
+            |it| it.flat_map(served).key_by_first().repartition("served"),
         );
     let (ended, items) = ended.branch_off(
         |ended| matches!(ended, Ended::Items(..)),
-        |it| it.flat_map(items).key_by(key).repartition("items"),
+        |it| it.flat_map(items).key_by_first().window(hours).aggregate::<Items>("items-1h").on_close(),
     );
 
     // What users did with the lists.
     let outcomes = routed
         .rest()
         .flat_map(acted)
-        .key_by(key)
+        .key_by_first()
         .window(minutes)
-        .merge(ended.rest().flat_map(shown).key_by(key).window(minutes))
+        .merge(ended.rest().flat_map(shown).key_by_first().window(minutes))
         .aggregate::<TouchMinute>("touches")
         .on_close()
-        .map(|minute| minute.value)
+        .map(Span::from)
         .process("attributing", |setup| Attributing {
             window: settings.attribution,
             shown: setup.key_value_store("shown"),
             matures: setup.timer("matures"),
         })
-        .key_by(key)
+        .key_by_first()
         .repartition("outcomes");
 
     // Whether messages were understood rightly.
@@ -129,19 +126,18 @@ where
             waiting: setup.key_value_store("messages"),
             gives_up: setup.timer("give-up"),
         })
-        .key_by(key)
+        .key_by_first()
         .repartition("judged");
 
-    // Items of 28 days, at each day's end. A day's items take some kilobytes: they are written once a minute, not with
-    // each commit.
+    // Items of 28 days, at each day's end. A day's items take some kilobytes: they are written once an hour, when all its
+    // minutes come out together.
     let covering = with();
     touched
         .merge(items)
-        .window(minutes)
-        .aggregate::<Items>("items-1m")
-        .on_close()
+        .map_keyed(|(model, _): &ModelMinute, minute| (model.clone(), minute.value))
+        .key_by_first()
         .window(month)
-        .fold("items-28d", rolled_up())
+        .aggregate::<Items>("items-28d")
         .on_close()
         .map_keyed(|model: &Subject, month| Counted { model: model.clone(), items: month.value })
         .key_by(|counted: &Counted| Subject::of([counted.model.part(0).as_str(), &counted.model.part(1)]))
@@ -152,7 +148,7 @@ where
         .key_by(|coverage: &CoverageRecord| coverage.subject())
         .to(Topic::with(&settings.outputs.coverage, Json::<CoverageRecord>::new()));
 
-    let (names, popular, hours) = (with(), with(), with());
+    let (names, popular, signals) = (with(), with(), with());
     reported
         .merge(served)
         .merge(outcomes)
@@ -188,7 +184,7 @@ where
             Span { start: closed.window.start.0, end: closed.window.end.0, value: Hour { performance, reference } }
         })
         .process("signalling", |setup| Signalling {
-            settings: hours,
+            settings: signals,
             drifting: setup.key_value_store("drifting"),
             forget: setup.timer("forget"),
             alerts: setup.output(|alerts| alerts.to(Topic::with(&settings.outputs.alerts, Json::<Alert>::new()))),
@@ -212,7 +208,7 @@ where
         |trials| {
             trials
                 .flat_map(trial)
-                .key_by(key)
+                .key_by_first()
                 .window(Tumbling::minutes(1).grace(settings.grace))
                 .aggregate::<TrialMinute>("trial-minutes")
                 .on_close()
@@ -222,8 +218,8 @@ where
                     users: setup.key_value_store("enrolled"),
                     forget: setup.timer("forget"),
                 })
-                .map_keyed(|user: &Subject, finding| (user.parent(), finding))
-                .key_by(key)
+                .map_keyed(|user: &Member, finding| (user.scope.clone(), finding))
+                .key_by_first()
                 .window(Tumbling::minutes(1))
                 .aggregate::<Arms>("experiment-minutes")
                 .on_close()
@@ -243,15 +239,10 @@ where
     split.rest()
 }
 
-/// The key that something goes under.
-fn key<T>((key, _): &(Subject, T)) -> Subject {
-    key.clone()
-}
-
-/// One kind of what is routed: each branch holds no other.
+/// One kind of what is routed, with the key that it goes under: each branch holds no other.
 macro_rules! only {
-    ($($name:ident: $from:ident::$variant:ident => $to:ty;)+) => {
-        $(fn $name(routed: $from) -> Option<(Subject, $to)> {
+    ($($name:ident: $from:ident::$variant:ident => ($key:ty, $to:ty);)+) => {
+        $(fn $name(routed: $from) -> Option<($key, $to)> {
             match routed {
                 $from::$variant(key, it) => Some((key, it)),
                 _ => None,
@@ -261,14 +252,14 @@ macro_rules! only {
 }
 
 only! {
-    asked: Routed::Asked => Asked;
-    given: Routed::Given => Given;
-    acted: Routed::Touch => Touch;
-    fact: Routed::Fact => Fact;
-    item: Routed::Item => Vec<Item>;
-    lead: Routed::Lead => LeadStep;
-    trial: Routed::Trial => Trial;
-    served: Ended::Fact => Fact;
-    shown: Ended::Shown => Touch;
-    items: Ended::Items => Vec<Item>;
+    asked: Routed::Asked => (Member, Asked);
+    given: Routed::Given => (Member, Given);
+    acted: Routed::Touch => (Member, Touch);
+    fact: Routed::Fact => (Subject, Fact);
+    item: Routed::Item => (ModelMinute, Vec<Item>);
+    lead: Routed::Lead => (Subject, LeadStep);
+    trial: Routed::Trial => (Member, Trial);
+    served: Ended::Fact => (Subject, Fact);
+    shown: Ended::Shown => (Member, Touch);
+    items: Ended::Items => (ModelMinute, Vec<Item>);
 }

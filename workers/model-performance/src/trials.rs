@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::earliest::{Act, Earliest};
 use crate::experiments::{Ends, Experiments};
-use crate::subject::Subject;
+use crate::subject::Member;
 
 /// An event of a user in an experiment, in the order in which they count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,18 +74,18 @@ pub struct Enrolling {
     /// The definitions.
     pub experiments: Arc<Experiments>,
     /// Who is enrolled.
-    pub users: KeyValueStore<Subject, Enrolled>,
+    pub users: KeyValueStore<Member, Enrolled>,
     /// When a user is forgotten.
     pub forget: Timer,
 }
 
 impl Processor for Enrolling {
-    type Key = Subject;
+    type Key = Member;
     type In = TrialMinute;
     type Out = Finding;
 
-    fn process(&self, ctx: &mut Context<'_, '_, Self>, key: &Subject, minute: TrialMinute) -> Result<(), Poison> {
-        let experiment = self.experiments.of(&key.parent().part(2));
+    fn process(&self, ctx: &mut Context<'_, '_, Self>, key: &Member, minute: TrialMinute) -> Result<(), Poison> {
+        let experiment = self.experiments.of(&key.scope.part(2));
         let before = ctx.store(&self.users).get(key).cloned();
         let (enrolled, findings) = follow(experiment.window, experiment.ends, before.clone(), &minute);
         if let Some(now) = enrolled.filter(|now| before.as_ref() != Some(now)) {
@@ -104,7 +104,7 @@ impl Processor for Enrolling {
         Ok(())
     }
 
-    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, key: &Subject, _: Timer) -> Result<(), Poison> {
+    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, key: &Member, _: Timer) -> Result<(), Poison> {
         ctx.store(&self.users).delete(key);
         Ok(())
     }
@@ -206,9 +206,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_users_minute(times in prop::collection::vec((0_i64..90, 0_u8..3), 0..160), seed: u64) {
-            let user = Subject::of(["x"]);
             let trial = |(time, what)| if what == 0 { assigned(time, "a") } else { hit(time, what) };
-            let trials: Vec<(Subject, Trial)> = times.into_iter().map(|drawn| (user.clone(), trial(drawn))).collect();
+            let trials: Vec<Trial> = times.into_iter().map(trial).collect();
             laws::exact(&fold_of::<TrialMinute>(), &trials, seed, TrialMinute::clone);
         }
     }

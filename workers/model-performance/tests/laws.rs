@@ -9,6 +9,7 @@ use model_performance::outcomes::Outcome;
 use model_performance::performance::{Fact, Performance};
 use model_performance::subject::Subject;
 use processing_core::aggregate::{Aggregate as _, fold_of, laws};
+use processing_core::record::EventTime;
 use proptest::prelude::*;
 
 fn subject(number: u8) -> Subject {
@@ -61,7 +62,6 @@ proptest! {
 
     #[test]
     fn a_models_window(facts in prop::collection::vec(fact(), 0..400), seed: u64) {
-        let facts: Vec<(Subject, Fact)> = facts.into_iter().map(|fact| (subject(0), fact)).collect();
         laws::exact(&fold_of::<Performance>(), &facts, seed, Performance::clone);
     }
 
@@ -70,25 +70,25 @@ proptest! {
         let touch = |(number, (time, item, is_click)): (usize, (i64, u32, bool))| {
             let kind = match number % 3 {
                 0 => TouchKind::Shown { model: subject(1), request: item.into(), items: vec![Item(item)] },
-                _ => TouchKind::Acted { item: Item(item), is_click, rating: None, request: None },
+                _ => TouchKind::Acted { item: Item(item), is_click, rating: None, request: None, id: number as u64 },
             };
-            (subject(0), Touch { time, kind, id: number as u64 })
+            Touch::at(EventTime(time), kind)
         };
-        let touches: Vec<(Subject, Touch)> = touches.into_iter().enumerate().map(touch).collect();
+        let touches: Vec<Touch> = touches.into_iter().enumerate().map(touch).collect();
         laws::exact(&fold_of::<TouchMinute>(), &touches, seed, TouchMinute::clone);
     }
 
     #[test]
     fn a_leads_minute(steps in prop::collection::vec((0_i64..90, 0_u64..900), 0..160), seed: u64) {
-        let step = |(time, id): (i64, u64)| (subject(0), LeadStep { time, kind: LeadKind::Known("ASK".into()), id });
-        let steps: Vec<(Subject, LeadStep)> = steps.into_iter().map(step).collect();
+        let step = |(time, id): (i64, u64)| LeadStep { time, kind: LeadKind::Known("ASK".into()), id };
+        let steps: Vec<LeadStep> = steps.into_iter().map(step).collect();
         laws::exact(&fold_of::<LeadMinute>(), &steps, seed, LeadMinute::clone);
     }
 
     #[test]
     fn the_items_of_28_days(items in prop::collection::vec(prop::collection::vec(0_u32..2_000, 0..20), 0..60), seed: u64) {
-        let of = |items: Vec<u32>| (subject(0), items.into_iter().map(Item).collect());
-        let items: Vec<(Subject, Vec<Item>)> = items.into_iter().map(of).collect();
+        let of = |items: Vec<u32>| items.into_iter().map(Item).collect();
+        let items: Vec<Vec<Item>> = items.into_iter().map(of).collect();
         laws::exact(&fold_of::<Items>(), &items, seed, Items::count);
     }
 
@@ -97,7 +97,7 @@ proptest! {
     fn a_tenants_coverage(items in prop::collection::btree_map(0_u8..60, 0_u32..99, 0..60), seed: u64) {
         let shown = |items: u32| {
             let mut shown = Items::default();
-            shown.add(&(subject(0), (0..items).map(Item).collect::<Vec<_>>()));
+            shown.add(&(0..items).map(Item).collect::<Vec<_>>());
             shown
         };
         let of = |(model, items)| Counted { model: subject(model), items: shown(items) };

@@ -29,7 +29,7 @@ pub(crate) fn expected(settings: &ModelSettings, events: &Events) -> Records {
             models.entry(model).or_default().extend(items);
             seen.extend(items);
         }
-        for event in events.all.iter().filter(|event| is_inside(event.time()) && !event.misses_its_minute()) {
+        for event in events.all.iter().filter(|event| is_inside(event.time()) && !event.misses_its_hour()) {
             if let What::Interacted(acted) = &event.event.what {
                 seen.extend(acted.item);
             }

@@ -303,6 +303,11 @@ impl Event {
         self.misses(minute_of(self.time()) + MINUTE)
     }
 
+    /// Too late for its hour.
+    pub(crate) fn misses_its_hour(&self) -> bool {
+        self.misses(self.time() - self.time().rem_euclid(60 * MINUTE) + 60 * MINUTE)
+    }
+
     /// Too late to meet a request or an answer.
     pub(crate) fn misses_its_partner(&self) -> bool {
         self.time() + self.grace < self.before
