@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use state::{MemoryBudget, OrderedOptions};
+use state::MemoryBudget;
 
 use crate::bulletin::Bulletin;
 use crate::clock::{Clock, SystemClock};
@@ -83,7 +83,7 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// As the settings of a service say; `budget` is [`memory_budget`].
+    /// As the settings of a service say; `budget` is [`Settings::memory_of_stores`].
     pub fn of(settings: &Settings, budget: MemoryBudget) -> Self {
         Self {
             instance: settings.application.instance.clone(),
@@ -93,7 +93,7 @@ impl RunOptions {
             idle_close: settings.event_time.idle_close,
             future_bound: settings.event_time.future_bound,
             epoch: 0,
-            cached_bytes: bytes(settings.state.cache_bytes / u64::from(settings.application.threads.max(1))),
+            cached_bytes: settings.cached_by_each_thread(),
             state: StatePlace::Folder { dir: settings.state.dir.clone(), budget },
         }
     }
@@ -547,7 +547,7 @@ fn serve<R: FnOnce(Queries) -> Router>(
     };
     let (plan, routes) = build(&shell.settings)?;
     let plan = Arc::new(plan);
-    let budget = memory_budget(&shell.settings);
+    let budget = shell.settings.memory_of_stores();
     let (log, keeper) = open_log(&shell.settings, &plan, &shell.clock, &budget)?;
     let running = Running::start(plan, log, RunOptions::of(&shell.settings, budget), Surroundings::of(&shell))?;
     // The port tells what is missing while it is missing.
@@ -562,23 +562,6 @@ fn serve<R: FnOnce(Queries) -> Router>(
     ended
 }
 
-/// What the settings leave to the block cache and the memtables of the stores.
-pub fn memory_budget(settings: &Settings) -> MemoryBudget {
-    // The embedded log fills a buffer while another one is written.
-    let log = if is_embedded(settings) { 2 * OrderedOptions::default().write_buffer_bytes } else { 0 };
-    let left = settings.state.memory_budget_bytes.saturating_sub(settings.state.cache_bytes);
-    MemoryBudget::new(bytes(left).saturating_sub(log))
-}
-
-/// Whether no cluster is named.
-fn is_embedded(settings: &Settings) -> bool {
-    settings.kafka.get("bootstrap.servers").is_none()
-}
-
-fn bytes(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
 /// The cluster that the settings name, else the embedded log with its upkeep.
 fn open_log(
     settings: &Settings,
@@ -586,7 +569,7 @@ fn open_log(
     clock: &Arc<dyn Clock>,
     budget: &MemoryBudget,
 ) -> Result<(Arc<dyn Log>, Option<LogKeeper>), CoreError> {
-    if !is_embedded(settings) {
+    if !settings.is_embedded() {
         let log = KafkaLog::open(KafkaOptions {
             application: plan.name().to_owned(),
             properties: settings.kafka.0.clone(),

@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use super::{SettingsError, Spec, ValueKind, Values};
+use state::{MemoryBudget, OrderedOptions};
+
+use super::{Settings, SettingsError, Spec, ValueKind, Values};
 
 const MIB: u64 = 1 << 20;
 
@@ -49,4 +51,28 @@ impl StateSettings {
             memory_budget_bytes: values.get("memory.budget.bytes")?,
         })
     }
+}
+
+impl Settings {
+    /// What is left to the block cache and the memtables of the stores.
+    pub fn memory_of_stores(&self) -> MemoryBudget {
+        // The embedded log fills a buffer while another one is written.
+        let log = if self.is_embedded() { 2 * OrderedOptions::default().write_buffer_bytes } else { 0 };
+        let left = self.state.memory_budget_bytes.saturating_sub(self.state.cache_bytes);
+        MemoryBudget::new(bytes(left).saturating_sub(log))
+    }
+
+    /// Rows that the stores of one thread's tasks keep in memory between transactions, in bytes.
+    pub fn cached_by_each_thread(&self) -> usize {
+        bytes(self.state.cache_bytes / u64::from(self.application.threads.max(1)))
+    }
+
+    /// Whether no cluster is named, so that the log is in a folder.
+    pub fn is_embedded(&self) -> bool {
+        self.kafka.get("bootstrap.servers").is_none()
+    }
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
