@@ -195,7 +195,7 @@ impl Shown {
         // A list has some hundreds of items at most.
         let mut places = self.0.iter().enumerate().filter_map(|(at, list)| Some((at, holds(list)? as u16)));
         let Some(first) = places.next() else { return false };
-        let last = places.last().unwrap_or(first);
+        let last = places.next_back().unwrap_or(first);
         if is_click {
             if let Some(list) = self.0.get_mut(first.0) {
                 mark(&mut list.clicked_first, first.1);
