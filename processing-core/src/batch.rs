@@ -234,6 +234,13 @@ impl RecordBatch {
         self.bytes.clear();
         self.slots.clear();
     }
+
+    /// Forgets all records, and keeps about so many bytes for the next ones.
+    pub(crate) fn clear_down_to(&mut self, kept: usize) {
+        self.clear();
+        self.bytes.shrink_to(kept);
+        self.slots.shrink_to(kept / size_of::<Slot>());
+    }
 }
 
 /// Adds the records of a run of bytes to a batch, in their order.

@@ -25,6 +25,9 @@ pub const CACHED_BYTES_MAX: usize = 64 * MIB;
 pub const ID_FILTER_BYTES_MAX: usize = 16 * MIB;
 /// Results and changelog records of one task that wait for the transaction before its thread commits early.
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
+/// What each partition of each topic that a task writes keeps of it for the next transaction: one of usual size then
+/// allocates little, and the largest ones of all tasks do not add up.
+pub const OUTBOX_KEPT_BYTES: usize = 64 * KIB;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
 pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
 /// Partial aggregates for one partition travel together up to this; a larger one travels alone.

@@ -9,6 +9,7 @@ use state::StateKey;
 
 use crate::batch::{HeaderBuffer, Headers, RecordBatch, RecordRef};
 use crate::decode::{Encoder, Poison};
+use crate::limits::OUTBOX_KEPT_BYTES;
 use crate::log::partition_for_key;
 use crate::process::{Terminal, Timed};
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicName, TopicPartition};
@@ -190,7 +191,7 @@ impl Outbox {
             for (number, batch) in (track.first..).zip(&mut track.batches) {
                 if !batch.is_empty() {
                     send(&TopicPartition { topic: track.topic.clone(), partition: Partition(number) }, batch)?;
-                    batch.clear();
+                    batch.clear_down_to(OUTBOX_KEPT_BYTES);
                 }
             }
         }
@@ -201,7 +202,7 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         let Self { changelogs, outputs, late, dead, time, .. } = self;
         for track in outputs.iter_mut().chain([late, dead, time]).chain(changelogs.iter_mut()) {
-            track.batches.iter_mut().for_each(RecordBatch::clear);
+            track.batches.iter_mut().for_each(|batch| batch.clear_down_to(OUTBOX_KEPT_BYTES));
         }
     }
 }

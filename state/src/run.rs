@@ -22,7 +22,7 @@ const DELETED: u32 = u32::MAX;
 
 /// Memory kept by an empty run, so that a commit of usual size allocates nothing; more would add up over
 /// the columns of many tasks.
-const KEPT_BYTES: usize = 256 << 10;
+const KEPT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {

@@ -27,7 +27,7 @@
 //!          └───┴─────────────────────┴────────────┴─────────────────────────────────────────┘
 //! ```
 //! The first key counts from the smallest possible. `many` is 0 where one number is in the bucket, as in most buckets of
-//! short windows, and no count follows it. Form 1 had a count for each.
+//! short windows, and no count follows it. Form 1 is taken.
 //!
 //! Not here: which number is in which bucket. Invariant: keys ascend, no bucket is empty; so equal multisets of keys
 //! have equal bytes.
