@@ -88,7 +88,7 @@ impl Writer {
     /// A time; small where it lies near the one before.
     pub fn time(&mut self, time: EventTime) {
         let since = time.0.wrapping_sub(std::mem::replace(&mut self.before, time.0));
-        self.number(((since << 1) ^ (since >> 63)).cast_unsigned());
+        self.signed(i128::from(since));
     }
 
     /// An identifier's bits.
@@ -137,8 +137,7 @@ impl Reader<'_> {
 
     /// See [`Writer::time`].
     pub fn time(&mut self) -> Option<EventTime> {
-        let zigzag = self.number()?;
-        let since = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+        let since = i64::try_from(self.signed()?).ok()?;
         self.before = self.before.wrapping_add(since);
         Some(EventTime(self.before))
     }
