@@ -10,7 +10,6 @@ use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use serde::{Deserialize, Serialize};
 
 use crate::kind::Kind;
-use crate::scope::Scope;
 
 /// Days after the first one on which it is asked who of a cohort is active.
 pub const COHORT_AGES: [u16; 3] = [1, 7, 28];
@@ -120,8 +119,8 @@ impl Tally {
 }
 
 /// What a person adds to a scope.
-impl Aggregate<(Scope, Self)> for Tally {
-    fn add(&mut self, (_, other): &(Scope, Self)) {
+impl Aggregate<Self> for Tally {
+    fn add(&mut self, other: &Self) {
         self.merge(other);
     }
 }
