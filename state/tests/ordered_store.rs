@@ -153,9 +153,12 @@ fn a_reader_goes_on_when_the_writer_has_moved_its_rows() {
     }
     for back in [false, true] {
         let reader = OrderedStore::open_secondary(&home, &scratch.join(back.to_string())).unwrap();
-        // The oldest rows that live move on with a merge, and the files that they were in go.
-        write(&|set| set.delete(&u32::from(back).to_be_bytes()));
+        // Where much is deleted, the oldest rows that live move on with a merge, and the files that they were in go.
+        write(&|set| (0..4).for_each(|file| set.delete(&(file * 10 + 2 * u32::from(back)).to_be_bytes())));
+        write(&|set| (0..4).for_each(|file| set.delete(&(file * 10 + 2 * u32::from(back) + 1).to_be_bytes())));
         let before = files_of_rows(&home);
+        writer.compact_range(KeyRange::ALL);
+        writer.collect_by_need().unwrap();
         writer.compact_range(KeyRange::ALL);
         assert!(!files_of_rows(&home).is_superset(&before), "no file went");
         let live = all(&writer, KeyRange::ALL, back).unwrap();
@@ -185,6 +188,7 @@ fn deleted_rows_give_their_room_back_though_some_stay_among_them() {
         store.write(set, Sync::Os).unwrap();
         if number % 1_000 == 999 {
             store.settle().unwrap();
+            store.collect_by_need().unwrap();
             most = most.max(room(folder.path()));
         }
     }

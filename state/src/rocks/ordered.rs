@@ -7,6 +7,8 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rocksdb::{WaitForCompactOptions, WriteBatch, WriteOptions};
 
@@ -100,6 +102,8 @@ impl std::fmt::Debug for WriteSet {
 pub struct OrderedStore {
     db: Db,
     path: PathBuf,
+    /// See [`Self::collect_by_need`].
+    collects: AtomicBool,
 }
 
 impl OrderedStore {
@@ -115,7 +119,7 @@ impl OrderedStore {
         let db = Db::open(&db_options, path).map_err(|error| store_error(path, error))?;
         // Files are right with or without.
         drop(db.set_options(&[tuning::FIRST_KEYS]));
-        Ok(Self { db, path: path.to_path_buf() })
+        Ok(Self { db, path: path.to_path_buf(), collects: AtomicBool::new(false) })
     }
 
     /// Opens for reading a map that another process may be writing. `scratch` is a folder of the
@@ -134,7 +138,7 @@ impl OrderedStore {
         // rows.
         options.set_max_open_files(-1);
         let db = Db::open_as_secondary(&options, path, scratch).map_err(|error| store_error(path, error))?;
-        let store = Self { db, path: path.to_path_buf() };
+        let store = Self { db, path: path.to_path_buf(), collects: AtomicBool::new(false) };
         store.catch_up()?;
         Ok(store)
     }
@@ -196,6 +200,21 @@ impl OrderedStore {
     /// Merges the files of `range`, so that deleted rows give their room back.
     pub fn compact_range(&self, range: KeyRange<'_>) {
         self.db.compact_range(Some(range.start), range.end);
+    }
+
+    /// Lets merges move large rows that live out of the oldest files, so that those files can go, while deleted rows take a
+    /// third of all files' room and more; less than a sixth is left alone again. To be called now and then: without need,
+    /// each merge of all keys would write a quarter of the map again.
+    pub fn collect_by_need(&self) -> Result<(), StoreError> {
+        let size = |name: &str| Ok(self.db.property_int_value(name).map_err(|error| self.failed(error))?.unwrap_or(0));
+        let (all, deleted) = (size(tuning::ROWS_APART_BYTES)?, size(tuning::ROWS_APART_DELETED_BYTES)?);
+        let collects = self.collects.load(Relaxed);
+        let needs = if collects { deleted * 6 > all } else { deleted * 3 >= all && deleted > 0 };
+        if needs != collects {
+            self.db.set_options(&[(tuning::COLLECTS, &needs.to_string())]).map_err(|error| self.failed(error))?;
+            self.collects.store(needs, Relaxed);
+        }
+        Ok(())
     }
 
     fn walk(&self, range: KeyRange<'_>, ascending: bool, visit: &mut Visit<'_>) -> Result<(), StoreError> {

@@ -69,12 +69,12 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
     // What arrives compressed costs as much to compress again as to write.
     options.set_compression_type(DBCompressionType::None);
     // Rows lie in files of their own kind, and what is merged are their keys: a row is written twice, in the write-ahead
-    // log and where it stays. Files of rows that are all deleted go by themselves; of a merge that comes upon keys of
-    // the oldest quarter of them, rows that still live move on, so that one old row does not keep the file for ever.
+    // log and where it stays. Files of rows that are all deleted go by themselves. Where much is deleted ([`COLLECTS`]), a
+    // merge that comes upon keys of the oldest quarter of them moves the rows that still live on, so that one old row
+    // does not keep its file for ever.
     options.set_enable_blob_files(true);
     options.set_min_blob_size(APART_BYTES_MIN);
     options.set_blob_file_size(64 << 20);
-    options.set_enable_blob_gc(true);
     options.set_blob_gc_age_cutoff(0.25);
     // A file holds a bit of every partition, so a merge by levels would go over the keys of the whole log with every few
     // files, old ones that nobody has touched included. Merging runs of like size writes a key again as often as
@@ -96,6 +96,13 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
 /// only slower.
 pub(super) const FIRST_KEYS: (&str, &str) =
     ("block_based_table_factory", "{index_type=kBinarySearchWithFirstKey;index_shortening=kNoShortening;}");
+
+/// Whether merges move rows of the ordered map that lie apart; an open database takes it.
+pub(super) const COLLECTS: &str = "enable_blob_garbage_collection";
+/// The room that rows of the ordered map take which lie apart…
+pub(super) const ROWS_APART_BYTES: &str = "rocksdb.live-blob-file-size";
+/// …and how much of it those that have been deleted.
+pub(super) const ROWS_APART_DELETED_BYTES: &str = "rocksdb.live-blob-file-garbage-size";
 
 /// From this size on, a row of the ordered map lies apart from its key. A smaller one costs less to write again with a
 /// merge than to be sought by itself.

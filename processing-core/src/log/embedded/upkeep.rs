@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use state::ordered::WriteSet;
 
+use super::catalog::store_error;
 use super::compaction::Pass;
 use super::keys::{Ends, PartitionKey, StoredTopic};
 use super::options::Durability;
@@ -76,6 +77,7 @@ pub(super) fn step(writer: &Writer, now: LogTime) -> Result<Maintained, LogError
         upkeep.delete_below_start(writer, partition)?;
     }
     upkeep.compact(writer, &kept, now, &mut done)?;
+    writer.store.collect_by_need().map_err(store_error)?;
     Ok(done)
 }
 
