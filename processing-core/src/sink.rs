@@ -42,6 +42,8 @@ pub struct Outbox {
     /// By output.
     shapes: Vec<u32>,
     key: Vec<u8>,
+    /// Of all records that wait. Asked after every record, and a task has dozens of batches.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl Outbox {
             time: Track::one(topics.time.clone(), 0),
             shapes: topics.shapes.clone(),
             key: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -119,7 +122,7 @@ impl Outbox {
 
     /// Appends a record to a partition of a lane.
     pub(crate) fn push(&mut self, lane: Lane, partition: Partition, record: RecordRef<'_>) {
-        self.track(lane).batch(partition).push(record);
+        self.add(lane, partition, |batch| batch.push(record));
     }
 
     /// Appends a record whose key and value `write` puts straight into the buffer; it returns the length
@@ -131,7 +134,7 @@ impl Outbox {
         time: LogTime,
         write: impl FnOnce(&mut Vec<u8>) -> usize,
     ) {
-        self.track(lane).batch(partition).push_with(time, write);
+        self.add(lane, partition, |batch| batch.push_with(time, write));
     }
 
     /// Appends a keyed record to the partition that Kafka's partitioner gives its key.
@@ -148,25 +151,36 @@ impl Outbox {
         key(&mut bytes);
         let partitions = self.partitions(lane);
         let partition = partition_for_key(&bytes, partitions);
-        let mut written = Ok(());
-        let batch = self.track(lane).batch(partition);
-        let before = batch.len();
-        batch.push_with(time, |buffer| {
-            buffer.extend_from_slice(&bytes);
-            written = value(buffer);
-            bytes.len()
+        let written = self.add(lane, partition, |batch| {
+            let mut written = Ok(());
+            let before = batch.len();
+            batch.push_with(time, |buffer| {
+                buffer.extend_from_slice(&bytes);
+                written = value(buffer);
+                bytes.len()
+            });
+            match &written {
+                Ok(()) => batch.add_headers(headers),
+                Err(_) => batch.truncate(before),
+            }
+            written
         });
-        match &written {
-            Ok(()) => batch.add_headers(headers),
-            Err(_) => batch.truncate(before),
-        }
         self.key = bytes;
         written
     }
 
+    fn add<T>(&mut self, lane: Lane, partition: Partition, push: impl FnOnce(&mut RecordBatch) -> T) -> T {
+        let batch = self.track(lane).batch(partition);
+        let before = batch.byte_len();
+        let pushed = push(batch);
+        let grown = batch.byte_len() - before;
+        self.bytes += grown;
+        pushed
+    }
+
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.tracks().flat_map(|track| &track.batches).map(RecordBatch::byte_len).sum()
+        self.bytes
     }
 
     fn tracks(&self) -> impl Iterator<Item = &Track> {
@@ -185,16 +199,18 @@ impl Outbox {
         &mut self,
         mut send: impl FnMut(&TopicPartition, &RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { changelogs, outputs, late, dead, time, .. } = self;
+        let Self { changelogs, outputs, late, dead, time, bytes, .. } = self;
         let tracks = outputs.iter_mut().chain([late, dead, time]).chain(changelogs.iter_mut());
         for track in tracks {
             for (number, batch) in (track.first..).zip(&mut track.batches) {
                 if !batch.is_empty() {
                     send(&TopicPartition { topic: track.topic.clone(), partition: Partition(number) }, batch)?;
+                    *bytes -= batch.byte_len();
                     batch.clear_down_to(OUTBOX_KEPT_BYTES);
                 }
             }
         }
+        debug_assert_eq!(*bytes, 0, "what was counted has been sent");
         Ok(())
     }
 
@@ -204,6 +220,7 @@ impl Outbox {
         for track in outputs.iter_mut().chain([late, dead, time]).chain(changelogs.iter_mut()) {
             track.batches.iter_mut().for_each(|batch| batch.clear_down_to(OUTBOX_KEPT_BYTES));
         }
+        self.bytes = 0;
     }
 }
 
