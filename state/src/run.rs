@@ -51,6 +51,11 @@ impl SortedRun {
         self.bytes.len() + self.entries.len() * size_of::<Entry>()
     }
 
+    /// Makes room for keys and values of so many bytes in all.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
         self.find(key).map(|index| self.value(&self.entries[index]))
     }
