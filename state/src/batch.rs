@@ -4,7 +4,6 @@
 //! Invariant: changes keep the order in which they were added, so a later one wins.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use crate::position::Position;
 use crate::store::{ColumnId, KeyRange};
@@ -34,25 +33,61 @@ pub enum Change<'a> {
 /// An atomic set of changes with the positions they lead to.
 #[derive(Clone, Default, Debug)]
 pub struct Batch {
-    /// Keys and values one after the other: one growing allocation for the whole batch.
+    /// Change by change, in one growing allocation: a [`Head`], then its key and value.
     bytes: Vec<u8>,
-    changes: Vec<(ColumnId, Stored)>,
     positions: BTreeMap<ColumnId, Position>,
     /// See [`Self::stands_for`].
     stands_for: usize,
 }
 
-#[derive(Clone, Debug)]
-enum Stored {
-    Put { key: Range<usize>, value: Range<usize> },
-    Delete { key: Range<usize> },
-    DeleteRange { start: Range<usize>, end: Option<Range<usize>> },
+/// What a change is, and how long its two parts are: key and value, or the bounds of a range.
+#[derive(Clone, Copy)]
+struct Head {
+    kind: Kind,
+    column: ColumnId,
+    first: u32,
+    second: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Put,
+    Delete,
+    DeleteRange,
+    /// A range without an end.
+    DeleteFrom,
+}
+
+impl Head {
+    const BYTES: usize = 10;
+
+    fn to_bytes(self) -> [u8; Self::BYTES] {
+        let [a, b, c, d] = self.first.to_ne_bytes();
+        let [e, f, g, h] = self.second.to_ne_bytes();
+        [self.kind as u8, self.column.0, a, b, c, d, e, f, g, h]
+    }
+
+    fn from_bytes([kind, column, a, b, c, d, e, f, g, h]: [u8; Self::BYTES]) -> Self {
+        let kind = match kind {
+            0 => Kind::Put,
+            1 => Kind::Delete,
+            2 => Kind::DeleteRange,
+            _ => Kind::DeleteFrom,
+        };
+        let (first, second) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
+        Self { kind, column: ColumnId(column), first, second }
+    }
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch with room for so many bytes: one that grows copies what it holds.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// Adds a change of any kind.
@@ -66,23 +101,21 @@ impl Batch {
 
     /// Gives `key` a value.
     pub fn put(&mut self, column: ColumnId, key: &[u8], value: &[u8]) {
-        let stored = Stored::Put { key: self.keep(key), value: self.keep(value) };
-        self.changes.push((column, stored));
+        self.push(Kind::Put, column, key, value);
     }
 
     /// Takes the value of `key` away.
     pub fn delete(&mut self, column: ColumnId, key: &[u8]) {
-        let stored = Stored::Delete { key: self.keep(key) };
-        self.changes.push((column, stored));
+        self.push(Kind::Delete, column, key, &[]);
     }
 
     /// Takes the values of all keys of `range` away.
     pub fn delete_range(&mut self, column: ColumnId, range: KeyRange<'_>) {
-        if range.is_empty() {
-            return;
+        match range {
+            range if range.is_empty() => {}
+            KeyRange { start, end: Some(end) } => self.push(Kind::DeleteRange, column, start, end),
+            KeyRange { start, end: None } => self.push(Kind::DeleteFrom, column, start, &[]),
         }
-        let stored = Stored::DeleteRange { start: self.keep(range.start), end: range.end.map(|end| self.keep(end)) };
-        self.changes.push((column, stored));
     }
 
     /// Sets how far `column` has followed its changelog once this batch is written.
@@ -92,7 +125,21 @@ impl Batch {
 
     /// The changes in the order in which they were added.
     pub fn changes(&self) -> impl Iterator<Item = (ColumnId, Change<'_>)> {
-        self.changes.iter().map(|(column, stored)| (*column, self.change(stored)))
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (head, parts) = rest.split_first_chunk()?;
+            let head = Head::from_bytes(*head);
+            let (first, parts) = parts.split_at_checked(head.first as usize)?;
+            let (second, parts) = parts.split_at_checked(head.second as usize)?;
+            rest = parts;
+            let change = match head.kind {
+                Kind::Put => Change::Put { key: first, value: second },
+                Kind::Delete => Change::Delete { key: first },
+                Kind::DeleteRange => Change::DeleteRange { range: KeyRange { start: first, end: Some(second) } },
+                Kind::DeleteFrom => Change::DeleteRange { range: KeyRange { start: first, end: None } },
+            };
+            Some((head.column, change))
+        })
     }
 
     /// The positions, by column.
@@ -100,7 +147,7 @@ impl Batch {
         self.positions.iter().map(|(column, position)| (*column, *position))
     }
 
-    /// Bytes of keys and values.
+    /// Bytes of keys and values, and a few for each change.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -118,31 +165,22 @@ impl Batch {
 
     /// Whether writing this batch would change nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.positions.is_empty()
+        self.bytes.is_empty() && self.positions.is_empty()
     }
 
     /// Forgets all changes and positions, and keeps the memory for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.changes.clear();
         self.positions.clear();
         self.stands_for = 0;
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        start..self.bytes.len()
-    }
-
-    fn change(&self, stored: &Stored) -> Change<'_> {
-        let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
-        match stored {
-            Stored::Put { key, value } => Change::Put { key: bytes(key), value: bytes(value) },
-            Stored::Delete { key } => Change::Delete { key: bytes(key) },
-            Stored::DeleteRange { start, end } => {
-                Change::DeleteRange { range: KeyRange { start: bytes(start), end: end.as_ref().map(bytes) } }
-            }
-        }
+    fn push(&mut self, kind: Kind, column: ColumnId, first: &[u8], second: &[u8]) {
+        // A part beyond 4 GiB is larger than any record, and than what the base would take.
+        let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let head = Head { kind, column, first: length(first), second: length(second) };
+        self.bytes.extend_from_slice(&head.to_bytes());
+        self.bytes.extend_from_slice(first);
+        self.bytes.extend_from_slice(second);
     }
 }
