@@ -12,6 +12,11 @@ const MIB: usize = 1024 * KIB;
 
 // ---- A transaction -----------------------------------------------------------------------------
 
+/// What all tasks of one thread hold for the open transaction before it is committed early: decoded rows, staged ones and
+/// records. Encoding, sending and writing it takes about as much again.
+pub const TRANSACTION_BYTES_MAX: usize = 8 * MIB;
+/// Committed rows that all tasks of one thread keep in memory before they write them to their stores.
+pub const APPLIED_BYTES_MAX: usize = 12 * MIB;
 /// Staged state of one task before its thread commits early.
 pub const STAGED_BYTES_MAX: usize = 16 * MIB;
 /// Memory of a store that is written to a snapshot or made of one.
@@ -46,6 +51,10 @@ pub const COMMIT_INTERVAL_MAX: DurationMs = DurationMs::seconds(5);
 /// commits, never other results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
+    /// See [`TRANSACTION_BYTES_MAX`].
+    pub transaction_bytes: usize,
+    /// See [`APPLIED_BYTES_MAX`].
+    pub all_applied_bytes: usize,
     /// See [`STAGED_BYTES_MAX`].
     pub staged_bytes: usize,
     /// Committed changes of one task that wait before they are written to its base together.
@@ -63,6 +72,8 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
+            transaction_bytes: TRANSACTION_BYTES_MAX,
+            all_applied_bytes: APPLIED_BYTES_MAX,
             staged_bytes: STAGED_BYTES_MAX,
             applied_bytes: 4 * MIB,
             held_bytes: HELD_BYTES_MAX,

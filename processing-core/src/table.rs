@@ -205,7 +205,8 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             self.stage(step);
         }
         self.move_on(step);
-        for (key, Slot { stored, .. }) in self.open.drain() {
+        // With its room: that of the largest transaction would stay, in each table of each task.
+        for (key, Slot { stored, .. }) in std::mem::take(&mut self.open) {
             self.recent.put(key, stored);
         }
         if self.recent.bytes > step.terms.cache_share / 2 {

@@ -332,6 +332,11 @@ impl<B: Base> Task<B> {
         self.terms.cache_share = share;
     }
 
+    /// What it holds for the open transaction, in bytes.
+    pub(crate) fn transaction_bytes(&self) -> usize {
+        self.held_bytes + self.out.bytes() + self.store.staged_bytes()
+    }
+
     /// Whether it reads what other tasks send.
     pub(crate) fn is_downstream(&self) -> bool {
         self.sources.iter().any(|source| matches!(source.time, SourceTime::Repartition(_)))

@@ -293,7 +293,8 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         if self.is_full() { Room::Full } else { Room::Left }
     }
 
-    fn applied_bytes(&self) -> usize {
+    /// Memory that committed changes hold which the base has not been given yet, in bytes, roughly.
+    pub fn applied_bytes(&self) -> usize {
         self.columns.iter().map(|layers| layers.applied.bytes()).sum()
     }
 
@@ -306,8 +307,10 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         self.write_applied()
     }
 
-    fn write_applied(&mut self) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+    /// Gives all committed changes to the base, so that they take no memory here. After an error as after one of
+    /// [`Self::apply`].
+    pub fn write_applied(&mut self) -> Result<(), StoreError> {
+        let mut batch = Batch::with_capacity(self.applied_bytes());
         for (index, layers) in (0..=u8::MAX).zip(&self.columns) {
             layers.applied.write_to(ColumnId(index), &mut batch);
         }

@@ -113,10 +113,15 @@ impl SimOptions {
             }
         };
         let small = dice.chance(0.5);
+        let staged_bytes = if small { 200 + dice.below(4_000) as usize } else { 1 << 20 };
+        let applied_bytes = dice.below(4_000) as usize;
+        let held_bytes = if small { 100 + dice.below(4_000) as usize } else { 1 << 20 };
         let bounds = Bounds {
-            staged_bytes: if small { 200 + dice.below(4_000) as usize } else { 1 << 20 },
-            applied_bytes: dice.below(4_000) as usize,
-            held_bytes: if small { 100 + dice.below(4_000) as usize } else { 1 << 20 },
+            transaction_bytes: 2 * held_bytes,
+            all_applied_bytes: 2 * applied_bytes,
+            staged_bytes,
+            applied_bytes,
+            held_bytes,
             cached_bytes: dice.below(4_000) as usize,
             outbox_bytes: if small { 200 + dice.below(8_000) as usize } else { 1 << 20 },
             close_slice_records: 1 + dice.below(12) as usize,

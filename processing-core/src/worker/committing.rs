@@ -38,6 +38,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         let since = now.0.saturating_sub(self.last_commit.0);
         let soon = since >= if nothing { interval / 5 } else { interval };
         let all = self.tasks.values().any(Task::is_full)
+            || self.tasks.values().map(Task::transaction_bytes).sum::<usize>() >= self.terms.bounds.transaction_bytes
             || self.oldest.is_some_and(|oldest| now.0.saturating_sub(oldest.0) >= interval)
             || (self.moved && soon)
             || (since >= interval && self.tasks.values().any(|task| task.waiting || task.has_rows_to_write_again(now)));
@@ -70,6 +71,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             }
             Outcome::Committed(counts) => {
                 self.settle(scope);
+                self.write_applied()?;
                 self.share_cache();
                 self.status.counts.add(&counts);
                 self.status.commits += 1;
@@ -88,6 +90,18 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
                 Ok(false)
             }
         }
+    }
+
+    /// Where the tasks together keep too many committed rows in memory, those that keep the most write theirs.
+    fn write_applied(&mut self) -> Result<(), CoreError> {
+        let mut kept: usize = self.tasks.values().map(|task| task.store.applied_bytes()).sum();
+        while kept > self.terms.bounds.all_applied_bytes
+            && let Some(task) = self.tasks.values_mut().max_by_key(|task| task.store.applied_bytes())
+        {
+            kept -= task.store.applied_bytes();
+            task.store.write_applied()?;
+        }
+        Ok(())
     }
 
     /// Stores that grow take room from those that have more than they need.

@@ -25,6 +25,7 @@ use crate::log::{
 use crate::plan::Plan;
 use crate::query::Inquiry;
 use crate::record::{DurationMs, EventTime, Offset, TopicName, TopicPartition, WallTime};
+use crate::task::Task;
 use crate::testing::{Disk, MemoryHome};
 use crate::window::Tumbling;
 
@@ -297,6 +298,29 @@ fn a_commit_is_due_an_interval_after_the_oldest_record() {
     stage.append(0, "a", 1);
     stage.step().unwrap();
     assert_eq!(stage.until_commit(), 40, "the younger record does not put the commit off");
+}
+
+#[test]
+fn what_the_tasks_of_a_thread_hold_together_makes_a_commit_due() {
+    let mut stage = Stage::new(local, 2);
+    stage.rest().unwrap();
+    stage.append(0, "a", 0);
+    stage.step().unwrap();
+    let one: usize = stage.worker().tasks.values().map(Task::transaction_bytes).sum();
+    stage.worker().terms.bounds.transaction_bytes = one + 1;
+    stage.append(1, "b", 0);
+    assert_eq!(stage.until_commit(), 0);
+}
+
+#[test]
+fn committed_rows_that_are_too_many_together_go_to_the_stores() {
+    let mut stage = Stage::with_open_window();
+    let kept = |stage: &mut Stage| stage.worker().tasks.values().map(|task| task.store.applied_bytes()).sum::<usize>();
+    assert!(kept(&mut stage) > 0);
+    stage.worker().terms.bounds.all_applied_bytes = 0;
+    stage.append(0, "b", 0);
+    stage.rest().unwrap();
+    assert_eq!((kept(&mut stage), stage.rows()), (0, 2));
 }
 
 #[test]
