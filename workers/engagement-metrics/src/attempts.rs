@@ -16,10 +16,14 @@ use compact_str::CompactString;
 use events::identity::IdHash;
 use processing_core::prelude::EventTime;
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use crate::calendar::minute_last;
 use crate::definitions::Funnel;
 use crate::kind::Kind;
+
+/// When steps were done. Few attempts come further than two.
+pub type Times = SmallVec<[EventTime; 2]>;
 
 /// An attempt that may still come further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +31,13 @@ pub struct Running {
     /// The bits of the funnel's name.
     pub funnel: IdHash,
     /// When the steps that were done were done, the first one first. Never empty.
-    pub steps: Vec<EventTime>,
+    pub steps: Times,
     /// The last moment at which a step counts.
     pub until: EventTime,
 }
+
+/// The attempts of a person that run, at most one for each funnel, and one as a rule.
+pub type Attempts = SmallVec<[Running; 1]>;
 
 /// An attempt at a funnel that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +45,7 @@ pub struct Attempt {
     /// Which funnel.
     pub funnel: CompactString,
     /// When the steps that were done were done, the first one first. Never empty.
-    pub steps: Vec<EventTime>,
+    pub steps: Times,
     /// The last moment at which a step counts.
     pub until: EventTime,
 }
@@ -63,7 +70,12 @@ impl Running {
 
 /// Takes an event in and answers the attempts that are over with it: one of `running` whose limit it lies beyond, and
 /// one that it completes.
-pub fn advance(funnels: &[&Funnel], running: &mut Vec<Running>, time: EventTime, kind: Kind) -> Vec<Attempt> {
+pub fn advance<'d>(
+    funnels: impl Iterator<Item = &'d Funnel>,
+    running: &mut Attempts,
+    time: EventTime,
+    kind: Kind,
+) -> Vec<Attempt> {
     let mut over = Vec::new();
     for funnel in funnels {
         let mut place = running.iter().position(|attempt| attempt.funnel == funnel.id);
@@ -84,7 +96,7 @@ pub fn advance(funnels: &[&Funnel], running: &mut Vec<Running>, time: EventTime,
             }
             None if funnel.steps.first().is_some_and(|step| step.kinds.contains(kind)) => {
                 let until = time.plus(funnel.within);
-                running.push(Running { funnel: funnel.id, steps: vec![time], until });
+                running.push(Running { funnel: funnel.id, steps: smallvec![time], until });
             }
             None => {}
         }
@@ -93,11 +105,12 @@ pub fn advance(funnels: &[&Funnel], running: &mut Vec<Running>, time: EventTime,
 }
 
 /// Takes out the attempts whose limit has passed at `now`. Of a funnel that is no more nothing is told.
-pub fn expire(funnels: &[Funnel], running: &mut Vec<Running>, now: EventTime) -> Vec<Attempt> {
-    let over = running.extract_if(.., |attempt| attempt.due() <= now);
-    over.filter_map(|attempt| {
-        let funnel = funnels.iter().find(|funnel| funnel.id == attempt.funnel)?;
-        Some(attempt.end(funnel))
-    })
-    .collect()
+pub fn expire(funnels: &[Funnel], running: &mut Attempts, now: EventTime) -> Vec<Attempt> {
+    let mut over = Vec::new();
+    while let Some(place) = running.iter().position(|attempt| attempt.due() <= now) {
+        let attempt = running.remove(place);
+        let funnel = funnels.iter().find(|funnel| funnel.id == attempt.funnel);
+        over.extend(funnel.map(|funnel| attempt.end(funnel)));
+    }
+    over
 }

@@ -229,8 +229,8 @@ impl Definitions {
     }
 
     /// The funnels of an application.
-    pub fn funnels_of<'d>(&'d self, app: &str) -> Vec<&'d Funnel> {
-        self.funnels.iter().filter(|funnel| funnel.app.as_ref().is_none_or(|only| only == app)).collect()
+    pub fn funnels_of(&self, app: &str) -> impl Iterator<Item = &Funnel> + Clone {
+        self.funnels.iter().filter(move |funnel| funnel.app.as_ref().is_none_or(|only| only == app))
     }
 }
 
@@ -428,7 +428,7 @@ mod tests {
         assert!(shipped.funnels.len() >= 4 && shipped.pipelines.len() >= 8);
         let endless = shipped.pipelines.iter().filter(|pipeline| pipeline.timeout.is_none());
         assert_eq!(endless.map(|pipeline| pipeline.name.as_str()).collect::<Vec<_>>(), ["dedup-requests"]);
-        assert!(shipped.funnels_of("lens").iter().any(|funnel| funnel.name == "lens-search-to-rating"));
+        assert!(shipped.funnels_of("lens").any(|funnel| funnel.name == "lens-search-to-rating"));
     }
 
     #[test]

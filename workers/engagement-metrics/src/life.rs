@@ -18,11 +18,11 @@ use events::identity::IdHash;
 use processing_core::prelude::EventTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::attempts::Running;
+use crate::attempts::{Attempts, Running, Times};
 use crate::calendar::Day;
 use crate::kind::Kind;
 use crate::packed::{self, Packed, Reader, Writer};
-use crate::session::{JOURNEY_MAX, Ratings, Session};
+use crate::session::{Ratings, Session};
 
 const DAYS: u8 = 1;
 const DUE: u8 = 2;
@@ -40,7 +40,7 @@ pub struct Life {
     /// The session that may still go on.
     pub session: Option<Session>,
     /// Attempts that run, at most one for each funnel.
-    pub attempts: Vec<Running>,
+    pub attempts: Attempts,
     /// When the timer comes that looks for what has ended: at the next end, or before it where that was put off.
     pub wakes: Option<EventTime>,
 }
@@ -118,10 +118,10 @@ impl Packed for Life {
         let session = if has(SESSION) { Some(session(from, has)?) } else { None };
         let days = if has(DAYS) { Some(days(from, has(DUE))?) } else { None };
         let wakes = if has(WAKES) { Some(from.time()?) } else { None };
-        let mut attempts = Vec::new();
+        let mut attempts = Attempts::new();
         while !from.is_at_end() {
             let funnel: IdHash = from.id()?;
-            let steps = (0..from.number()?).map(|_| from.time()).collect::<Option<_>>()?;
+            let steps = (0..from.number()?).map(|_| from.time()).collect::<Option<Times>>()?;
             attempts.push(Running { funnel, steps, until: from.time()? });
         }
         Some(Self { days, session, attempts, wakes })
@@ -130,10 +130,7 @@ impl Packed for Life {
 
 fn session(from: &mut Reader<'_>, has: impl Fn(u8) -> bool) -> Option<Session> {
     let (first, last, requests) = (from.time()?, from.time()?, from.number()?);
-    let mut path = Vec::with_capacity(JOURNEY_MAX);
-    for _ in 0..from.number()? {
-        path.push(Kind::of_number(from.byte()?)?);
-    }
+    let path = (0..from.number()?).map(|_| Kind::of_number(from.byte()?)).collect::<Option<_>>()?;
     let mut ratings = |flag: u8| {
         let rated = |from: &mut Reader<'_>| {
             Some(Ratings { count: from.number()?, sum: from.signed()?, squares: from.signed()? })
@@ -161,6 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::session::JOURNEY_MAX;
 
     fn time() -> impl Strategy<Value = EventTime> {
         prop_oneof![4 => 1_790_000_000_000..1_790_100_000_000_i64, 1 => any::<i64>()].prop_map(EventTime)
@@ -178,7 +176,7 @@ mod tests {
                 first,
                 last,
                 requests,
-                path,
+                path: path.into(),
                 has_search,
                 after_search,
                 without_search,
@@ -194,7 +192,7 @@ mod tests {
 
     prop_compose! {
         fn running()(funnel in 1..u64::MAX, steps in prop::collection::vec(time(), 0..5), until in time()) -> Running {
-            Running { funnel: IdHash::from_bits(funnel).unwrap(), steps, until }
+            Running { funnel: IdHash::from_bits(funnel).unwrap(), steps: steps.into(), until }
         }
     }
 
@@ -204,7 +202,7 @@ mod tests {
             days in prop::option::of(days()), session in prop::option::of(session()),
             attempts in prop::collection::vec(running(), 0..3), wakes in prop::option::of(time()),
         ) {
-            let life = Life { days, session, attempts, wakes };
+            let life = Life { days, session, attempts: attempts.into(), wakes };
             prop_assert_eq!(packed::read(&packed::bytes_of(&life)), Some(life));
         }
     }
@@ -217,7 +215,7 @@ mod tests {
             first: at(0),
             last: at(25),
             requests: 5,
-            path: vec![Kind::View; 5],
+            path: [Kind::View; 5].into_iter().collect(),
             has_search: true,
             after_search: Ratings { count: 1, sum: 4_000, squares: 16_000_000 },
             without_search: Ratings::default(),
@@ -225,8 +223,8 @@ mod tests {
         let (first, due) = (Day(739_900), Some(at(600)));
         let days = Days { first, last: first, streak: 1, hour_end: at(30), due };
         let running =
-            Running { funnel: IdHash::of("f"), steps: vec![at(3), at(9)], until: at(3).plus(DurationMs::hours(1)) };
-        let life = Life { days: Some(days), session: Some(session), attempts: vec![running], wakes: Some(at(30)) };
+            Running { funnel: IdHash::of("f"), steps: [at(3), at(9)].into(), until: at(3).plus(DurationMs::hours(1)) };
+        let life = Life { days: Some(days), session: Some(session), attempts: [running].into(), wakes: Some(at(30)) };
         let bytes = packed::bytes_of(&life).len();
         assert!(bytes <= 72, "{bytes} bytes");
     }

@@ -19,6 +19,7 @@ use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::prelude::EventTime;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::action::{Action, Deed, Traffic};
 use crate::kind::Kind;
@@ -100,12 +101,15 @@ impl OfEvent for Step {
     }
 }
 
+/// What one does within a minute, which is one thing as a rule: each row and copy of it is in one place then.
+pub type Steps<S> = SmallVec<[S; 1]>;
+
 /// What happened within a minute, each event once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Once<S: OfEvent> {
     /// By event; of an event that comes in two forms the smaller one.
-    steps: Vec<S>,
+    steps: Steps<S>,
     /// Whether there were more than [`DEEDS_MAX`].
     is_cut: bool,
 }
@@ -115,13 +119,13 @@ pub type PersonMinute = Once<Step>;
 
 impl<S: OfEvent> Default for Once<S> {
     fn default() -> Self {
-        Self { steps: Vec::new(), is_cut: false }
+        Self { steps: Steps::new(), is_cut: false }
     }
 }
 
 impl<S: OfEvent> Once<S> {
     /// What happened, by time, then event.
-    pub fn into_steps(self) -> Vec<S> {
+    pub fn into_steps(self) -> Steps<S> {
         let mut steps = self.steps;
         steps.sort_unstable_by_key(|step| (step.time(), step.event()));
         steps
@@ -175,7 +179,7 @@ impl<S: OfEvent> Mergeable for Once<S> {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.steps.capacity() * size_of::<S>()
+        if self.steps.spilled() { self.steps.capacity() * size_of::<S>() } else { 0 }
     }
 }
 

@@ -16,6 +16,7 @@ use events::identity::IdHash;
 use processing_core::prelude::EventTime;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
+use smallvec::SmallVec;
 
 /// A value that is written down in this way.
 pub trait Packed: Sized {
@@ -25,10 +26,13 @@ pub trait Packed: Sized {
     fn read(from: &mut Reader<'_>) -> Option<Self>;
 }
 
+/// Nearly every value fits without an allocation.
+type Bytes = SmallVec<[u8; 128]>;
+
 /// Writes one value.
 #[derive(Debug)]
 pub struct Writer {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     before: i64,
 }
 
@@ -57,8 +61,8 @@ pub fn deserialize<'de, T: Packed, D: Deserializer<'de>>(deserializer: D) -> Res
 }
 
 /// The bytes of a value.
-pub(crate) fn bytes_of(value: &impl Packed) -> Vec<u8> {
-    let mut writer = Writer { bytes: Vec::with_capacity(96), before: 0 };
+pub(crate) fn bytes_of(value: &impl Packed) -> Bytes {
+    let mut writer = Writer { bytes: Bytes::new(), before: 0 };
     value.write(&mut writer);
     writer.bytes
 }
@@ -77,18 +81,29 @@ impl Writer {
 
     /// A number from 0 on.
     pub fn number(&mut self, number: u64) {
-        self.wide(u128::from(number));
+        let mut number = number;
+        while number >= 0x80 {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.bytes.push(number as u8);
     }
 
     /// Any number.
     pub fn signed(&mut self, number: i128) {
-        self.wide(((number << 1) ^ (number >> 127)).cast_unsigned());
+        let mut number = ((number << 1) ^ (number >> 127)).cast_unsigned();
+        // Nearly every number has 64 bits, with which processors are quicker.
+        while number > u128::from(u64::MAX) {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.number(number as u64);
     }
 
     /// A time; small where it lies near the one before.
     pub fn time(&mut self, time: EventTime) {
         let since = time.0.wrapping_sub(std::mem::replace(&mut self.before, time.0));
-        self.signed(i128::from(since));
+        self.number(zigzag(since));
     }
 
     /// An identifier's bits.
@@ -100,14 +115,6 @@ impl Writer {
     pub fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    fn wide(&mut self, mut number: u128) {
-        while number >= 0x80 {
-            self.bytes.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.bytes.push(number as u8);
     }
 }
 
@@ -126,7 +133,20 @@ impl Reader<'_> {
 
     /// See [`Writer::number`].
     pub fn number(&mut self) -> Option<u64> {
-        u64::try_from(self.wide()?).ok()
+        let mut number = 0_u64;
+        for place in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            let digit = u64::from(byte & 0x7f);
+            // Digits beyond the last bit are nobody's.
+            if (digit << place) >> place != digit {
+                return None;
+            }
+            number |= digit << place;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
     }
 
     /// See [`Writer::signed`].
@@ -137,8 +157,7 @@ impl Reader<'_> {
 
     /// See [`Writer::time`].
     pub fn time(&mut self) -> Option<EventTime> {
-        let since = i64::try_from(self.signed()?).ok()?;
-        self.before = self.before.wrapping_add(since);
+        self.before = self.before.wrapping_add(unzigzag(self.number()?));
         Some(EventTime(self.before))
     }
 
@@ -173,6 +192,14 @@ impl Reader<'_> {
         }
         None
     }
+}
+
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 #[cfg(test)]
@@ -229,7 +256,7 @@ mod tests {
         let any = Any((7, vec![300], vec![-2], vec![1_000, 999], 0x0102, "é".to_owned()));
         let expected =
             [&[7, 1, 0xac, 2, 1, 3, 2, 0xd0, 0x0f, 1][..], &[2, 1, 0, 0, 0, 0, 0, 0], &[2, 0xc3, 0xa9]].concat();
-        assert_eq!(bytes_of(&any), expected);
+        assert_eq!(*bytes_of(&any), *expected);
     }
 
     #[test]

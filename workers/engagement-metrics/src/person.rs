@@ -23,7 +23,7 @@ use crate::definitions::Definitions;
 use crate::kind::{Kind, Kinds};
 use crate::labels::Label;
 use crate::life::{Days, Life};
-use crate::minute::{PersonMinute, Step};
+use crate::minute::{PersonMinute, Step, Steps};
 use crate::scope::{Person, Who};
 use crate::session::Session;
 use crate::tally::{COHORT_AGES, Measure, STREAKS, Tally};
@@ -36,7 +36,7 @@ const WEEK_DAYS: i32 = 7;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minute {
     /// By time, then event.
-    pub steps: Vec<Step>,
+    pub steps: Steps<Step>,
     /// Whether there was more than is kept.
     pub is_cut: bool,
 }
@@ -186,10 +186,11 @@ impl Rules {
 
     /// Takes in a minute of a person.
     fn live(&self, person: &Person, life: &mut Life, minute: &Minute, said: &mut Said) {
-        let funnels = self.definitions.funnels_of(&person.scope.app());
+        let app = person.scope.app();
+        let funnels = self.definitions.funnels_of(&app);
         let mut was_active = false;
         for Step { time, deed } in minute.steps.iter().filter(|step| step.deed.traffic == Traffic::People) {
-            let over = attempts::advance(&funnels, &mut life.attempts, *time, deed.kind);
+            let over = attempts::advance(funnels.clone(), &mut life.attempts, *time, deed.kind);
             said.attempts.extend(over);
             if !self.definitions.active.contains(deed.kind) {
                 continue;

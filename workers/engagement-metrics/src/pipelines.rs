@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Traffic;
 use crate::calendar::minute_last;
 use crate::definitions::{Definitions, Flow, ItemKey, Pipeline};
-use crate::minute::{OfEvent, Step};
+use crate::minute::{OfEvent, Step, Steps};
 use crate::person::Minute;
 use crate::scope::{Person, Scope, Who};
 
@@ -147,10 +147,10 @@ pub struct Things {
 
 impl Processor for Things {
     type Key = ThingKey;
-    type In = Vec<Heard>;
+    type In = Steps<Heard>;
     type Out = (Scope, Fact);
 
-    fn process(&self, ctx: &mut Context<Self>, thing: &ThingKey, mut minute: Vec<Heard>) -> Result<(), Poison> {
+    fn process(&self, ctx: &mut Context<Self>, thing: &ThingKey, mut minute: Steps<Heard>) -> Result<(), Poison> {
         let Some(pipeline) = self.definitions.pipelines.iter().find(|pipeline| pipeline.name == thing.1) else {
             return Ok(());
         };

@@ -71,6 +71,9 @@ impl Scope {
 }
 
 fn escape(text: &mut CompactString, part: &str) {
+    if part.bytes().all(|byte| !matches!(byte, b'%' | b'/')) {
+        return text.push_str(part);
+    }
     for letter in part.chars() {
         match letter {
             '%' => text.push_str("%25"),

@@ -4,6 +4,7 @@
 //! a journey is counted.
 
 use processing_core::prelude::EventTime;
+use smallvec::SmallVec;
 
 use crate::action::Deed;
 use crate::kind::Kind;
@@ -13,6 +14,9 @@ use crate::tally::{Measure, Tally};
 pub const JOURNEY_MAX: usize = 12;
 /// Ratings beyond this, in thousandths, are taken for it: their squares have to add up.
 const RATING_MAX: i64 = 1_000_000_000;
+
+/// The first steps of a journey.
+pub type Path = SmallVec<[Kind; JOURNEY_MAX]>;
 
 /// A session, as far as it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,7 @@ pub struct Session {
     /// Its events.
     pub requests: u64,
     /// What was done, in order; the first [`JOURNEY_MAX`] steps.
-    pub path: Vec<Kind>,
+    pub path: Path,
     /// Whether somebody searched in it.
     pub has_search: bool,
     /// Ratings behind a search in it.
@@ -60,7 +64,7 @@ impl Session {
             first: time,
             last: time,
             requests: 0,
-            path: Vec::new(),
+            path: Path::new(),
             has_search: false,
             after_search: Ratings::default(),
             without_search: Ratings::default(),

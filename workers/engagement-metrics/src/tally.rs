@@ -8,6 +8,7 @@
 
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::kind::Kind;
 
@@ -78,7 +79,7 @@ pub enum Measure {
 
 /// Sums, by what they are sums of. There are few of them, and most tallies are of one person's minute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally(Vec<(Measure, i128)>);
+pub struct Tally(SmallVec<[(Measure, i128); 2]>);
 
 impl Tally {
     /// Adds to one sum.
@@ -135,6 +136,6 @@ impl Mergeable for Tally {
     }
 
     fn heap_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<(Measure, i128)>()
+        if self.0.spilled() { self.0.capacity() * size_of::<(Measure, i128)>() } else { 0 }
     }
 }
