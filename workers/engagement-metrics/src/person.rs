@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   closed minutes of a person ──▶ [ person ] ──▶ what they add to their scope's sums
-//!                                      │ │ └──▶ sessions
-//!                                      │ └──▶ attempts at funnels
-//!                                      └──▶ labels: places, sources, journeys
+//!                                      │ │ │ └──▶ sessions
+//!                                      │ │ └──▶ attempts at funnels
+//!                                      │ └──▶ labels: places, sources, journeys
+//!                                      └──▶ what pipelines hear
 //! ```
 //!
 //! Not here: what was in time for its minute ([`crate::minute`]). Invariant: a person's deeds are taken in by time, then
@@ -24,6 +25,7 @@ use crate::kind::{Kind, Kinds};
 use crate::labels::Label;
 use crate::life::{Days, Life};
 use crate::minute::{PersonMinute, Step, Steps};
+use crate::pipelines::Heard;
 use crate::scope::{Person, Who};
 use crate::session::Session;
 use crate::tally::{COHORT_AGES, Measure, STREAKS, Tally};
@@ -62,6 +64,8 @@ pub struct Lives {
     pub attempts: Output<Attempt>,
     /// What has names of its own.
     pub labels: Output<Label>,
+    /// What pipelines hear.
+    pub heard: Output<Heard>,
 }
 
 /// What people are counted by.
@@ -98,47 +102,46 @@ impl Processor for Lives {
         }
         self.rules.count(&minute, &mut said);
         if matches!(person.who, Who::Known(_)) && self.rules.has_life(&minute) {
-            let mut life = self.take(ctx, person).unwrap_or_default();
-            self.rules.live(person, &mut life, &minute, &mut said);
-            self.keep(ctx, person, life);
+            self.change(ctx, person, |life| self.rules.live(person, life, &minute, &mut said));
         }
         self.say(ctx, person, said);
+        for heard in Heard::of(&self.rules.definitions, person, &minute) {
+            ctx.forward_to(&self.heard, person.clone(), heard);
+        }
         Ok(())
     }
 
     fn on_timer(&self, ctx: &mut Context<Self>, person: &Person, _: Timer) -> Result<(), Poison> {
-        let Some(mut life) = self.take(ctx, person) else { return Ok(()) };
-        life.wakes = None;
+        let now = ctx.event_time();
         let mut said = Said::default();
-        self.rules.pass(&mut life, ctx.event_time(), &mut said);
-        self.keep(ctx, person, life);
+        self.change(ctx, person, |life| {
+            life.wakes = None;
+            self.rules.pass(life, now, &mut said);
+        });
         self.say(ctx, person, said);
         Ok(())
     }
 }
 
 impl Lives {
-    /// Takes a life out of its row, which [`Self::keep`] puts it back into.
-    fn take(&self, ctx: &mut Context<Self>, person: &Person) -> Option<Life> {
-        let mut life = None;
-        ctx.store(&self.lives).change(person, |row| life = row.take());
-        life
-    }
-
-    /// Stores a life, with a timer that comes no later than what ends next in it. Nearly every event puts that off; a
-    /// timer that comes before it finds nothing over and is set again, which costs less than one that is put off each time.
-    fn keep(&self, ctx: &mut Context<Self>, person: &Person, mut life: Life) {
-        match self.rules.next_end(&life) {
-            Some(end) if life.wakes.is_none_or(|wakes| end < wakes) => {
-                ctx.set_timer(self.next, end);
-                life.wakes = Some(end);
+    /// Changes a life, and has a timer come no later than what ends next in it. Nearly every event puts that off; a timer
+    /// that comes before it finds nothing over and is set again, which costs less than one that is put off each time.
+    fn change(&self, ctx: &mut Context<Self>, person: &Person, change: impl FnOnce(&mut Life)) {
+        let (mut before, mut after) = (None, None);
+        ctx.store(&self.lives).change(person, |row| {
+            let life = row.get_or_insert_default();
+            change(life);
+            before = life.wakes;
+            after = self.rules.next_end(life).map(|end| before.map_or(end, |wakes| end.min(wakes)));
+            life.wakes = after;
+            if *life == Life::default() {
+                *row = None;
             }
-            Some(_) => {}
-            None if life.wakes.take().is_some() => ctx.cancel_timer(self.next),
-            None => {}
-        }
-        if life != Life::default() {
-            ctx.store(&self.lives).put(person, life);
+        });
+        match after {
+            Some(wakes) if after != before => ctx.set_timer(self.next, wakes),
+            None if before.is_some() => ctx.cancel_timer(self.next),
+            _ => {}
         }
     }
 

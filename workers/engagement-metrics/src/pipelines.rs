@@ -45,10 +45,10 @@ pub struct Heard {
 impl Heard {
     /// What pipelines hear of a person's minute.
     pub fn of(definitions: &Definitions, person: &Person, minute: &Minute) -> Vec<Self> {
-        let app = person.scope.app();
         let mut heard = Vec::new();
         for step in minute.steps.iter().filter(|step| step.deed.traffic == Traffic::People) {
             let Some(subject) = step.deed.subject else { continue };
+            let app = person.scope.app();
             let ours = definitions.pipelines.iter().filter(|pipeline| pipeline.hears(step.deed.kind));
             for pipeline in ours.filter(|pipeline| pipeline.app.as_ref().is_none_or(|only| *only == app)) {
                 heard.push(Self {

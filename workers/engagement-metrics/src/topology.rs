@@ -83,7 +83,6 @@ where
         .aggregate::<PersonMinute>("person-minute")
         .on_close()
         .map(|closed| Minute::from(closed.value))
-        .tee(|minutes| pipelines(&made, minutes))
         .process("person", |setup| Lives {
             rules,
             lives: setup.key_value_store("lives"),
@@ -91,6 +90,7 @@ where
             sessions: setup.output(|over| sessions(&made, over)),
             attempts: setup.output(|over| funnels(&made, over)),
             labels: setup.output(|named| top(&made, named)),
+            heard: setup.output(|heard| pipelines(&made, heard)),
         })
         .map_keyed(|person, tally| (person.scope.clone(), tally))
         .key_by_first()
@@ -221,14 +221,11 @@ fn top(made: &Made, named: OutputStream<Person, Label>) -> impl Terminal<Person,
 }
 
 /// Things on their way through pipelines.
-fn pipelines(made: &Made, minutes: OutputStream<Person, Minute>) -> impl Terminal<Person, Minute> + use<> {
+fn pipelines(made: &Made, heard: OutputStream<Person, Heard>) -> impl Terminal<Person, Heard> + use<> {
     let Made { settings, rules } = made.clone();
     let definitions = Arc::new(rules.definitions.clone());
-    let heard = Arc::clone(&definitions);
     let keep = settings.keep;
-    minutes
-        .map_keyed(move |person, minute| Heard::of(&heard, person, &minute))
-        .flat_map(|heard| heard)
+    heard
         .key_by(Heard::key)
         .window(Tumbling::minutes(1))
         .aggregate::<Once<Heard>>("thing-minute")
