@@ -7,15 +7,16 @@
 //! flags     DAYS, DUE, SESSION, SEARCH, AFTER_SEARCH, WITHOUT_SEARCH, WAKES
 //! SESSION   first, last: times   events: number   steps of the path: number   a kind's number each
 //!           AFTER_SEARCH, WITHOUT_SEARCH each: how many: number   sum, sum of squares: signed
-//! DAYS      end of the hour: time   DUE: time   first day: signed   last day behind it: signed   streak: number
-//! WAKES     time
+//! WAKES     what is behind it: minute
+//! DAYS      end of the hour: minute   DUE, what is behind it: minute
+//!           first day: signed   last day behind it: signed   streak: number
 //! attempts, to the end of the bytes:
-//!           the funnel's bits: 8 bytes   steps: number   a time each   limit: time
+//!           the funnel's bits: 8 bytes   steps: number   a time each   limit behind the first one: span
 //! ```
 //! In the terms of [`crate::packed`].
 
 use events::identity::IdHash;
-use processing_core::prelude::EventTime;
+use processing_core::prelude::{DurationMs, EventTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::attempts::{Attempts, Running, Times};
@@ -96,19 +97,19 @@ impl Packed for Life {
                 into.signed(ratings.squares);
             }
         }
+        wakes.iter().for_each(|wakes| into.minute(behind(*wakes)));
         if let Some(Days { first, last, streak, hour_end, due }) = days {
-            into.time(*hour_end);
-            due.iter().for_each(|due| into.time(*due));
+            into.minute(*hour_end);
+            due.iter().for_each(|due| into.minute(behind(*due)));
             into.signed(i128::from(first.0));
             into.signed(i128::from(last.0) - i128::from(first.0));
             into.number(u64::from(*streak));
         }
-        wakes.iter().for_each(|wakes| into.time(*wakes));
         for Running { funnel, steps, until } in attempts {
             into.id(*funnel);
             into.number(steps.len() as u64);
             steps.iter().for_each(|step| into.time(*step));
-            into.time(*until);
+            into.span(DurationMs(until.0.wrapping_sub(began(steps))));
         }
     }
 
@@ -116,13 +117,14 @@ impl Packed for Life {
         let flags = from.byte()?;
         let has = |flag: u8| flags & flag != 0;
         let session = if has(SESSION) { Some(session(from, has)?) } else { None };
+        let wakes = if has(WAKES) { Some(before(from.minute()?)) } else { None };
         let days = if has(DAYS) { Some(days(from, has(DUE))?) } else { None };
-        let wakes = if has(WAKES) { Some(from.time()?) } else { None };
         let mut attempts = Attempts::new();
         while !from.is_at_end() {
             let funnel: IdHash = from.id()?;
             let steps = (0..from.number()?).map(|_| from.time()).collect::<Option<Times>>()?;
-            attempts.push(Running { funnel, steps, until: from.time()? });
+            let until = EventTime(began(&steps).wrapping_add(from.span()?.0));
+            attempts.push(Running { funnel, steps, until });
         }
         Some(Self { days, session, attempts, wakes })
     }
@@ -141,9 +143,22 @@ fn session(from: &mut Reader<'_>, has: impl Fn(u8) -> bool) -> Option<Session> {
     Some(Session { first, last, requests, path, has_search: has(SEARCH), after_search, without_search })
 }
 
+/// What is told at the last moment of a minute is written as the next one.
+fn behind(last: EventTime) -> EventTime {
+    EventTime(last.0.wrapping_add(1))
+}
+
+fn before(next: EventTime) -> EventTime {
+    EventTime(next.0.wrapping_sub(1))
+}
+
+fn began(steps: &[EventTime]) -> i64 {
+    steps.first().map_or(0, |first| first.0)
+}
+
 fn days(from: &mut Reader<'_>, is_due: bool) -> Option<Days> {
-    let hour_end = from.time()?;
-    let due = if is_due { Some(from.time()?) } else { None };
+    let hour_end = from.minute()?;
+    let due = if is_due { Some(before(from.minute()?)) } else { None };
     let first = from.signed()?;
     let last = from.signed()?.checked_add(first)?;
     let day = |number: i128| i32::try_from(number).ok().map(Day);
@@ -154,7 +169,6 @@ fn days(from: &mut Reader<'_>, is_due: bool) -> Option<Days> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 mod tests {
-    use processing_core::prelude::DurationMs;
     use proptest::prelude::*;
 
     use super::*;

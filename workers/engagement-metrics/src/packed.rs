@@ -7,16 +7,20 @@
 //! ```text
 //! number   base 128, the lowest digit first; signed ones by zigzag: 0, -1, 1, -2 ...
 //! time     the difference to the time before it in the same value, signed
+//! span     signed minutes times two; one more where it is not in whole minutes, and the milliseconds beyond them
+//! minute   a time as the span since the beginning of the minute of the time before it
 //! event    8 bytes, little-endian
 //! text     its length, its bytes
 //! ```
 
 use compact_str::CompactString;
 use events::identity::IdHash;
-use processing_core::prelude::EventTime;
+use processing_core::prelude::{DurationMs, EventTime};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 use smallvec::SmallVec;
+
+use crate::calendar::MINUTE_MS;
 
 /// A value that is written down in this way.
 pub trait Packed: Sized {
@@ -106,6 +110,21 @@ impl Writer {
         self.number(zigzag(since));
     }
 
+    /// A length of time that is one of whole minutes as a rule.
+    pub fn span(&mut self, span: DurationMs) {
+        let (minutes, beyond) = (span.0.div_euclid(MINUTE_MS), span.0.rem_euclid(MINUTE_MS));
+        self.number((zigzag(minutes) << 1) | u64::from(beyond != 0));
+        if beyond != 0 {
+            self.number(beyond.cast_unsigned());
+        }
+    }
+
+    /// A time that is the beginning of a minute as a rule.
+    pub fn minute(&mut self, time: EventTime) {
+        let before = std::mem::replace(&mut self.before, time.0);
+        self.span(DurationMs(time.0.wrapping_sub(minute_of(before))));
+    }
+
     /// An identifier's bits.
     pub fn id(&mut self, id: IdHash) {
         self.bytes.extend_from_slice(&id.get().to_le_bytes());
@@ -161,6 +180,23 @@ impl Reader<'_> {
         Some(EventTime(self.before))
     }
 
+    /// See [`Writer::span`].
+    pub fn span(&mut self) -> Option<DurationMs> {
+        let number = self.number()?;
+        let beyond = match number & 1 {
+            0 => 0,
+            _ => i64::try_from(self.number()?).ok().filter(|beyond| (1..MINUTE_MS).contains(beyond))?,
+        };
+        // The minute before the least time there is begins beyond it.
+        Some(DurationMs(unzigzag(number >> 1).wrapping_mul(MINUTE_MS).wrapping_add(beyond)))
+    }
+
+    /// See [`Writer::minute`].
+    pub fn minute(&mut self) -> Option<EventTime> {
+        self.before = minute_of(self.before).wrapping_add(self.span()?.0);
+        Some(EventTime(self.before))
+    }
+
     /// See [`Writer::id`].
     pub fn id(&mut self) -> Option<IdHash> {
         let (bits, rest) = self.rest.split_first_chunk()?;
@@ -202,6 +238,11 @@ fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
+/// The beginning of the minute in which a time lies.
+fn minute_of(time: i64) -> i64 {
+    time.wrapping_sub(time.rem_euclid(MINUTE_MS))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
 mod tests {
@@ -209,14 +250,14 @@ mod tests {
 
     use super::*;
 
-    type Everything = (u8, Vec<u64>, Vec<i128>, Vec<i64>, u64, String);
+    type Everything = (u8, Vec<u64>, Vec<i128>, Vec<i64>, Vec<i64>, u64, String);
 
     #[derive(Debug, Clone, PartialEq)]
     struct Any(Everything);
 
     impl Packed for Any {
         fn write(&self, into: &mut Writer) {
-            let (byte, numbers, signed, times, id, text) = &self.0;
+            let (byte, numbers, signed, times, minutes, id, text) = &self.0;
             into.byte(*byte);
             into.number(numbers.len() as u64);
             numbers.iter().for_each(|number| into.number(*number));
@@ -224,6 +265,11 @@ mod tests {
             signed.iter().for_each(|number| into.signed(*number));
             into.number(times.len() as u64);
             times.iter().for_each(|time| into.time(EventTime(*time)));
+            into.number(minutes.len() as u64);
+            for minute in minutes {
+                into.minute(EventTime(*minute));
+                into.span(DurationMs(*minute));
+            }
             into.id(IdHash::from_bits(*id).unwrap());
             into.text(text);
         }
@@ -233,16 +279,23 @@ mod tests {
             let numbers = (0..from.number()?).map(|_| from.number()).collect::<Option<_>>()?;
             let signed = (0..from.number()?).map(|_| from.signed()).collect::<Option<_>>()?;
             let times = (0..from.number()?).map(|_| Some(from.time()?.0)).collect::<Option<_>>()?;
-            Some(Self((byte, numbers, signed, times, from.id()?.get(), from.text()?.into())))
+            let mut minutes = Vec::new();
+            for _ in 0..from.number()? {
+                let minute = from.minute()?.0;
+                minutes.push((from.span()?.0 == minute).then_some(minute)?);
+            }
+            Some(Self((byte, numbers, signed, times, minutes, from.id()?.get(), from.text()?.into())))
         }
     }
 
     proptest! {
         #[test]
         fn what_was_written_is_read_and_nothing_shorter(
-            byte: u8, numbers: Vec<u64>, signed: Vec<i128>, times: Vec<i64>, id in 1..u64::MAX, text: String,
+            byte: u8, numbers: Vec<u64>, signed: Vec<i128>, times: Vec<i64>, minutes: Vec<i64>, whole: Vec<i32>,
+            id in 1..u64::MAX, text: String,
         ) {
-            let any = Any((byte, numbers, signed, times, id, text));
+            let minutes = minutes.into_iter().chain(whole.into_iter().map(|minute| i64::from(minute) * MINUTE_MS));
+            let any = Any((byte, numbers, signed, times, minutes.collect(), id, text));
             let bytes = bytes_of(&any);
             prop_assert_eq!(read(&bytes), Some(any));
             for cut in 0..bytes.len() {
@@ -253,9 +306,11 @@ mod tests {
 
     #[test]
     fn the_layout_never_changes() {
-        let any = Any((7, vec![300], vec![-2], vec![1_000, 999], 0x0102, "é".to_owned()));
+        let any = Any((7, vec![300], vec![-2], vec![1_000, 999], vec![120_000, -1], 0x0102, "é".to_owned()));
+        let minutes = &[2, 8, 8, 11, 0xdf, 0xd4, 3, 3, 0xdf, 0xd4, 3];
         let expected =
-            [&[7, 1, 0xac, 2, 1, 3, 2, 0xd0, 0x0f, 1][..], &[2, 1, 0, 0, 0, 0, 0, 0], &[2, 0xc3, 0xa9]].concat();
+            [&[7, 1, 0xac, 2, 1, 3, 2, 0xd0, 0x0f, 1], &minutes[..], &[2, 1, 0, 0, 0, 0, 0, 0], &[2, 0xc3, 0xa9]]
+                .concat();
         assert_eq!(*bytes_of(&any), *expected);
     }
 
