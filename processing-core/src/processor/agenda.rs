@@ -71,8 +71,11 @@ type Entry<K, V> = (QueueKey, Due<K, V>);
 pub(super) struct Agenda<K, V> {
     name: &'static str,
     column: ColumnId,
-    /// Came within the open transaction and is not in the store.
-    fresh: BTreeMap<QueueKey, Due<K, V>>,
+    /// Records that came within the open transaction, each to be done after the one before it, as nearly all come; not in
+    /// the store.
+    in_turn: VecDeque<Entry<K, V>>,
+    /// What else came within the open transaction: timers, and records to be done before one that was there already.
+    between: BTreeMap<QueueKey, Due<K, V>>,
     /// The next entries of the store, while they are being taken out.
     stored: VecDeque<Entry<K, V>>,
     /// Whether the store has more of what is due than is in `stored`.
@@ -106,7 +109,8 @@ impl<K, V> Agenda<K, V> {
         Self {
             name,
             column,
-            fresh: BTreeMap::new(),
+            in_turn: VecDeque::new(),
+            between: BTreeMap::new(),
             stored: VecDeque::new(),
             is_cut: false,
             taken: None,
@@ -130,8 +134,8 @@ impl<K, V> Agenda<K, V> {
 
     /// What is to be done next, as far as [`Self::open`] has looked.
     pub(super) fn next(&self) -> Option<Next> {
-        let fresh = self.fresh.first_key_value().map(|(place, _)| *place);
-        match (self.stored.front(), fresh) {
+        let [in_turn, between] = self.fresh();
+        match (self.stored.front(), [in_turn, between].into_iter().flatten().min()) {
             (None, _) if self.is_cut => {
                 Some(Next::Unknown(self.taken.map_or(self.clear_through.saturating_add(1), |taken| taken.time)))
             }
@@ -142,10 +146,19 @@ impl<K, V> Agenda<K, V> {
         }
     }
 
+    /// What is next of either that came within the open transaction.
+    fn fresh(&self) -> [Option<QueueKey>; 2] {
+        let in_turn = self.in_turn.front().map(|(place, _)| *place);
+        [in_turn, self.between.first_key_value().map(|(place, _)| *place)]
+    }
+
     /// Takes out what [`Self::next`] has shown.
     pub(super) fn take(&mut self, is_fresh: bool) -> Option<Entry<K, V>> {
         if is_fresh {
-            return self.fresh.pop_first();
+            return match self.fresh() {
+                [Some(in_turn), between] if between.is_none_or(|between| in_turn < between) => self.in_turn.pop_front(),
+                _ => self.between.pop_first(),
+            };
         }
         let entry = self.stored.pop_front()?;
         self.taken = Some(entry.0);
@@ -163,7 +176,13 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
             Due::Timer { .. } => TIMERS,
         };
         step.held_bytes += size_of::<Entry<K, V>>() + heap_bytes;
-        self.fresh.insert(QueueKey { time, side, source, number }, due);
+        let place = QueueKey { time, side, source, number };
+        // A timer of a later time would keep every record before it out of the queue.
+        if side == RECORDS && self.in_turn.back().is_none_or(|(last, _)| *last < place) {
+            self.in_turn.push_back((place, due));
+        } else {
+            self.between.insert(place, due);
+        }
     }
 
     fn number(&mut self, step: &mut Step<'_>) -> Option<u64> {
@@ -219,11 +238,13 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
 
     /// Stages and logs what has to wait longer than the open transaction.
     pub(super) fn drain(&mut self, step: &mut Step<'_>) {
-        if self.fresh.is_empty() {
+        let mut fresh = std::mem::take(&mut self.between);
+        fresh.extend(std::mem::take(&mut self.in_turn));
+        if fresh.is_empty() {
             return;
         }
         let mut value = Vec::new();
-        for (place, due) in std::mem::take(&mut self.fresh) {
+        for (place, due) in fresh {
             value.clear();
             let written = write(&mut value, &due);
             step.ok(written.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
