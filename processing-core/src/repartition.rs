@@ -6,21 +6,22 @@
 //!
 //! ```text
 //! bundle   ┌──────┬───────────┬─────────────────────────────────────────────────────────────────┐  key: none
-//!          │ 0x03 │ epoch u32 │ (key length u32 │ key │ length u32 │ pane i64 │ first i64 │      │
-//!          │      │           │  the aggregate) once for each partial of one partition          │
+//!          │ 0x03 │ epoch u32 │ (key: part │ the rest, a part: pane, first behind the pane:     │
+//!          │      │           │  signed │ the aggregate) once for each partial of one partition │
 //!          └──────┴───────────┴─────────────────────────────────────────────────────────────────┘
 //! time     ┌──────┬───────────┬──────────────────┬───────────────┬───────────┬──────────┬───────────┐  key: empty
 //!          │ 0x02 │ epoch u32 │ sub-topology u16 │ partition u32 │ tasks u32 │ time i64 │ since i64 │
 //!          └──────┴───────────┴──────────────────┴───────────────┴───────────┴──────────┴───────────┘
 //! ```
-//! Big-endian; the length is that of pane, first accepting window and aggregate, which is in the state's value
-//! codec. 0x01 was a partial aggregate alone. 0x04 is a bundle of whole records ([`records`]). 0x05 is 0x03 with the
+//! Big-endian; parts and signed numbers are those of [`part`], first is the first accepting window, the aggregate is in
+//! the state's value codec. 0x01 was a partial aggregate alone. 0x04 is a bundle of whole records ([`records`]). 0x05 is 0x03 with the
 //! aggregates' shape (u32, [`in_flight`]) behind the epoch, and what is sent since there is one.
 //!
 //! A record costs a broker and both clients more than what is in it, so partial aggregates travel in bundles.
 
 pub mod broadcast;
 pub(crate) mod in_flight;
+mod part;
 pub(crate) mod records;
 
 use std::collections::BTreeMap;
@@ -75,28 +76,23 @@ impl<'a> Bundle<'a> {
             return Ok(None);
         }
         let broken = || Poison::new("internal", "a bundle is cut off");
-        let (key, rest) = part(self.0).ok_or_else(broken)?;
-        let (partial, rest) = part(rest).ok_or_else(broken)?;
-        self.0 = rest;
+        let key = part::take(&mut self.0).ok_or_else(broken)?;
+        let partial = part::take(&mut self.0).ok_or_else(broken)?;
         Ok(Some((key, partial)))
     }
-}
-
-/// A part with its length before it, and what is behind it.
-fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
 
 /// Bundles of one kind under construction, one for each partition of the topic.
 struct Bundles {
     kind: u8,
     open: Vec<Vec<u8>>,
+    /// What is being added.
+    added: Vec<u8>,
 }
 
 impl Bundles {
     fn of(kind: u8) -> Self {
-        Self { kind, open: Vec::new() }
+        Self { kind, open: Vec::new(), added: Vec::new() }
     }
 
     /// Adds a partial aggregate or record that `write` appends; a full bundle goes out. Answers by how many bytes
@@ -132,14 +128,10 @@ impl Bundles {
                 bundle.extend_from_slice(&shape.to_be_bytes());
             }
         }
-        bundle.extend_from_slice(&(key.len() as u32).to_be_bytes());
-        bundle.extend_from_slice(key);
-        let length = bundle.len();
-        bundle.extend_from_slice(&[0; 4]);
-        let written = write(bundle);
-        let written_bytes = (bundle.len() - length - 4) as u32;
-        bundle[length..length + 4].copy_from_slice(&written_bytes.to_be_bytes());
-        step.ok(written);
+        self.added.clear();
+        step.ok(write(&mut self.added));
+        part::put(bundle, key);
+        part::put(bundle, &self.added);
         if bundle.len() >= BUNDLE_BYTES {
             send_bundle(step, lane, partition, bundle);
         }
@@ -243,16 +235,24 @@ pub(crate) struct Partial<A> {
 }
 
 impl<A: Mergeable> Partial<A> {
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Poison> {
-        let (pane, rest) = bytes.split_first_chunk().ok_or_else(Self::broken)?;
-        let (first, rest) = rest.split_first_chunk().ok_or_else(Self::broken)?;
-        let aggregate = state::codec::decode(rest).map_err(|error| Poison::new("internal", error.to_string()))?;
-        Ok(Self { pane: i64::from_be_bytes(*pane), first: i64::from_be_bytes(*first), aggregate })
+    pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, Poison> {
+        let broken = || Poison::new("internal", "a partial aggregate is too short");
+        let (pane, first) = take_place(&mut bytes).ok_or_else(broken)?;
+        let aggregate = state::codec::decode(bytes).map_err(|error| Poison::new("internal", error.to_string()))?;
+        Ok(Self { pane, first, aggregate })
     }
+}
 
-    fn broken() -> Poison {
-        Poison::new("internal", "a partial aggregate is too short")
-    }
+/// Appends a partial aggregate's pane and first accepting window, which is the pane's beginning as a rule.
+fn put_place(into: &mut Vec<u8>, (pane, first): (i64, i64)) {
+    part::put_signed(into, pane);
+    part::put_signed(into, first.wrapping_sub(pane));
+}
+
+/// Takes off what [`put_place`] has written.
+fn take_place(from: &mut &[u8]) -> Option<(i64, i64)> {
+    let pane = part::take_signed(from)?;
+    Some((pane, pane.wrapping_add(part::take_signed(from)?)))
 }
 
 /// The times of a repartition partition's upstream tasks; it has come as far as the slowest.
@@ -417,12 +417,11 @@ impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
         let mut bundles = Bundles::of(BUNDLE);
         let mut key_bytes = Vec::new();
         let Self { partials, lane, store, .. } = self;
-        for ((pane, first), key, aggregate) in partials.sorted() {
+        for (place, key, aggregate) in partials.sorted() {
             key_bytes.clear();
             key.encode(&mut key_bytes);
             bundles.add(step, *lane, &key_bytes, |into| {
-                into.extend_from_slice(&pane.to_be_bytes());
-                into.extend_from_slice(&first.to_be_bytes());
+                put_place(into, place);
                 let encoded = state::codec::encode_into(into, aggregate);
                 encoded.map_err(|error| CoreError::store_refused(format!("store {store}: {error}")))
             });
@@ -502,8 +501,7 @@ mod tests {
         let mut bytes = vec![BUNDLE, 0, 0, 0, 7];
         for (key, partial) in [(&b"a"[..], &b"first"[..]), (b"", b""), (b"key", &[9; 300])] {
             for part in [key, partial] {
-                bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
-                bytes.extend_from_slice(part);
+                part::put(&mut bytes, part);
             }
         }
         type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -520,10 +518,26 @@ mod tests {
         // Cut anywhere but between two of them, it is broken.
         for cut in 5..bytes.len() {
             match read(&bytes[..cut]) {
-                Ok(some) => assert!([5, 19, 27].contains(&cut) && whole.starts_with(&some), "{cut}"),
+                Ok(some) => assert!([5, 13, 15].contains(&cut) && whole.starts_with(&some), "{cut}"),
                 Err(poison) => assert_eq!(poison.reason, "internal"),
             }
         }
+    }
+
+    #[test]
+    fn a_partial_is_read_as_it_was_written_and_a_short_one_is_told() {
+        for place in [(60_000, 60_000), (-60_000, -120_000), (i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, 0)] {
+            let mut bytes = Vec::new();
+            put_place(&mut bytes, place);
+            let length = bytes.len();
+            state::codec::encode_into(&mut bytes, &crate::aggregate::Count::default()).unwrap();
+            let read = Partial::<crate::aggregate::Count>::read(&bytes).unwrap();
+            assert_eq!(((read.pane, read.first), read.aggregate), (place, crate::aggregate::Count::default()));
+            assert_eq!(Partial::<crate::aggregate::Count>::read(&bytes[..length - 1]).unwrap_err().reason, "internal");
+        }
+        let mut bytes = Vec::new();
+        put_place(&mut bytes, (60_000, 0));
+        assert_eq!(bytes, [0xc0, 0xa9, 7, 0xbf, 0xa9, 7]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use twox_hash::XxHash3_64;
 
-use super::{Bundle, Frame, SHAPED};
+use super::{Bundle, Frame, SHAPED, part, put_place, take_place};
 use crate::batch::{RecordBatch, RecordRef};
 use crate::error::CoreError;
 use crate::migration::{Envelope, Path};
@@ -98,14 +98,14 @@ impl InFlight {
         out.push(SHAPED);
         out.extend_from_slice(&epoch.to_be_bytes());
         out.extend_from_slice(&self.present.to_be_bytes());
-        while let Some((key, partial)) = Bundle::next(&mut bundle).map_err(told)? {
-            let (place, aggregate) = partial.split_at_checked(16).ok_or("a partial aggregate is too short")?;
-            let aggregate = path.value(self.envelope, aggregate)?;
-            for part in [&[key][..], &[place, &aggregate]] {
-                let length: usize = part.iter().map(|bytes| bytes.len()).sum();
-                out.extend_from_slice(&(length as u32).to_be_bytes());
-                part.iter().for_each(|bytes| out.extend_from_slice(bytes));
-            }
+        let mut migrated = Vec::new();
+        while let Some((key, mut partial)) = Bundle::next(&mut bundle).map_err(told)? {
+            let place = take_place(&mut partial).ok_or("a partial aggregate is too short")?;
+            migrated.clear();
+            put_place(&mut migrated, place);
+            migrated.extend_from_slice(&path.value(self.envelope, partial)?);
+            part::put(&mut out, key);
+            part::put(&mut out, &migrated);
         }
         Ok(out)
     }

@@ -5,13 +5,13 @@
 //! windows and joins behind the repartition judge it as if they stood at its source.
 //!
 //! ```text
-//! a record of   ┌──────────┬──────────────────────┬─────────────┬─────────┬───────┐
-//! a bundle,     │ time i64 │ stream time before   │ headers u32 │ headers │ value │
-//! behind        │          │ it at its source i64 │ (length)    │         │       │
-//! its key       └──────────┴──────────────────────┴─────────────┴─────────┴───────┘
+//! a record of   ┌──────────┬──────────────────────┬───────────────┬───────┐
+//! a bundle,     │ time i64 │ stream time before   │ headers: part │ value │
+//! behind        │          │ it at its source i64 │               │       │
+//! its key       └──────────┴──────────────────────┴───────────────┴───────┘
 //! ```
-//! Big-endian; the value is in the state's value codec. What was made of closed windows has the least stream time
-//! there is, for it is never late.
+//! Big-endian; parts are those of [`super::part`], the value is in the state's value codec. What was made of closed
+//! windows has the least stream time there is, for it is never late.
 
 use std::marker::PhantomData;
 
@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state::StateKey;
 
-use super::{Bundle, Bundles, RECORDS, send_time};
+use super::{Bundle, Bundles, RECORDS, part, send_time};
 use crate::batch::Headers;
 use crate::decode::Poison;
 use crate::error::CoreError;
@@ -45,8 +45,8 @@ impl<'a> Travelled<'a> {
         let Some((key, body)) = bundle.next()? else { return Ok(None) };
         let read = || {
             let (time, rest) = body.split_first_chunk()?;
-            let (stream_time, rest) = rest.split_first_chunk()?;
-            let (headers, value) = super::part(rest)?;
+            let (stream_time, mut value) = rest.split_first_chunk()?;
+            let headers = part::take(&mut value)?;
             let [time, stream_time] = [time, stream_time].map(|bytes| EventTime(i64::from_be_bytes(*bytes)));
             Some(Self { key, value, time, stream_time, headers: Headers(headers) })
         };
@@ -149,8 +149,7 @@ pub(super) fn write<V: Serialize>(
 ) -> Result<(), CoreError> {
     into.extend_from_slice(&time.0.to_be_bytes());
     into.extend_from_slice(&stream_time.0.to_be_bytes());
-    into.extend_from_slice(&(headers.len() as u32).to_be_bytes());
-    into.extend_from_slice(headers);
+    part::put(into, headers);
     let encoded = state::codec::encode_into(into, value);
     encoded.map_err(|error| CoreError::store_refused(format!("a record cannot be repartitioned: {error}")))
 }
@@ -217,12 +216,12 @@ mod tests {
 
     /// A bundle's entry as the layout above draws it, written by hand.
     fn entry(key: &[u8], time: i64, stream_time: i64, headers: &[u8], value: &[u8]) -> Vec<u8> {
-        let mut bytes = (key.len() as u32).to_be_bytes().to_vec();
+        let mut bytes = vec![key.len() as u8];
         bytes.extend(key);
-        bytes.extend(((20 + headers.len() + value.len()) as u32).to_be_bytes());
+        bytes.push((17 + headers.len() + value.len()) as u8);
         bytes.extend(time.to_be_bytes());
         bytes.extend(stream_time.to_be_bytes());
-        bytes.extend((headers.len() as u32).to_be_bytes());
+        bytes.push(headers.len() as u8);
         bytes.extend(headers);
         bytes.extend(value);
         bytes
@@ -253,8 +252,8 @@ mod tests {
         let second = (vec![], 60_000, 61_000, vec![], vec![]);
         assert_eq!(read(&bytes).unwrap(), [first, second]);
         let mut short = vec![RECORDS, 0, 0, 0, 7];
-        short.extend([0, 0, 0, 0, 0, 0, 0, 19]);
-        short.extend([0; 19]);
+        short.extend([0, 16]);
+        short.extend([0; 16]);
         assert_eq!(read(&short).unwrap_err().reason, "internal");
     }
 }
