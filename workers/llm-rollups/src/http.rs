@@ -8,7 +8,7 @@
 //!
 //! `by` is `total`, `tenant`, `provider`, `model` or `operation`; `tenant` looks at one tenant alone. `from` and `to` are
 //! milliseconds since 1970 UTC or RFC 3339, whole hours, the second one excluded; without them it is the day up to the
-//! present hour. Hours are made of closed quarters of an hour; `final_until_ms` says up to where all have closed.
+//! present hour. Kinds of tokens of which there are none are left out. Hours are made of closed quarters of an hour; `final_until_ms` says up to where all have closed.
 //! 400 names the parameter that is wrong, 503 with `Retry-After` comes while the store is being restored and before an hour
 //! has begun.
 //!

@@ -2,7 +2,8 @@
 //!
 //! Not here: how they come about, and what is told once ([`crate::alerts`]). Invariant: each has a JSON Schema in `schemas/` that a test holds it to, a `run_id` and a
 //! `revision`, and a key that depends on what it is about and on nothing else, so that a replay replaces instead of adding.
-//! Money is decimal text, exact to the billionth.
+//! Money is decimal text, exact to the billionth. Of a rollup, what most series never have is left out where there is none of
+//! it; the schema says of what (`default`), and a reader who finds nothing takes 0.
 
 use std::collections::BTreeMap;
 
@@ -121,27 +122,39 @@ fn sums(money: &Money) -> Vec<Sum> {
     money.amounts().map(|(currency, amount, _)| Sum::of((currency, amount))).collect()
 }
 
-/// Tokens; the kinds below are parts of the two sums and disjoint.
+/// Tokens; the kinds below are parts of the two sums and disjoint, and left out where there are none of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TokenCounts {
     /// All input.
     pub input: u64,
     /// Of it, read from a cache.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cached_input: u64,
     /// Of it, written into a cache for five minutes.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_5m: u64,
     /// Of it, written into a cache for an hour.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_1h: u64,
     /// Of it, sound.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_input: u64,
     /// Of it, pictures.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_input: u64,
     /// All output.
     pub output: u64,
     /// Of it, thought.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning: u64,
     /// Of it, sound.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_output: u64,
+}
+
+/// As serde asks: by reference.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl From<&Tokens> for TokenCounts {
@@ -202,7 +215,7 @@ pub struct Exchanged {
 }
 
 /// What is known of answers' quality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct QualityCounts {
     /// The model refused.
     pub refused: u64,
@@ -214,6 +227,12 @@ pub struct QualityCounts {
     pub feedback_positive: u64,
     /// Somebody found them bad.
     pub feedback_negative: u64,
+}
+
+impl QualityCounts {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `llm.rollups.1m.v1`, `llm.rollups.1h.v1`, `llm.rollups.1d.v1`: the last word on a window of a series, of a tenant and of
@@ -233,6 +252,7 @@ pub struct RollupResult {
     /// Calls that failed.
     pub errors: u64,
     /// Those by their type, the first 32 of the alphabet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub errors_by_type: BTreeMap<CompactString, u64>,
     /// Tokens by kind.
     pub tokens: TokenCounts,
@@ -246,19 +266,25 @@ pub struct RollupResult {
     pub tokens_per_second: Option<f64>,
     /// Cached tokens among those of the input; null without input.
     pub cache_share: Option<f64>,
-    /// Requests and their answers: `process`, `lead`, `embedding`.
+    /// Requests and their answers: those of `process`, `lead` and `embedding` of which there was one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub exchanges: BTreeMap<&'static str, Exchanged>,
-    /// Of the answers.
+    /// Of the answers; left out where nothing is known of any.
+    #[serde(skip_serializing_if = "QualityCounts::is_nothing")]
     pub quality: QualityCounts,
     /// Chats that began.
+    #[serde(skip_serializing_if = "is_zero")]
     pub sessions_started: u64,
     /// Sessions with a call: exact up to some hundreds, then within 1.6 %.
     pub sessions: u64,
     /// What the calls of these sessions cost, by session.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cost_per_session: Vec<Sum>,
     /// Itineraries that were saved.
+    #[serde(skip_serializing_if = "is_zero")]
     pub itineraries_saved: u64,
     /// What all calls cost, by saved itinerary: of a tenant and of everything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cost_per_itinerary: Vec<Sum>,
 }
 
@@ -277,7 +303,8 @@ impl RollupResult {
         let sessions = of.sessions.count();
         let exchange = |kind: Exchange| {
             let (times, timeouts) = (&of.answered[kind as usize], counts.timeouts[kind as usize]);
-            (kind.as_str(), Exchanged { end_to_end_ms: times.into(), timeouts })
+            let exchanged = Exchanged { end_to_end_ms: times.into(), timeouts };
+            (exchanged.end_to_end_ms.count > 0 || timeouts > 0).then_some((kind.as_str(), exchanged))
         };
         Self {
             stamp: Stamp::new(settings, key, window.start, window.end),
@@ -292,7 +319,7 @@ impl RollupResult {
             time_to_first_token_ms: (&of.first_token).into(),
             tokens_per_second: of.tokens_per_second(),
             cache_share: of.cache_share(),
-            exchanges: Exchange::ALL.into_iter().map(exchange).collect(),
+            exchanges: Exchange::ALL.into_iter().filter_map(exchange).collect(),
             quality: QualityCounts {
                 refused: counts.refused,
                 flagged: counts.flagged,

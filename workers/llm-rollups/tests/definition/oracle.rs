@@ -350,7 +350,7 @@ fn rollup(facts: &[&Fact], is_single: bool) -> Value {
     let saved = facts.iter().filter(|fact| matches!(fact.what, What::Itinerary)).count();
     let (input, output) = (total("input_tokens"), total("output_tokens"));
     let is_reported = |call: &Call| !call.payload["cost"].is_null();
-    json!({
+    without_what_is_not(json!({
         "requests": calls.len(),
         "errors": errors.values().sum::<u64>(),
         "errors_by_type": errors,
@@ -383,5 +383,30 @@ fn rollup(facts: &[&Fact], is_single: bool) -> Value {
         "cost_per_session": if sessions.is_empty() { Vec::new() } else { sums(&session_cost, sessions.len() as i128) },
         "itineraries_saved": saved,
         "cost_per_itinerary": if is_single || saved == 0 { Vec::new() } else { sums(&cost, saved as i128) },
-    })
+    }))
+}
+
+/// A rollup as it is written: what there is none of, and nobody asks of most series, is left out.
+fn without_what_is_not(mut rollup: Value) -> Value {
+    let nothing = times(Vec::new());
+    let fields = rollup.as_object_mut().unwrap();
+    let mut leave_out = |part: Option<&str>, names: &[&str], none: Value| {
+        let fields = match part {
+            Some(part) => fields.get_mut(part).unwrap().as_object_mut().unwrap(),
+            None => &mut *fields,
+        };
+        fields.retain(|name, value| !names.contains(&name.as_str()) || *value != none);
+    };
+    let kinds = ["cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "image_input"];
+    leave_out(Some("tokens"), &kinds, json!(0));
+    leave_out(Some("tokens"), &["reasoning", "audio_output"], json!(0));
+    let unasked = json!({ "end_to_end_ms": nothing, "timeouts": 0 });
+    leave_out(Some("exchanges"), &["embedding", "lead", "process"], unasked);
+    leave_out(None, &["errors_by_type", "exchanges"], json!({}));
+    leave_out(None, &["sessions_started", "itineraries_saved"], json!(0));
+    leave_out(None, &["cost_per_session", "cost_per_itinerary"], json!([]));
+    let unknown =
+        json!({ "refused": 0, "flagged": 0, "regenerated": 0, "feedback_positive": 0, "feedback_negative": 0 });
+    leave_out(None, &["quality"], unknown);
+    rollup
 }
