@@ -122,6 +122,7 @@ mod threads;
 mod time_log;
 pub mod updates;
 mod upgrade;
+mod varint;
 mod waiting;
 pub mod window;
 pub mod windowed;

@@ -263,12 +263,10 @@ impl StoreKind {
     /// The layout of its keys.
     fn keys(self) -> KeyFamily {
         match self {
-            Self::Panes(_)
-            | Self::Sessions(_)
-            | Self::Sliding(_)
-            | Self::Join(..)
-            | Self::Passed(_)
-            | Self::Windowed(_) => KeyFamily::Pane,
+            Self::Panes(_) | Self::Sessions(_) | Self::Sliding(_) | Self::Join(..) | Self::Windowed(_) => {
+                KeyFamily::Pane
+            }
+            Self::Passed(_) => KeyFamily::Ids,
             Self::Rows | Self::Composed => KeyFamily::Table,
             Self::Queue(_) => KeyFamily::Queue,
         }

@@ -1,8 +1,8 @@
 //! Records that repeat an id are dropped, within a horizon of event time.
 //!
 //! A record passes unless one with its id has passed that is less than the horizon away from it in event time, on either
-//! side. What passed is remembered as one row per id, in panes as wide as the horizon, so that an answer looks into
-//! three panes at most, and what is too old goes by range:
+//! side. What passed is remembered in panes as wide as the horizon, so that an answer looks into three panes at most, and
+//! what is too old goes by range:
 //!
 //! ```text
 //!        too old to matter  |  what a record may repeat                      |
@@ -14,27 +14,39 @@
 //! A record that comes when its partition's time has reached its own time + horizon is late: what it may repeat may be
 //! forgotten. It is set aside as late records of windows are, and never passes a second time. So rows are needed for two
 //! horizons behind the slowest input, and up to one more until their pane goes: the store holds the ids of three
-//! horizons and of what is ahead of the slowest input. Memory holds those of the open transaction, and a filter of some
-//! 16 bits an id for each pane that began while the task ran, so that the store is asked only for what it likely holds.
+//! horizons and of what is ahead of the slowest input.
+//!
+//! The ids of a pane that passed in one transaction are rows together, of up to [`run::IDS_MAX`]: an id in a row of its own
+//! costs three times as many bytes, and more than all else that is done for it. Which row an id is in memory knows
+//! ([`index`]), some 14 bytes an id, so that a new id asks the store for nothing; a task that comes to life reads the rows of
+//! a pane once, when it first needs it. Where that would take more than a quarter of the store's share of the caches, ids get
+//! rows of their own, and memory a filter of some 16 bits an id for each pane that had none of them when the task first needed it.
 //!
 //! Not here: duplicates in different partitions, which no log orders ([`crate::dsl::Stream::distinct_by`] says what to do).
-//! Invariant: whether a record passes hangs on the records before it in its partition alone, and not on when rows expire.
+//! Invariant: whether a record passes hangs on the records before it in its partition alone, and not on when rows expire or
+//! on how many ids a row holds.
 
 mod filter;
+mod index;
+mod run;
 
 use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+use std::ops::ControlFlow;
 
-use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use rustc_hash::{FxHashMap, FxHasher};
+use state::keys::ids::IdsKey;
 use state::{ColumnId, StateKey};
 
 use self::filter::IdFilter;
-use crate::aggregate::{Exactness, Mergeable};
+use self::index::RowIndex;
+use self::run::Run;
+use crate::changelog;
+use crate::error::CoreError;
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
 use crate::step::Step;
 use crate::window::{TIME_MAX, Windows, clamped};
-use crate::window_store::{self, Staging};
 
 /// Under which reason `stream_records_dropped_total` counts what repeats an id.
 const REASON: &str = "duplicate";
@@ -47,9 +59,9 @@ pub struct DistinctBy<P, J, C> {
     memory: Memory<J>,
 }
 
-/// When a record with an id has passed, in milliseconds since the beginning of its pane: four bytes of a row less than the
-/// time itself. Two that have are a horizon apart, so a pane holds one of them at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// When a record with an id has passed, in milliseconds since the beginning of its pane: fewer bytes of a row than the time
+/// itself. Two that have are a horizon apart, so a pane holds one of them at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Passed(u64);
 
 impl Passed {
@@ -64,45 +76,42 @@ impl Passed {
     }
 }
 
-impl Default for Passed {
-    fn default() -> Self {
-        Self(u64::MAX)
-    }
-}
-
-impl Mergeable for Passed {
-    const EXACTNESS: Exactness = Exactness::Exact;
-
-    fn merge(&mut self, other: &Self) {
-        self.0 = self.0.min(other.0);
-    }
-}
-
 #[derive(Clone)]
 struct Memory<J> {
-    name: &'static str,
-    column: ColumnId,
+    store: Store,
     windows: Windows,
     horizon: i64,
     /// By their start.
     panes: BTreeMap<i64, Pane<J>>,
     /// Panes that start earlier are gone; said once more after a restart, which changes nothing.
     expired: i64,
+    /// The id that is asked for, as bytes.
+    id: Vec<u8>,
 }
 
 #[derive(Clone)]
 struct Pane<J> {
     /// What has passed within the open transaction, and is not in the store.
     fresh: FxHashMap<J, Passed>,
-    /// Of the others; `None` where only the store knows them.
-    stored: Option<IdFilter>,
+    /// Of the others, those that are in rows of many.
+    many: RowIndex,
+    /// Those that have rows of their own; `None` where only the store knows them.
+    alone: Option<IdFilter>,
+}
+
+/// The rows.
+#[derive(Debug, Clone, Copy)]
+struct Store {
+    name: &'static str,
+    column: ColumnId,
 }
 
 impl<P, J: StateKey, C> DistinctBy<P, J, C> {
     /// `panes` are tumbling windows as wide as the horizon.
     pub(crate) fn new(up: P, name: &'static str, column: ColumnId, panes: Windows, id: C) -> Self {
-        let horizon = panes.size().0;
-        let memory = Memory { name, column, windows: panes, horizon, panes: BTreeMap::new(), expired: i64::MIN };
+        let (horizon, store) = (panes.size().0, Store { name, column });
+        let memory =
+            Memory { store, windows: panes, horizon, panes: BTreeMap::new(), expired: i64::MIN, id: Vec::new() };
         Self { up, id, memory }
     }
 }
@@ -112,12 +121,15 @@ impl<J: StateKey> Memory<J> {
     fn admits(&mut self, step: &mut Step<'_>, id: J, time: EventTime) -> bool {
         let time = clamped(time);
         if time + self.horizon <= step.stream_time.0 {
-            step.late(self.name);
+            step.late(self.store.name);
             return false;
         }
+        self.id.clear();
+        id.encode(&mut self.id);
+        let hash = mixed(&self.id);
         let start = self.windows.pane_of(EventTime(time)).start.0;
         for near in [start, start - self.horizon, start + self.horizon] {
-            let passed = self.passed(step, near, &id);
+            let passed = self.passed(step, near, &id, hash);
             if passed.is_some_and(|passed| passed.time(near).abs_diff(time) < self.horizon.unsigned_abs()) {
                 *step.counts.dropped.entry(REASON).or_default() += 1;
                 return false;
@@ -128,41 +140,67 @@ impl<J: StateKey> Memory<J> {
         true
     }
 
-    /// When the id has passed in the pane.
-    fn passed(&mut self, step: &mut Step<'_>, start: i64, id: &J) -> Option<Passed> {
-        let column = self.column;
-        let pane = self.pane(step, start);
+    /// When the id has passed in the pane; [`Self::id`] are its bytes, and `hash` is theirs.
+    fn passed(&mut self, step: &mut Step<'_>, start: i64, id: &J, hash: u64) -> Option<Passed> {
+        self.pane(step, start);
+        let pane = self.panes.get(&start)?;
         if let Some(passed) = pane.fresh.get(id) {
             return Some(*passed);
         }
-        if pane.stored.as_ref().is_some_and(|stored| !stored.may_hold(id)) {
+        for row in pane.many.rows_of(hash) {
+            if let Some(passed) = self.store.find(step, start, IdsKey::Many(row), &self.id) {
+                return Some(passed);
+            }
+        }
+        if pane.alone.as_ref().is_some_and(|alone| !alone.may_hold(hash)) {
             return None;
         }
-        window_store::load(step, column, start, start, id)
+        self.store.find(step, start, IdsKey::One(&self.id), &self.id)
     }
 
-    /// The pane that starts there. While the store holds nothing of it, all of its ids come by here.
+    /// The pane that starts there. From when it is first needed, all of its ids come by here.
     fn pane(&mut self, step: &mut Step<'_>, start: i64) -> &mut Pane<J> {
-        let column = self.column;
+        let store = self.store;
         self.panes.entry(start).or_insert_with(|| {
-            let is_empty = window_store::is_empty(step, column, start);
-            Pane { fresh: FxHashMap::default(), stored: is_empty.then(IdFilter::default) }
+            let alone = store.has_none_alone(step, start).then(IdFilter::default);
+            Pane { fresh: FxHashMap::default(), many: store.index(step, start), alone }
         })
     }
 
-    /// Stages and logs what has passed, in the order of its keys.
+    /// Stages and logs what has passed.
     fn drain(&mut self, step: &mut Step<'_>) {
-        let mut staging = Staging::new(self.name, self.column);
-        for (start, pane) in self.panes.iter_mut().filter(|(_, pane)| !pane.fresh.is_empty()) {
-            let mut fresh: Vec<_> = pane.fresh.drain().collect();
-            fresh.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-            for (id, passed) in fresh {
-                staging.put(step, *start, *start, &id, &passed);
-                pane.stored = pane.stored.take().and_then(|mut stored| stored.put(&id).then_some(stored));
+        let Self { store, panes, id: bytes, .. } = self;
+        // What is known of an id stays until its pane goes, also where shares become smaller: so it never takes all of one.
+        let most = step.terms.cache_share / 4;
+        let mut kept: usize = panes.values().map(|pane| pane.many.bytes()).sum();
+        let mut run = Run::new();
+        for (start, pane) in panes.iter_mut().filter(|(_, pane)| !pane.fresh.is_empty()) {
+            let fresh: Vec<_> = pane.fresh.drain().collect();
+            for ids in fresh.chunks(run::IDS_MAX) {
+                let before = pane.many.bytes();
+                let row = pane.many.begin(ids.len(), most.saturating_sub(kept - before));
+                run.clear();
+                for (id, passed) in ids {
+                    bytes.clear();
+                    id.encode(bytes);
+                    run.push(bytes, passed.0);
+                    let hash = mixed(bytes);
+                    if let Some(row) = row {
+                        pane.many.put(hash, row);
+                        continue;
+                    }
+                    changelog::put(step, store.column, &IdsKey::One(bytes).to_bytes(*start), run.bytes());
+                    run.clear();
+                    pane.alone = pane.alone.take().and_then(|mut alone| alone.put(hash).then_some(alone));
+                }
+                if let Some(row) = row {
+                    changelog::put(step, store.column, &IdsKey::Many(row).to_bytes(*start), run.bytes());
+                }
+                kept = kept - before + pane.many.bytes();
             }
         }
-        let filters = self.panes.values().filter_map(|pane| pane.stored.as_ref());
-        step.kept_bytes.push(filters.map(IdFilter::bytes).sum());
+        let filters = panes.values().filter_map(|pane| pane.alone.as_ref());
+        step.kept_bytes.push(kept + filters.map(IdFilter::bytes).sum::<usize>());
     }
 
     /// Drops what no record to come can repeat.
@@ -172,7 +210,9 @@ impl<J: StateKey> Memory<J> {
             return;
         }
         let before = self.windows.pane_of(EventTime(needed)).start.0;
-        if window_store::expire(step, self.column, &mut self.expired, before) {
+        if before > self.expired {
+            self.expired = before;
+            changelog::expire(step, self.store.column, &IdsKey::first(before));
             self.panes = self.panes.split_off(&before);
         }
     }
@@ -182,6 +222,70 @@ impl<J: StateKey> Memory<J> {
         self.panes.clear();
         self.expired = i64::MIN;
     }
+}
+
+impl Store {
+    /// When the id has passed by a row, if it is in it.
+    fn find(self, step: &mut Step<'_>, pane: i64, row: IdsKey<'_>, id: &[u8]) -> Option<Passed> {
+        let stored = step.rows.get(self.column, &row.to_bytes(pane));
+        let value = step.ok(stored)??;
+        for entry in run::entries(&value) {
+            match entry {
+                Some((found, passed)) if found == id => return Some(Passed(passed)),
+                Some(_) => {}
+                None => step.fail(self.damaged(pane)),
+            }
+        }
+        None
+    }
+
+    /// The ids of a pane that are in rows of many.
+    fn index(self, step: &mut Step<'_>, pane: i64) -> RowIndex {
+        let (mut index, mut is_damaged) = (RowIndex::default(), false);
+        let range = IdsKey::many_of(pane);
+        let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, value| {
+            let row = IdsKey::decode(key).ok();
+            for entry in run::entries(value) {
+                match (row, entry) {
+                    (Some((_, IdsKey::Many(row))), Some((id, _))) => index.put(mixed(id), row),
+                    _ => is_damaged = true,
+                }
+            }
+            if is_damaged { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        step.ok(scanned);
+        if is_damaged {
+            step.fail(self.damaged(pane));
+        }
+        index
+    }
+
+    /// Whether no id of a pane has a row of its own.
+    fn has_none_alone(self, step: &mut Step<'_>, pane: i64) -> bool {
+        let mut any = false;
+        let range = IdsKey::ones_of(pane);
+        let scanned = step.rows.scan(self.column, range.as_range(), &mut |_, _| {
+            any = true;
+            ControlFlow::Break(())
+        });
+        step.ok(scanned);
+        !any
+    }
+
+    fn damaged(self, pane: i64) -> CoreError {
+        CoreError::store_rebuild(format!("store {}: a row of ids of pane {pane} cannot be read", self.name))
+    }
+}
+
+/// A hash of an id, the same for who asks and who answers. Its last step is that of MurmurHash3: ids are often hashes
+/// already, but may be numbers that follow each other.
+fn mixed(id: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(id);
+    let mut hash = hasher.finish();
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 impl<P, J, C> Pipe for DistinctBy<P, J, C>

@@ -36,6 +36,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::log_scale::LogScale;
 use super::{Exactness, Fold, Mergeable, sketch_bytes};
+use crate::varint::{push_varint, take_varint};
 
 /// How many numbers came and about how large they were. `ERROR` is the relative error of each answer in thousandths,
 /// from 1 to 100.
@@ -163,22 +164,22 @@ impl<const ERROR: u16> Quantiles<ERROR> {
         if bytes.is_empty() {
             return Ok(sketch);
         }
-        let form = take_varint(&mut bytes)?;
+        let form = number(&mut bytes)?;
         if form != FORM {
             return Err(format!("quantiles are damaged: they have the unknown form {form}"));
         }
-        let error = take_varint(&mut bytes)?;
+        let error = number(&mut bytes)?;
         if error != u64::from(ERROR) {
             return Err(format!(
                 "stored quantiles have an error of {error} thousandths, this topology wants {ERROR}: keep the old one or reprocess"
             ));
         }
-        sketch.not_finite = take_varint(&mut bytes)?;
+        sketch.not_finite = number(&mut bytes)?;
         let mut key = i64::from(-Self::SCALE.beyond());
         while !bytes.is_empty() {
-            let step = take_varint(&mut bytes)?;
+            let step = number(&mut bytes)?;
             let is_many = step & 1 == 1;
-            let (step, count) = (step >> 1, if is_many { take_varint(&mut bytes)? } else { 1 });
+            let (step, count) = (step >> 1, if is_many { number(&mut bytes)? } else { 1 });
             key = i64::try_from(step).ok().and_then(|step| key.checked_add(step)).unwrap_or(i64::MAX);
             let is_above = step > 0 || sketch.buckets.is_empty();
             if !is_above || is_many && count < 2 || key > i64::from(Self::SCALE.beyond()) {
@@ -190,29 +191,8 @@ impl<const ERROR: u16> Quantiles<ERROR> {
     }
 }
 
-fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Result<u64, &'static str> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let Some((byte, rest)) = bytes.split_first() else { break };
-        *bytes = rest;
-        let part = u64::from(byte & 0x7f);
-        number |= part << shift;
-        if part << shift >> shift != part {
-            break;
-        }
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err("quantiles are damaged: a number is cut")
+fn number(bytes: &mut &[u8]) -> Result<u64, &'static str> {
+    take_varint(bytes).ok_or("quantiles are damaged: a number is cut")
 }
 
 impl<const ERROR: u16> Serialize for Quantiles<ERROR> {

@@ -41,8 +41,8 @@ impl<P: Pipe, O> Stream<P, O> {
     /// in several, no log says which is the first, and a replay would let another one pass: fold
     /// [`crate::aggregate::first()`] by event time over a window then, keyed by the id.
     ///
-    /// `store` holds one row per id that passed within the last three horizons; memory holds the hot ones, up to the
-    /// bound of the caches.
+    /// `store` holds each id that passed within the last three horizons, those of a commit together; memory holds in which
+    /// row each is, up to the store's share of the caches. Beyond that each id has a row of its own.
     pub fn distinct_by<J, C>(self, store: &'static str, id: C, horizon: DurationMs) -> Stream<DistinctBy<P, J, C>, O>
     where
         J: StateKey,

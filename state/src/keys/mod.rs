@@ -13,11 +13,13 @@
 //! | 6 | join row: reserved | | timestamp, side, key, offset |
 //! | 7 | [`KeyFamily::Table`] | [`table`] | generation, key |
 //! | 8 | [`KeyFamily::Queue`] | [`queue`] | time, side, source, number |
+//! | 9 | [`KeyFamily::Ids`] | [`ids`] | pane start, number or id |
 //!
 //! Not here: values ([`crate::codec`]).
 //! Invariant: bytes once given to a tag or a layout are never used for another. To change a layout, add
 //! a family; retired ones keep their tag.
 
+pub mod ids;
 pub mod key;
 pub mod meta;
 pub mod pane;
@@ -42,6 +44,8 @@ pub enum KeyFamily {
     Table,
     /// [`queue::QueueKey`].
     Queue,
+    /// [`ids::IdsKey`].
+    Ids,
 }
 
 impl KeyFamily {
@@ -53,12 +57,15 @@ impl KeyFamily {
             Self::Meta => 3,
             Self::Table => 7,
             Self::Queue => 8,
+            Self::Ids => 9,
         }
     }
 
     /// The family with this number.
     pub fn of_tag(tag: u8) -> Option<Self> {
-        [Self::Pane, Self::TopK, Self::Meta, Self::Table, Self::Queue].into_iter().find(|family| family.tag() == tag)
+        [Self::Pane, Self::TopK, Self::Meta, Self::Table, Self::Queue, Self::Ids]
+            .into_iter()
+            .find(|family| family.tag() == tag)
     }
 
     /// The family's name in messages and format records.
@@ -69,6 +76,7 @@ impl KeyFamily {
             Self::Meta => "meta",
             Self::Table => "table",
             Self::Queue => "queue",
+            Self::Ids => "ids",
         }
     }
 }
