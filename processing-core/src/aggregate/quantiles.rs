@@ -135,8 +135,21 @@ impl<const ERROR: u16> Quantiles<ERROR> {
         self.buckets.iter().filter(beyond).map(|(_, count)| count).sum()
     }
 
+    /// Where the bucket of a key is, or would be. Keys ascend by one at least, so a bucket is no further from the first one,
+    /// and from the last one, than its key: where buckets stand close together there is little to search.
     fn place(&self, key: i32) -> Result<usize, usize> {
-        self.buckets.binary_search_by_key(&key, |(key, _)| *key)
+        let (Some((first, _)), Some((last, _))) = (self.buckets.first(), self.buckets.last()) else { return Err(0) };
+        if key < *first {
+            return Err(0);
+        }
+        if key > *last {
+            return Err(self.buckets.len());
+        }
+        let most = key.abs_diff(*first) as usize;
+        let least = (self.buckets.len() - 1).saturating_sub(last.abs_diff(key) as usize);
+        let within = &self.buckets[least..self.buckets.len().min(most + 1)];
+        let place = within.binary_search_by_key(&key, |(key, _)| *key);
+        place.map(|place| least + place).map_err(|place| least + place)
     }
 
     fn to_bytes(&self) -> Vec<u8> {
