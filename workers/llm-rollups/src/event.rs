@@ -26,8 +26,8 @@ pub struct LlmEvent {
     pub session: Option<IdHash>,
     /// What happened.
     pub what: What,
-    /// What it begins or answers, at most two things.
-    pub links: [Option<Link>; 2],
+    /// What it begins or answers, at most two things; most events nothing.
+    pub links: Vec<Link>,
 }
 
 /// What happened.

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use crate::budget::{Caller, EVERYBODY};
 use crate::card::ProviderPrices;
-use crate::event::{LlmEvent, What};
+use crate::event::{Link, LlmEvent, What};
 use crate::exchange::{Outcome, Turn, Unanswered};
 use crate::pricing::Cost;
 use crate::rollup::Measured;
@@ -113,11 +113,11 @@ impl Priced {
     /// What becomes of it.
     pub fn parts(self, settings: &LlmSettings) -> impl Iterator<Item = Part> + use<> {
         let Self { event: LlmEvent { time, tenant, session, what, links, .. }, cost, series, .. } = self;
-        let turns = links.map(|link| {
-            let link = link?;
-            let answer = (!link.is_request).then(|| series.clone());
-            Some(Turn { exchange: link.exchange, tenant: tenant.clone(), id: link.id, time, answer })
-        });
+        let turn = |Link { exchange, id, is_request }: Link| {
+            let answer = (!is_request).then(|| series.clone());
+            Turn { exchange, tenant: tenant.clone(), id, time, answer }
+        };
+        let turns: Vec<_> = links.into_iter().map(turn).collect();
         let measured = match what {
             What::Call(call) => {
                 let is_slow = call.latency_ms.is_some_and(|ms| ms > settings.slow.0.unsigned_abs());
@@ -128,7 +128,7 @@ impl Priced {
             What::Linked | What::Other => None,
         };
         let measure = measured.map(|measured| Part::Measure(series, measured));
-        turns.into_iter().flatten().map(Part::Turn).chain(measure)
+        turns.into_iter().map(Part::Turn).chain(measure)
     }
 }
 

@@ -57,40 +57,41 @@ impl Decoder for LlmDecoder {
 impl LlmEvent {
     fn of(event: &Event<'_>) -> Self {
         let (what, links) = match event {
-            Event::ChatSessionStarted(..) => (What::SessionStarted, [None, None]),
-            Event::ChatItinerarySaved(..) => (What::ItinerarySaved, [None, None]),
-            Event::ChatResponseGenerated(_, response) => (call(&response.call, "chat", None), [None, None]),
-            Event::DocumentEmbedded(_, embedded) => (call(&embedded.call, "embeddings", None), [None, None]),
+            Event::ChatSessionStarted(..) => (What::SessionStarted, Vec::new()),
+            Event::ChatItinerarySaved(..) => (What::ItinerarySaved, Vec::new()),
+            Event::ChatResponseGenerated(_, response) => (call(&response.call, "chat", None), Vec::new()),
+            Event::DocumentEmbedded(_, embedded) => (call(&embedded.call, "embeddings", None), Vec::new()),
             Event::PoiEmbeddingRequested(_, asked) => {
-                (What::Linked, [link(Exchange::Embedding, Some(&asked.request), true), None])
+                (What::Linked, Vec::from_iter(link(Exchange::Embedding, Some(&asked.request), true)))
             }
             Event::PoiEmbeddingCompleted(_, done) => {
                 let link = link(Exchange::Embedding, Some(&done.request), false);
-                (call(&done.call, "embeddings", None), [link, None])
+                (call(&done.call, "embeddings", None), Vec::from_iter(link))
             }
             Event::AiProcessRequest(_, asked) => {
-                (What::Linked, [link(Exchange::Process, Some(&asked.processing), true), None])
+                (What::Linked, Vec::from_iter(link(Exchange::Process, Some(&asked.processing), true)))
             }
             Event::AiProcessResult(_, result) => {
                 let processing = link(Exchange::Process, result.processing.as_ref(), false);
-                (call(&result.call, "process", None), [processing, link(Exchange::Lead, result.lead.as_ref(), false)])
+                let lead = link(Exchange::Lead, result.lead.as_ref(), false);
+                (call(&result.call, "process", None), Vec::from_iter(processing.into_iter().chain(lead)))
             }
             // An error answers who asked for this processing; a lead still waits for a result.
             Event::AiError(_, error) => {
                 let processing = link(Exchange::Process, error.processing.as_ref(), false);
-                (call(&error.call, "process", Some(OTHER_ERROR)), [processing, None])
+                (call(&error.call, "process", Some(OTHER_ERROR)), Vec::from_iter(processing))
             }
             // A lead without a message asks nothing yet, and one that is written to is not waiting.
             Event::LeadCreated(_, lead) => {
                 let asks = lead.initial_message.as_ref().is_some_and(|text| !text.as_str().is_empty());
-                (What::Linked, [link(Exchange::Lead, Some(&lead.lead).filter(|_| asks), true), None])
+                (What::Linked, Vec::from_iter(link(Exchange::Lead, Some(&lead.lead).filter(|_| asks), true)))
             }
             Event::LeadMessage(_, message) => {
                 let is_to_lead =
                     message.direction.as_ref().is_some_and(|way| way.as_str().eq_ignore_ascii_case("outbound"));
-                (What::Linked, [link(Exchange::Lead, Some(&message.lead).filter(|_| !is_to_lead), true), None])
+                (What::Linked, Vec::from_iter(link(Exchange::Lead, Some(&message.lead).filter(|_| !is_to_lead), true)))
             }
-            _ => (What::Other, [None, None]),
+            _ => (What::Other, Vec::new()),
         };
         let Head { id, time, app, tenant, user, session, .. } = event.head();
         let session = session.as_ref().map(|id| IdHash::of_session(app.as_str(), tenant.as_str(), id.as_str()));
