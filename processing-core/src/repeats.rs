@@ -136,35 +136,26 @@ impl<J: StateKey> Memory<J> {
             }
         }
         step.held_bytes += size_of::<(J, Passed)>();
-        self.pane(step, start).fresh.insert(id, Passed::at(time, start));
+        self.store.open(step, &mut self.panes, start).fresh.insert(id, Passed::at(time, start));
         true
     }
 
     /// When the id has passed in the pane; [`Self::id`] are its bytes, and `hash` is theirs.
     fn passed(&mut self, step: &mut Step<'_>, start: i64, id: &J, hash: u64) -> Option<Passed> {
-        self.pane(step, start);
-        let pane = self.panes.get(&start)?;
+        let Self { store, panes, id: bytes, .. } = self;
+        let pane = store.open(step, panes, start);
         if let Some(passed) = pane.fresh.get(id) {
             return Some(*passed);
         }
         for row in pane.many.rows_of(hash) {
-            if let Some(passed) = self.store.find(step, start, IdsKey::Many(row), &self.id) {
+            if let Some(passed) = store.find(step, start, IdsKey::Many(row), bytes) {
                 return Some(passed);
             }
         }
         if pane.alone.as_ref().is_some_and(|alone| !alone.may_hold(hash)) {
             return None;
         }
-        self.store.find(step, start, IdsKey::One(&self.id), &self.id)
-    }
-
-    /// The pane that starts there. From when it is first needed, all of its ids come by here.
-    fn pane(&mut self, step: &mut Step<'_>, start: i64) -> &mut Pane<J> {
-        let store = self.store;
-        self.panes.entry(start).or_insert_with(|| {
-            let alone = store.has_none_alone(step, start).then(IdFilter::default);
-            Pane { fresh: FxHashMap::default(), many: store.index(step, start), alone }
-        })
+        store.find(step, start, IdsKey::One(bytes), bytes)
     }
 
     /// Stages and logs what has passed.
@@ -225,6 +216,14 @@ impl<J: StateKey> Memory<J> {
 }
 
 impl Store {
+    /// The pane that starts there. From when it is first needed, all of its ids come by here.
+    fn open<'p, J>(self, step: &mut Step<'_>, panes: &'p mut BTreeMap<i64, Pane<J>>, start: i64) -> &'p mut Pane<J> {
+        panes.entry(start).or_insert_with(|| {
+            let alone = self.has_none_alone(step, start).then(IdFilter::default);
+            Pane { fresh: FxHashMap::default(), many: self.index(step, start), alone }
+        })
+    }
+
     /// When the id has passed by a row, if it is in it.
     fn find(self, step: &mut Step<'_>, pane: i64, row: IdsKey<'_>, id: &[u8]) -> Option<Passed> {
         let stored = step.rows.get(self.column, &row.to_bytes(pane));

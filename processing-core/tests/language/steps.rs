@@ -56,6 +56,12 @@ fn an_id_passes_once_within_the_horizon() {
         in   events  10:09:59.999  a  {"at": $ms, "id": "a", "n": 5}
         in   events  10:10:00  a  {"at": $ms, "id": "a", "n": 6}
         out  passed  a  6
+        # Who comes to life again knows all that passed before, and that of two panes.
+        crash
+        in   events  10:10:00  a  {"at": $ms(10:10:00.500), "id": "a", "n": 60}
+        in   events  10:10:00  b  {"at": $ms(10:09:00), "id": "b", "n": 61}
+        in   events  10:10:00  d  {"at": $ms(10:09:30), "id": "d", "n": 62}
+        out  passed  d  62
         # What is a horizon or more behind its partition's time is late, be it new or not.
         in   events  10:10:01  c  {"at": $ms(10:00:00), "id": "c", "n": 7}
         late {"at": $ms(10:00:00), "id": "c", "n": 7}
