@@ -137,6 +137,8 @@ impl List {
 /// What a minute brings.
 #[derive(Debug, Default)]
 struct Followed {
+    /// When the outcomes of the lists that came are due; rarely more than one time.
+    due: Vec<i64>,
     /// Outcomes that had to be told early.
     early: Vec<(Subject, Outcome)>,
     /// So many clicks belonged to no list.
@@ -149,21 +151,19 @@ impl Shown {
     /// What the minute that begins at `start` changes.
     fn follow(&mut self, window: DurationMs, start: i64, minute: TouchMinute) -> Followed {
         let mut followed = Followed::default();
+        // Those that have been told lie in the row until it is written again.
+        self.0.retain(|list| list.due(window) >= start);
         for Touch { at, kind } in minute.into_kept() {
             let time = start + i64::from(at);
             match kind {
                 TouchKind::Shown { model, request, items } => {
                     let (clicked, clicked_first) = (Vec::new(), Vec::new());
-                    self.0.push(List {
-                        time,
-                        model,
-                        request,
-                        items,
-                        clicked,
-                        clicked_first,
-                        ratings: 0,
-                        rating_sum: 0,
-                    });
+                    let list = List { time, model, request, items, clicked, clicked_first, ratings: 0, rating_sum: 0 };
+                    let due = list.due(window);
+                    if followed.due.last() != Some(&due) {
+                        followed.due.push(due);
+                    }
+                    self.0.push(list);
                     followed.is_changed = true;
                     if self.0.len() > LISTS_MAX {
                         let oldest = self.0.remove(0);
@@ -211,43 +211,51 @@ impl Shown {
         true
     }
 
-    /// Takes out the lists whose outcomes are due.
-    fn due(&mut self, window: DurationMs, now: i64) -> Vec<(Subject, Outcome)> {
-        let (due, rest) = std::mem::take(&mut self.0).into_iter().partition(|list| list.due(window) <= now);
-        self.0 = rest;
-        let due: Vec<List> = due;
-        due.into_iter().map(|list| (list.model.clone(), list.outcome())).collect()
+    /// The lists whose outcomes are due at this time.
+    fn due(&self, window: DurationMs, at: i64) -> impl Iterator<Item = (&Subject, Outcome)> {
+        let due = self.0.iter().filter(move |list| list.due(window) == at);
+        due.map(|list| (&list.model, list.outcome()))
     }
 
-    fn next_due(&self, window: DurationMs) -> Option<i64> {
-        self.0.iter().map(|list| list.due(window)).min()
+    /// Whether all outcomes that are due by this time are all that there are.
+    fn is_told(&self, window: DurationMs, by: i64) -> bool {
+        self.0.iter().all(|list| list.due(window) <= by)
     }
 }
 
-/// Handles users' minutes; keyed by user.
+/// Some of a scope's users, who are told of together.
+pub fn crowd(user: &Member) -> Member {
+    user.scope.member(user.id >> (u64::BITS - CROWDS.ilog2()))
+}
+
+/// A scope's users of one task have so many timers together: the outcomes of a minute's lists come out by the hundred, and
+/// a timer for each user would be three rows for every list. Users of one crowd are neighbours in the store.
+const CROWDS: u64 = 32;
+
+/// Handles users' minutes; keyed by the users' crowds.
 #[derive(Clone)]
 pub struct Attributing {
     /// For how long after a list a click belongs to it.
     pub window: DurationMs,
-    /// The lists that may still be clicked.
+    /// The lists that may still be clicked, by user.
     pub shown: KeyValueStore<Member, Shown>,
-    /// When the next outcome is due.
+    /// Users of a crowd with lists whose outcomes are due at a time.
+    pub due: KeyValueStore<(Member, i64), Vec<u64>>,
+    /// The first of a crowd's times.
     pub matures: Timer,
 }
 
 impl Attributing {
-    /// Keeps what is shown; the timer stands at `set`, if it is set.
-    fn keep(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, set: Option<i64>, shown: Shown) {
-        let due = shown.next_due(self.window);
-        match due {
-            Some(due) if set == Some(due) => {}
-            Some(due) => ctx.set_timer(self.matures, EventTime(due)),
-            None if set.is_none() => {}
-            None => ctx.cancel_timer(self.matures),
+    /// Tells the outcomes of a user that are due.
+    fn tell(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, user: &Member, at: i64) {
+        let Some(shown) = ctx.store(&self.shown).get(user) else { return };
+        let is_told = shown.is_told(self.window, at);
+        let due: Vec<(Subject, Outcome)> =
+            shown.due(self.window, at).map(|(model, outcome)| (user.scope.join(model), outcome)).collect();
+        for (model, outcome) in due {
+            ctx.forward(crowd.clone(), (model, Fact::Outcome { outcome, is_early: false }));
         }
-        if due.is_some() {
-            ctx.store(&self.shown).put(user, shown);
-        } else {
+        if is_told {
             ctx.store(&self.shown).delete(user);
         }
     }
@@ -255,36 +263,51 @@ impl Attributing {
 
 impl Processor for Attributing {
     type Key = Member;
-    type In = Span<TouchMinute>;
+    type In = (Member, Span<TouchMinute>);
     type Out = (Subject, Fact);
 
-    fn process(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, minute: Span<TouchMinute>) -> Result<(), Poison> {
-        let mut shown = ctx.store(&self.shown).get(user).cloned().unwrap_or_default();
-        let set = shown.next_due(self.window);
+    fn process(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, (user, minute): Self::In) -> Result<(), Poison> {
+        let mut shown = ctx.store(&self.shown).get(&user).cloned().unwrap_or_default();
         let cut = minute.value.cut();
         let followed = shown.follow(self.window, minute.start, minute.value);
         for (model, outcome) in followed.early {
-            ctx.forward(user.clone(), (user.scope.join(&model), Fact::Outcome { outcome, is_early: true }));
+            ctx.forward(crowd.clone(), (user.scope.join(&model), Fact::Outcome { outcome, is_early: true }));
         }
         if followed.unattributed > 0 {
-            ctx.forward(user.clone(), (tenant(&user.scope), Fact::Unattributed(followed.unattributed)));
+            ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Unattributed(followed.unattributed)));
         }
         if cut > 0 {
-            ctx.forward(user.clone(), (tenant(&user.scope), Fact::Cut(cut)));
+            ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Cut(cut)));
         }
         if followed.is_changed {
-            self.keep(ctx, user, set, shown);
+            ctx.store(&self.shown).put(&user, shown);
+        }
+        for due in followed.due {
+            let mut is_first = false;
+            ctx.store(&self.due).change(&(crowd.clone(), due), |users| {
+                is_first = users.is_none();
+                users.get_or_insert_default().push(user.id);
+            });
+            if is_first && ctx.timer(self.matures).is_none_or(|set| due < set.0) {
+                ctx.set_timer(self.matures, EventTime(due));
+            }
         }
         Ok(())
     }
 
-    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, _: Timer) -> Result<(), Poison> {
-        let Some(mut shown) = ctx.store(&self.shown).get(user).cloned() else { return Ok(()) };
+    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, _: Timer) -> Result<(), Poison> {
         let now = ctx.event_time().0;
-        for (model, outcome) in shown.due(self.window, now) {
-            ctx.forward(user.clone(), (user.scope.join(&model), Fact::Outcome { outcome, is_early: false }));
+        let (first, last) = ((crowd.clone(), i64::MIN), (crowd.clone(), i64::MAX));
+        while let Some((place, users)) = ctx.store(&self.due).range(first.clone()..=last.clone(), 1).pop() {
+            if place.1 > now {
+                ctx.set_timer(self.matures, EventTime(place.1));
+                break;
+            }
+            for id in users {
+                self.tell(ctx, crowd, &crowd.scope.member(id), place.1);
+            }
+            ctx.store(&self.due).delete(&place);
         }
-        self.keep(ctx, user, None, shown);
         Ok(())
     }
 }
@@ -340,9 +363,12 @@ mod tests {
     #[test]
     fn outcomes_are_told_at_the_end_of_the_minute_in_which_the_window_ends() {
         let (mut all, _) = of(&[shown(0, "a", &[1]), shown(59_899, "b", &[1]), shown(59_900, "c", &[1])]);
-        assert_eq!(all.next_due(WINDOW), Some(59_999));
-        let due: Vec<Subject> = all.due(WINDOW, 59_999).into_iter().map(|(model, _)| model).collect();
-        assert_eq!(due, [Subject::of(["a"]), Subject::of(["b"])]);
-        assert_eq!(all.next_due(WINDOW), Some(119_999));
+        let due = |all: &Shown, at| -> Vec<Subject> { all.due(WINDOW, at).map(|(model, _)| model.clone()).collect() };
+        assert_eq!(due(&all, 59_999), [Subject::of(["a"]), Subject::of(["b"])]);
+        assert_eq!(due(&all, 119_999), [Subject::of(["c"])]);
+        assert!(!all.is_told(WINDOW, 59_999) && all.is_told(WINDOW, 119_999));
+        // What has been told is no longer there for the minutes that follow.
+        all.follow(WINDOW, 60_000, TouchMinute::default());
+        assert_eq!(all.0.len(), 1);
     }
 }

@@ -12,7 +12,7 @@ use processing_core::prelude::*;
 use processing_core::process::{Pipe, Sources};
 
 use crate::arms::Arms;
-use crate::attribution::{Attributing, Touch, TouchMinute};
+use crate::attribution::{self, Attributing, Touch, TouchMinute};
 use crate::coverage::{self, Counted, Coverage, Items, ModelMinute};
 use crate::drift::{History, REFERENCE};
 use crate::event::{Item, ModelEvent, What};
@@ -106,10 +106,12 @@ where
         .merge(ended.rest().flat_map(shown).key_by_first().window(minutes))
         .aggregate::<TouchMinute>("touches")
         .on_close()
-        .map(Span::from)
+        .map_keyed(|user: &Member, minute| (user.clone(), Span::from(minute)))
+        .already_keyed_by(|(user, _): &(Member, Span<TouchMinute>)| attribution::crowd(user))
         .process("attributing", |setup| Attributing {
             window: settings.attribution,
             shown: setup.key_value_store("shown"),
+            due: setup.key_value_store("due"),
             matures: setup.timer("matures"),
         })
         .key_by_first()
