@@ -47,9 +47,8 @@
 //! the grace lie before its source partition's stream time; it is set aside and matches nothing.
 //!
 //! A row is *due* at its time + `after` (left) or + `before` (right): the time of the last partner that it may have.
-//! Of requests and their answers, which share a row, both are due after the longer of the two. It goes when the time of
-//! all inputs of both sides, `T`, is strictly beyond due + grace, and if the join keeps unmatched records of its side
-//! and it had no partner, it is emitted then, with its own time.
+//! It goes when the time of all inputs of both sides, `T`, is strictly beyond due + grace, and if the join keeps
+//! unmatched records of its side and it had no partner, it is emitted then, with its own time.
 //!
 //! **No accepted record misses a partner that has gone.** Let `r` arrive, accepted by the stream time `s` of its
 //! source partition: `r.time + grace >= s`. The task has dropped rows up to the `T` of an earlier commit. `T` is at
@@ -167,7 +166,7 @@ impl<K: StateKey, J> Table<K, J> {
             }
             let arrival = store.insert(step, side, time, key, matched, value);
             if !matched {
-                due.add(step, time + store.wait(side), side, key, arrival);
+                due.add(step, time + store.window.bound(side), side, key, arrival);
             }
         }
         step.stream_time = stream_time;

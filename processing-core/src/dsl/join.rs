@@ -130,10 +130,10 @@ macro_rules! joins {
 
             /// Brings each request of this stream together with the one answer that it has: `within` says how long
             /// before (a clock may be wrong) and after the request an answer counts. Emits [`Answered`] at once,
-            /// [`TimedOut`] and [`Unasked`] when nothing can come any more, both after the longer of the two bounds and the
-            /// grace. Of requests of one key that lie no further apart than the whole window, so that one answer could be
-            /// meant for both, the one that came first counts and every other is told as [`RequestedAgain`]; of answers,
-            /// as [`AnsweredAgain`]. Which of several came first follows the order of their partition, where a key has one.
+            /// [`TimedOut`] and [`Unasked`] when nothing can come any more. Of requests of one key that lie no further
+            /// apart than the whole window, so that one answer could be meant for both, the one that came first counts
+            /// and every other is told as [`RequestedAgain`]; of answers, as [`AnsweredAgain`]. Which of several came
+            /// first follows the order of their partition, where a key has one.
             ///
             /// [`Answered`]: crate::join::Exchange::Answered
             /// [`TimedOut`]: crate::join::Exchange::TimedOut

@@ -108,7 +108,7 @@ impl<K: StateKey> Due<K> {
                 {
                     step.closings_left -= 1;
                     step.counts.closed += 1;
-                    tell(step, Alone { side: *side, time: due - store.wait(*side), key, value: &value });
+                    tell(step, Alone { side: *side, time: due - store.window.bound(*side), key, value: &value });
                     cursor.told = place;
                 }
             }
@@ -125,7 +125,7 @@ impl<K: StateKey> Due<K> {
         self.cursor = Some(cursor);
         // A pair has the time of the later of two records, of which one is still to come; a record alone has its own.
         let kept = [Side::Left, Side::Right].into_iter().filter(|side| store.kind.keeps(*side));
-        let back = kept.map(|side| store.wait(side)).max().unwrap_or(0);
+        let back = kept.map(|side| store.window.bound(side)).max().unwrap_or(0);
         EventTime(reached.saturating_sub(back))
     }
 
@@ -167,8 +167,8 @@ impl<K: StateKey> Due<K> {
 
     /// Drops the panes that no record to come needs.
     fn expire(&self, store: &mut JoinStore<K>, step: &mut Step<'_>, cursor: &mut Cursor<K>, end: i64) {
-        // Whoever asks for twins looks further back than for partners: a record that comes at `end` may lie a span behind.
-        let further = if store.kind.is_once() { store.window.span() - store.window.longest() } else { 0 };
+        // Whoever asks for twins looks further back than for partners.
+        let further = if store.kind.is_once() { store.window.longest() } else { 0 };
         let before = store.pane_of(end.saturating_sub(further));
         store.rows.expire(step, &mut cursor.expired, before);
     }
