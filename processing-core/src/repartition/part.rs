@@ -9,28 +9,7 @@
 //! part     its length, a number; its bytes
 //! ```
 
-/// Appends a number.
-pub(super) fn put_number(into: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        into.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    into.push(number as u8);
-}
-
-/// Takes a number off.
-pub(super) fn take_number(from: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for place in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = from.split_first()?;
-        *from = rest;
-        number |= u64::from(byte & 0x7f) << place;
-        if *byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
+pub(super) use crate::varint::{push_varint as put_number, take_varint as take_number};
 
 /// Appends a number that may be below 0.
 pub(super) fn put_signed(into: &mut Vec<u8>, number: i64) {

@@ -13,6 +13,7 @@ use crate::log::{
     Transaction, TransactionalId, Watermarks,
 };
 use crate::record::{LogTime, Offset, TopicName, TopicPartition};
+use crate::varint::take_varint;
 
 /// The memory log, with one rule broken on the way to it.
 pub(in crate::testing) struct MutantLog {
@@ -120,22 +121,25 @@ fn chosen<const N: usize>(records: &RecordBatch, turns: [fn(&[u8]) -> bool; N]) 
 
 /// The answers of a foreign-key join, all of one version, wherever it takes one byte.
 fn unversioned(records: &RecordBatch) -> RecordBatch {
-    let length = |bytes: &[u8], at: usize| {
-        let (length, _) = bytes.get(at..)?.split_first_chunk()?;
-        Some(u32::from_be_bytes(*length) as usize)
+    // What stands behind its length.
+    let part = |bytes: &[u8], at: usize| {
+        let mut rest = bytes.get(at..)?;
+        let length = take_varint(&mut rest)? as usize;
+        let start = bytes.len() - rest.len();
+        Some(start..start + length)
     };
     let mut unversioned = RecordBatch::new();
     for record in records.iter() {
         let mut value = record.value.unwrap_or_default().to_vec();
         // A bundle: keys and records, each behind its length; in a record, two times, headers and the state's codec.
         let mut at = if value.first() == Some(&4) { 5 } else { value.len() };
-        while let Some(key) = length(&value, at) {
-            let body = at + 4 + key;
-            let (Some(bytes), Some(headers)) = (length(&value, body), length(&value, body + 20)) else { break };
-            if let Some(version) = value.get_mut(body + 25 + headers).filter(|byte| **byte < 251) {
+        while let Some(key) = part(&value, at) {
+            let Some(body) = part(&value, key.end) else { break };
+            let Some(headers) = part(&value, body.start + 16) else { break };
+            if let Some(version) = value.get_mut(headers.end + 1).filter(|byte| **byte < 251) {
                 *version = 0;
             }
-            at = body + 4 + bytes;
+            at = body.end;
         }
         unversioned.push(RecordRef { value: Some(&value), ..record });
     }
