@@ -16,6 +16,7 @@ mod layer;
 mod mask;
 mod rocks;
 mod run;
+mod segments;
 
 pub mod batch;
 pub mod codec;

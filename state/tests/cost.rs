@@ -158,7 +158,7 @@ fn ordered() {
                     let key = [&[(row % u64::from(PARTITIONS)) as u8][..], &row.to_be_bytes()].concat();
                     let at = (row as usize * 4099 * 16) % (json.len() - ROW_BYTES);
                     set.put(&key, &json[at..at + ROW_BYTES]);
-                    store.write(set, if row % 16 == 0 { Sync::Disk } else { Sync::Os }).unwrap();
+                    store.write(&set, if row % 16 == 0 { Sync::Disk } else { Sync::Os }).unwrap();
                 }
                 store.flush().unwrap();
                 store.settle().unwrap();

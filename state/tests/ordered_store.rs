@@ -18,6 +18,23 @@ fn open(path: &Path) -> OrderedStore {
     OrderedStore::open(path, OrderedOptions::default()).unwrap()
 }
 
+/// Large rows lie in segments, of some 5 of them each, whenever they are put on stable storage.
+fn with_segments() -> OrderedOptions {
+    OrderedOptions { segments_from_bytes: 1, segment_bytes: 15_000, ..OrderedOptions::default() }
+}
+
+/// Large rows stay with RocksDB.
+fn without_segments() -> OrderedOptions {
+    OrderedOptions { segments_from_bytes: usize::MAX, ..OrderedOptions::default() }
+}
+
+/// All that deleted rows leave is given back, after two rounds at most: what the first one moves, it does not judge.
+fn collect(store: &OrderedStore) {
+    for _ in 0..4 {
+        while store.collect_by_need().unwrap() {}
+    }
+}
+
 fn all(store: &OrderedStore, range: KeyRange<'_>, back: bool) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
     let visit = |key: &[u8], value: &[u8]| {
@@ -39,6 +56,7 @@ enum Step {
     DeleteRange(Vec<u8>, Vec<u8>),
     Flush,
     Compact,
+    Collect,
     Reopen,
     Kill,
 }
@@ -54,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (key(), key()).prop_map(|(a, b)| Step::DeleteRange(a, b)),
         1 => Just(Step::Flush),
         1 => Just(Step::Compact),
+        2 => Just(Step::Collect),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
     ]
@@ -63,9 +82,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn equals_a_map_and_loses_nothing_when_killed(steps in vec(step(), 1..40), start in key(), end in key()) {
+    fn equals_a_map_and_loses_nothing_when_killed(
+        steps in vec(step(), 1..60), start in key(), end in key(), apart in any::<bool>(),
+    ) {
         let folder = tempfile::tempdir().unwrap();
         let mut home = folder.path().join("first");
+        let open = |home: &Path| {
+            OrderedStore::open(home, if apart { with_segments() } else { without_segments() }).unwrap()
+        };
         let (mut store, mut model) = (open(&home), BTreeMap::new());
         for (number, step) in steps.iter().enumerate() {
             let mut set = WriteSet::new();
@@ -84,6 +108,7 @@ proptest! {
                 }
                 Step::Flush => store.flush().unwrap(),
                 Step::Compact => store.compact_range(KeyRange::ALL),
+                Step::Collect => collect(&store),
                 Step::Reopen => {
                     drop(store);
                     store = open(&home);
@@ -96,7 +121,7 @@ proptest! {
                     store = open(&home);
                 }
             }
-            store.write(set, if number % 4 == 0 { Sync::Disk } else { Sync::Os }).unwrap();
+            store.write(&set, if number % 4 == 0 { Sync::Os } else { Sync::Disk }).unwrap();
             for range in [KeyRange::ALL, KeyRange::new(&start, &end), KeyRange::from(&start)] {
                 let mut rows: Vec<Row> = model.iter().filter(|(key, _)| range.contains(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
                 prop_assert_eq!(&all(&store, range, false).unwrap(), &rows);
@@ -111,13 +136,19 @@ proptest! {
 
 #[test]
 fn a_reader_beside_the_writer_sees_what_it_catches_up_with() {
+    for options in [with_segments(), without_segments()] {
+        a_reader_sees_what_it_catches_up_with(options);
+    }
+}
+
+fn a_reader_sees_what_it_catches_up_with(options: OrderedOptions) {
     let folder = tempfile::tempdir().unwrap();
     let (home, scratch) = (folder.path().join("log"), folder.path().join("reader"));
-    let writer = open(&home);
+    let writer = OrderedStore::open(&home, options).unwrap();
     let write = |keys: std::ops::Range<u32>| {
         let mut set = WriteSet::new();
         keys.for_each(|key| set.put(&key.to_be_bytes(), &[7; 20_000]));
-        writer.write(set, Sync::Os).unwrap();
+        writer.write(&set, Sync::Disk).unwrap();
     };
     write(0..10);
     let reader = OrderedStore::open_secondary(&home, &scratch).unwrap();
@@ -132,20 +163,28 @@ fn a_reader_beside_the_writer_sees_what_it_catches_up_with() {
     assert_eq!(all(&reader, KeyRange::ALL, false).unwrap().len(), 10);
     reader.catch_up().unwrap();
     assert_eq!(all(&reader, KeyRange::ALL, true).unwrap().len(), 30);
-    assert!(reader.write(WriteSet::new(), Sync::Os).is_err(), "a reader must not write");
+    let mut set = WriteSet::new();
+    set.put(&[1], &[7; 20_000]);
+    assert!(reader.write(&set, Sync::Disk).is_err(), "a reader must not write");
     assert!(matches!(OrderedStore::open(&home, OrderedOptions::default()), Err(StoreError::Locked { .. })));
 }
 
 /// The rows of a reader that has not caught up are in files that the writer has removed meanwhile.
 #[test]
 fn a_reader_goes_on_when_the_writer_has_moved_its_rows() {
+    for (options, ending) in [(with_segments(), ".segment"), (without_segments(), ".blob")] {
+        a_reader_goes_on_when_its_rows_move(options, ending);
+    }
+}
+
+fn a_reader_goes_on_when_its_rows_move(options: OrderedOptions, ending: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (home, scratch) = (folder.path().join("log"), folder.path().join("reader"));
-    let writer = open(&home);
+    let writer = OrderedStore::open(&home, options).unwrap();
     let write = |change: &dyn Fn(&mut WriteSet)| {
         let mut set = WriteSet::new();
         change(&mut set);
-        writer.write(set, Sync::Os).unwrap();
+        writer.write(&set, Sync::Disk).unwrap();
         writer.flush().unwrap();
     };
     for file in 0..4_u32 {
@@ -153,14 +192,18 @@ fn a_reader_goes_on_when_the_writer_has_moved_its_rows() {
     }
     for back in [false, true] {
         let reader = OrderedStore::open_secondary(&home, &scratch.join(back.to_string())).unwrap();
-        // Where much is deleted, the oldest rows that live move on with a merge, and the files that they were in go.
+        // Where much is deleted, the oldest rows that live move on, and the files that they were in go.
         write(&|set| (0..4).for_each(|file| set.delete(&(file * 10 + 2 * u32::from(back)).to_be_bytes())));
         write(&|set| (0..4).for_each(|file| set.delete(&(file * 10 + 2 * u32::from(back) + 1).to_be_bytes())));
-        let before = files_of_rows(&home);
+        let before = files_of_rows(&home, ending);
         writer.compact_range(KeyRange::ALL);
-        writer.collect_by_need().unwrap();
+        collect(&writer);
+        if !back {
+            write(&|set| (0..4_u32).for_each(|file| set.delete(&(file * 10 + 4).to_be_bytes())));
+            collect(&writer);
+        }
         writer.compact_range(KeyRange::ALL);
-        assert!(!files_of_rows(&home).is_superset(&before), "no file went");
+        assert!(!files_of_rows(&home, ending).is_superset(&before), "no file went");
         let live = all(&writer, KeyRange::ALL, back).unwrap();
         let seen = all(&reader, KeyRange::ALL, back).unwrap();
         // What the reader did not know to be deleted may still be there or not.
@@ -168,11 +211,45 @@ fn a_reader_goes_on_when_the_writer_has_moved_its_rows() {
     }
 }
 
+/// A scan goes on where its rows were when they have moved under it.
+#[test]
+fn rows_that_move_under_a_scan_are_seen_where_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = OrderedStore::open(folder.path(), with_segments()).unwrap();
+    let mut set = WriteSet::new();
+    (0..40_u32).for_each(|key| set.put(&key.to_be_bytes(), &[key as u8; 3_000]));
+    store.write(&set, Sync::Disk).unwrap();
+    let before = files_of_rows(folder.path(), ".segment");
+    let mut seen = Vec::new();
+    store
+        .scan(KeyRange::ALL, |key, value| {
+            if seen.is_empty() {
+                let mut set = WriteSet::new();
+                (0..40_u32).filter(|key| key % 3 > 0).for_each(|key| set.delete(&key.to_be_bytes()));
+                store.write(&set, Sync::Disk).unwrap();
+                collect(&store);
+            }
+            seen.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(files_of_rows(folder.path(), ".segment").intersection(&before).count() <= 1, "all but the newest are gone");
+    let rows = (0..40_u32).map(|key| (key.to_be_bytes().to_vec(), vec![key as u8; 3_000]));
+    assert_eq!(seen, rows.collect::<Vec<_>>());
+    assert_eq!(all(&store, KeyRange::ALL, false).unwrap().len(), 14);
+}
+
 /// As a log does: rows come at the end, and those before a moving start are deleted by range. Some stay for ever.
 #[test]
 fn deleted_rows_give_their_room_back_though_some_stay_among_them() {
+    for options in [with_segments(), without_segments()] {
+        let segment_bytes = 1 << 20;
+        give_room_back(OrderedOptions { write_buffer_bytes: 1 << 20, segment_bytes, ..options });
+    }
+}
+
+fn give_room_back(options: OrderedOptions) {
     let folder = tempfile::tempdir().unwrap();
-    let options = OrderedOptions { write_buffer_bytes: 1 << 20, ..OrderedOptions::default() };
     let store = OrderedStore::open(folder.path(), options).unwrap();
     let (window, row) = (200_u32, vec![7; 10_000]);
     let mut most = 0;
@@ -185,10 +262,10 @@ fn deleted_rows_give_their_room_back_though_some_stay_among_them() {
         if let Some(start) = number.checked_sub(window).filter(|start| start % 20 == 0) {
             set.delete_range(&[1], &[&[1], &start.to_be_bytes()[..]].concat());
         }
-        store.write(set, Sync::Os).unwrap();
+        store.write(&set, if number % 100 == 0 { Sync::Os } else { Sync::Disk }).unwrap();
         if number % 1_000 == 999 {
             store.settle().unwrap();
-            store.collect_by_need().unwrap();
+            collect(&store);
             most = most.max(room(folder.path()));
         }
     }
@@ -196,9 +273,9 @@ fn deleted_rows_give_their_room_back_though_some_stay_among_them() {
     assert!(most < 45_000_000, "{most} bytes");
 }
 
-fn files_of_rows(home: &Path) -> std::collections::BTreeSet<std::ffi::OsString> {
+fn files_of_rows(home: &Path, ending: &str) -> std::collections::BTreeSet<std::ffi::OsString> {
     let names = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_string_lossy().ends_with(".blob")).collect()
+    names.filter(|name| name.to_string_lossy().ends_with(ending)).collect()
 }
 
 fn room(home: &Path) -> u64 {
@@ -211,13 +288,14 @@ fn damage_is_told_and_never_read_as_rows() {
     let folder = tempfile::tempdir().unwrap();
     let (home, whole, damaged) =
         (folder.path().join("home"), folder.path().join("whole"), folder.path().join("damaged"));
-    let store = open(&home);
+    let options = OrderedOptions { segments_from_bytes: 2_500, ..with_segments() };
+    let store = OrderedStore::open(&home, options).unwrap();
     for number in 0..40u32 {
         let mut set = WriteSet::new();
-        // Small rows lie beside their keys, large ones apart.
-        let length = if number % 2 == 0 { 500 } else { 2_000 };
+        // Small rows lie beside their keys, larger ones apart, and the largest in segments.
+        let length = [500, 2_000, 3_000][number as usize % 3];
         set.put(&number.to_be_bytes(), &vec![number as u8; length]);
-        store.write(set, Sync::Disk).unwrap();
+        store.write(&set, Sync::Disk).unwrap();
         if number == 19 {
             store.flush().unwrap();
         }
@@ -264,7 +342,7 @@ fn a_torn_last_write_is_left_out_and_the_rest_stays() {
         let mut set = WriteSet::new();
         set.put(&number.to_be_bytes(), &[1; 300]);
         set.put(&(100 + number).to_be_bytes(), &[2; 300]);
-        store.write(set, Sync::Disk).unwrap();
+        store.write(&set, Sync::Disk).unwrap();
     }
     copy_folder(&home, &torn);
     let log = std::fs::read_dir(&torn).unwrap().map(|entry| entry.unwrap().path());
@@ -273,6 +351,79 @@ fn a_torn_last_write_is_left_out_and_the_rest_stays() {
     std::fs::File::options().write(true).open(&log).unwrap().set_len(length - 100).unwrap();
     let keys: Vec<Vec<u8>> = all(&open(&torn), KeyRange::ALL, false).unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, [0u32, 1, 100, 101].map(|key| key.to_be_bytes().to_vec()));
+}
+
+/// A crash ends the process while rows are appended, or before their keys are written: nothing of it is there, and the
+/// segment is appended to again.
+#[test]
+fn a_torn_end_of_a_segment_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, torn) = (folder.path().join("home"), folder.path().join("torn"));
+    let options = || OrderedOptions { segment_bytes: 1 << 20, ..with_segments() };
+    let store = OrderedStore::open(&home, options()).unwrap();
+    let row = |number: u32| (number.to_be_bytes().to_vec(), vec![number as u8; 5_000]);
+    let write = |store: &OrderedStore, number: u32| {
+        let (key, value) = row(number);
+        let mut set = WriteSet::new();
+        set.put(&key, &value);
+        store.write(&set, Sync::Disk).unwrap();
+    };
+    write(&store, 0);
+    copy_folder(&home, &torn);
+    write(&store, 1);
+    let name = "00000000.segment";
+    let bytes = std::fs::read(home.join(name)).unwrap();
+    let whole = std::fs::metadata(torn.join(name)).unwrap().len() as usize;
+    assert_eq!(bytes.len(), whole * 2);
+    for length in [whole, whole + 3, whole + 100, bytes.len()] {
+        let mut end = bytes[..length].to_vec();
+        for zeros in [0, 40, 6_000] {
+            let place = folder.path().join(format!("{length} {zeros}"));
+            copy_folder(&torn, &place);
+            end.resize(length + zeros, 0);
+            std::fs::write(place.join(name), &end).unwrap();
+            let store = OrderedStore::open(&place, options()).unwrap();
+            assert_eq!(all(&store, KeyRange::ALL, false).unwrap(), [row(0)]);
+            write(&store, 2);
+            assert_eq!(all(&store, KeyRange::ALL, false).unwrap(), [row(0), row(2)]);
+            drop(store);
+            let store = OrderedStore::open(&place, options()).unwrap();
+            write(&store, 3);
+            assert_eq!(all(&store, KeyRange::ALL, false).unwrap(), [row(0), row(2), row(3)]);
+            assert_eq!(files_of_rows(&place, ".segment").len(), 1);
+        }
+    }
+}
+
+/// What lies behind a damaged entry is not cut off: it is told when it is read, and the rest is read as it was.
+#[test]
+fn rows_behind_damage_in_the_last_segment_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || OrderedOptions { segment_bytes: 1 << 20, ..with_segments() };
+    let store = OrderedStore::open(folder.path(), options()).unwrap();
+    for number in 0..3u32 {
+        let mut set = WriteSet::new();
+        set.put(&number.to_be_bytes(), &[number as u8; 5_000]);
+        store.write(&set, Sync::Disk).unwrap();
+    }
+    drop(store);
+    let name = folder.path().join("00000000.segment");
+    let mut bytes = std::fs::read(&name).unwrap();
+    let second = bytes.len() / 3;
+    bytes[second] ^= 1;
+    std::fs::write(&name, &bytes).unwrap();
+    let store = OrderedStore::open(folder.path(), options()).unwrap();
+    collect(&store);
+    for (number, found) in [(0u32, true), (1, false), (2, true)] {
+        let value = store.get(&number.to_be_bytes());
+        match value {
+            Ok(value) => assert_eq!(value.filter(|_| found), Some(vec![number as u8; 5_000])),
+            Err(StoreError::Damaged { detail, .. }) => {
+                assert!(!found && detail.contains("00000000.segment"), "{detail}")
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 /// Needs a volume of about 12 MB, which only the administrator can make:
@@ -287,7 +438,7 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
     let error = loop {
         let mut set = WriteSet::new();
         set.put(&acknowledged.to_be_bytes(), &acknowledged.to_be_bytes().repeat(10_000));
-        match store.write(set, Sync::Disk) {
+        match store.write(&set, Sync::Disk) {
             Ok(()) => acknowledged += 1,
             Err(error) => break error,
         }

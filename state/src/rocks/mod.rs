@@ -5,9 +5,12 @@
 
 pub(crate) mod base;
 pub(crate) mod budget;
+mod collection;
 mod failure;
 pub mod ordered;
+mod stored;
 mod tuning;
 mod walk;
+mod write_set;
 
 type Db = rocksdb::DBWithThreadMode<rocksdb::SingleThreaded>;

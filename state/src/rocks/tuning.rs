@@ -73,7 +73,7 @@ pub(super) fn ordered(given: &OrderedOptions) -> Options {
     // merge that comes upon keys of the oldest quarter of them moves the rows that still live on, so that one old row
     // does not keep its file for ever.
     options.set_enable_blob_files(true);
-    options.set_min_blob_size(APART_BYTES_MIN);
+    options.set_min_blob_size(given.large_row_bytes as u64);
     options.set_blob_file_size(64 << 20);
     options.set_blob_gc_age_cutoff(0.25);
     // A file holds a bit of every partition, so a merge by levels would go over the keys of the whole log with every few
@@ -103,10 +103,6 @@ pub(super) const COLLECTS: &str = "enable_blob_garbage_collection";
 pub(super) const ROWS_APART_BYTES: &str = "rocksdb.live-blob-file-size";
 /// …and how much of it those that have been deleted.
 pub(super) const ROWS_APART_DELETED_BYTES: &str = "rocksdb.live-blob-file-garbage-size";
-
-/// From this size on, a row of the ordered map lies apart from its key. A smaller one costs less to write again with a
-/// merge than to be sought by itself.
-const APART_BYTES_MIN: u64 = 1 << 10;
 
 fn database(budget: Option<&MemoryBudget>) -> Options {
     let mut options = Options::default();

@@ -12,7 +12,6 @@ use state::ordered::WriteSet;
 
 use super::catalog::{damaged_error, store_error};
 use super::keys::{Cleaned, Ends, PartitionKey};
-use super::options::Durability;
 use super::row::{NO_HORIZON, NO_TIME, Row, RowBuilder};
 use super::scan;
 use super::upkeep::Kept;
@@ -46,7 +45,7 @@ struct Packing {
     builder: RowBuilder,
     running_max: LogTime,
     horizon: LogTime,
-    write: WriteSet,
+    write: WriteSet<'static>,
 }
 
 impl Pass {
@@ -186,7 +185,7 @@ impl Pass {
             let cleaned = Cleaned { to: end, records: self.records };
             packing.write.put(&self.key.cleaned(), &cleaned.to_bytes());
         }
-        writer.write(packing.write, Durability::Os)?;
+        writer.write(&packing.write, writer.options.durability)?;
         *compacted += gone;
         self.stage = Stage::Rewriting { next, end };
         Ok(finished)

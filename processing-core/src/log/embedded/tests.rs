@@ -35,8 +35,11 @@ impl Hands {
 }
 
 fn options(hands: &Hands) -> EmbeddedOptions {
-    // Syncing is for a loss of power, which no test brings about.
-    EmbeddedOptions { durability: Durability::Os, ..EmbeddedOptions::new(hands.clock()) }
+    let mut options = EmbeddedOptions::new(hands.clock());
+    // What is published lies in segments, if a row has a KiB; what is appended, with RocksDB.
+    options.store.segments_from_bytes = 1;
+    options.store.segment_bytes = 100_000;
+    options
 }
 
 /// A log together with its folder, which goes when the log does.
@@ -159,7 +162,7 @@ fn a_folder_of_another_format_is_refused() {
     let store = OrderedStore::open(&store_folder(folder.path()), OrderedOptions::default()).unwrap();
     let mut write = WriteSet::new();
     write.put(&[0], &[77, 1, 2, 3]);
-    store.write(write, Sync::Os).unwrap();
+    store.write(&write, Sync::Os).unwrap();
     drop(store);
     let error = EmbeddedLog::open(folder.path(), options(&Hands::at(0))).map(drop).unwrap_err();
     assert!(error.to_string().contains("format 77"), "{error}");

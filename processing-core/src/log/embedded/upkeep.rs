@@ -77,7 +77,7 @@ pub(super) fn step(writer: &Writer, now: LogTime) -> Result<Maintained, LogError
         upkeep.delete_below_start(writer, partition)?;
     }
     upkeep.compact(writer, &kept, now, &mut done)?;
-    writer.store.collect_by_need().map_err(store_error)?;
+    done.more |= writer.store.collect_by_need().map_err(store_error)?;
     Ok(done)
 }
 
@@ -122,7 +122,7 @@ impl Upkeep {
             kept.ends.start = start;
             let mut write = WriteSet::new();
             write.put(&kept.key.ends(), &kept.ends.to_bytes());
-            writer.write(write, Durability::Os)?;
+            writer.write(&write, Durability::Os)?;
             writer.present().catalog.set_ends(&kept.partition, kept.ends);
         }
         if let Some(time) = oldest {
@@ -140,7 +140,7 @@ impl Upkeep {
         }
         let mut write = WriteSet::new();
         write.delete_range(&kept.key.row(from), &kept.key.row(start));
-        writer.write(write, Durability::Os)?;
+        writer.write(&write, Durability::Os)?;
         self.deleted.insert(kept.key, start);
         Ok(())
     }

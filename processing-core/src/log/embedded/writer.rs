@@ -26,9 +26,6 @@ use super::upkeep::Upkeep;
 use crate::log::{GroupMetadata, LogError, Membership, TopicInfo, TopicSettings, TransactionalId};
 use crate::record::{Offset, TopicId, TopicName, TopicPartition};
 
-/// Bytes of a write beside a row's own, near enough: its key, and the lengths before both.
-const WRITE_OVERHEAD: usize = 64;
-
 /// The state of a log's folder, shared by all that was opened from it.
 pub(super) struct Writer {
     pub(super) store: OrderedStore,
@@ -105,7 +102,7 @@ impl Writer {
                 let meta = Meta { incarnation: uuid::Uuid::new_v4().as_u128(), next_topic: 0 };
                 let mut write = WriteSet::new();
                 write.put(&keys::META, &meta.to_bytes());
-                store.write(write, StoreSync::Disk).map_err(store_error)?;
+                store.write(&write, StoreSync::Disk).map_err(store_error)?;
                 meta
             }
         };
@@ -136,7 +133,7 @@ impl Writer {
     }
 
     /// The one way to the store; the caller holds `commits`.
-    pub(super) fn write(&self, write: WriteSet, durability: Durability) -> Result<(), LogError> {
+    pub(super) fn write(&self, write: &WriteSet<'_>, durability: Durability) -> Result<(), LogError> {
         if let Some(failed) = &self.present().failed {
             return Err(failed.clone());
         }
@@ -152,7 +149,7 @@ impl Writer {
         })
     }
 
-    fn store_write(&self, write: WriteSet, sync: StoreSync) -> Result<(), state::StoreError> {
+    fn store_write(&self, write: &WriteSet<'_>, sync: StoreSync) -> Result<(), state::StoreError> {
         #[cfg(test)]
         if self.fault.load(std::sync::atomic::Ordering::SeqCst) {
             let detail = "the test says so".to_owned();
@@ -172,10 +169,7 @@ impl Writer {
         claim: Claim<'_>,
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, Refusal> {
         let _commits = self.commits();
-        let rows = pending.values().flat_map(|pending| &pending.rows);
-        let bytes: usize = rows.map(|row| row.bytes().len() + WRITE_OVERHEAD).sum();
-        let entries = pending.len() + claim.positions.len();
-        let mut write = WriteSet::with_capacity((1 + entries) * WRITE_OVERHEAD + bytes);
+        let mut write = WriteSet::new();
         let mut new_ends = Vec::with_capacity(pending.len());
         {
             let present = self.present();
@@ -206,12 +200,12 @@ impl Writer {
                 ends.next = row.last().next();
                 ends.max_time = ends.max_time.max(row.max_time());
                 row.running_max(ends.max_time);
-                write.put(&key.row(row.last()), row.bytes());
+                write.put_lent(&key.row(row.last()), row.bytes());
             }
             write.put(&key.ends(), &ends.to_bytes());
         }
         if !write.is_empty() {
-            self.write(write, claim.durability).map_err(Refusal::Failed)?;
+            self.write(&write, claim.durability).map_err(Refusal::Failed)?;
         }
         let mut present = self.present();
         let mut positions = BTreeMap::new();
@@ -303,7 +297,7 @@ impl Writer {
         let mut write = WriteSet::new();
         write.put(&keys::META, &meta.to_bytes());
         write.put(&keys::topic(name.as_str()), &stored.to_bytes());
-        self.write(write, Durability::Disk)?;
+        self.write(&write, Durability::Disk)?;
         commits.meta = meta;
         self.present().catalog.add(name.clone(), stored);
         Ok(TopicInfo { name: name.clone(), id: stored.id, settings })
@@ -329,7 +323,7 @@ impl Writer {
                 std::ops::ControlFlow::Continue(())
             })
             .map_err(store_error)?;
-        self.write(write, Durability::Disk)?;
+        self.write(&write, Durability::Disk)?;
         self.present().catalog.remove(name);
         Ok(())
     }
@@ -346,7 +340,7 @@ impl Writer {
         let mut write = WriteSet::new();
         write.put(&key.ends(), &ends.to_bytes());
         // A purge that a loss of power takes back is only repeated; nobody relies on it.
-        self.write(write, Durability::Os)?;
+        self.write(&write, Durability::Os)?;
         self.present().catalog.set_ends(partition, ends);
         Ok(())
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use state::OrderedOptions;
+
 use super::*;
 use crate::log::embedded::row::RowLimits;
 
@@ -74,14 +76,17 @@ fn batch(records: &[Written]) -> RecordBatch {
 const NOW: i64 = 77;
 
 fn small() -> EmbeddedOptions {
+    let all_apart = options(&Hands::at(NOW));
+    let store = OrderedOptions { large_row_bytes: 1, segment_bytes: 300, ..all_apart.store };
     EmbeddedOptions {
+        store,
         row: RowLimits { records: 5, bytes: 40 },
         compaction_records_min: 4,
         // Few keys and few rows at a time, so that a pass takes several steps and is cut short.
         compaction_bytes_max: 150,
         maintain_bytes_max: 300,
         tombstone_retention: DurationMs(3_000),
-        ..options(&Hands::at(NOW))
+        ..all_apart
     }
 }
 
