@@ -67,6 +67,13 @@ struct Slot<R> {
     dirty: bool,
 }
 
+impl<R> Slot<R> {
+    /// Whether the store has a row.
+    fn was_live(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.first() == Some(&LIVE))
+    }
+}
+
 /// The bytes of a row in the store, `None` where there is none.
 type Stored = Option<Box<[u8]>>;
 
@@ -107,8 +114,8 @@ struct Progress {
     generation: u32,
     /// How many rows of it were written as gone.
     gone: u64,
-    /// How many rows lived when the last move was over.
-    moved: u64,
+    /// How many keys have a row, in whichever generation.
+    live: u64,
     /// Rows of the generation before, up to this key, have been moved or dropped; `None` where there is none.
     cursor: Option<Vec<u8>>,
 }
@@ -230,9 +237,11 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
                 None => {
                     value.push(GONE);
                     progress.gone += 1;
+                    progress.live = progress.live.saturating_sub(u64::from(slot.was_live()));
                 }
                 Some(row) => {
                     value.push(LIVE);
+                    progress.live += u64::from(!slot.was_live());
                     let encoded = state::codec::encode_into(&mut value, row);
                     step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
                 }
@@ -248,13 +257,14 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
     /// Begins a new generation where it is worth it, and moves the next rows into it.
     fn move_on(&mut self, step: &mut Step<'_>) {
         let Some(progress) = self.progress(step) else { return };
-        if progress.cursor.is_none() && progress.gone < TABLE_GONE_MIN.max(progress.moved) {
+        if progress.cursor.is_none() && progress.gone < TABLE_GONE_MIN.max(progress.live) {
             return;
         }
         let before = progress.clone();
         let mut progress = before.clone();
         if progress.cursor.is_none() {
-            progress = Progress { generation: before.generation + 1, cursor: Some(Vec::new()), ..Progress::default() };
+            let Progress { generation, live, .. } = before;
+            progress = Progress { generation: generation + 1, live, gone: 0, cursor: Some(Vec::new()) };
         }
         let (left, cursor) = self.some_rows(step, &progress);
         let mut to = Vec::new();
@@ -269,7 +279,6 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             let known = step.rows.get(self.column, &to);
             if value.first() == Some(&LIVE) && step.ok(known).is_some_and(|known| known.is_none()) {
                 changelog::put(step, self.column, &to, &value);
-                progress.moved += 1;
             }
             changelog::forget(step, self.column, &from);
         }

@@ -17,6 +17,8 @@ mod foreign_keys;
 #[cfg(test)]
 mod forgetting;
 #[cfg(test)]
+mod generations;
+#[cfg(test)]
 mod inputs;
 #[cfg(test)]
 mod joining;
