@@ -279,7 +279,7 @@ impl StoreKind {
             // What a row holds of earlier panes moved into it when they closed.
             Self::Sessions(windows) => windows.row_lives(),
             Self::Sliding(spans) => spans.row_lives(),
-            Self::Join(window, _) => window.history(),
+            Self::Join(window, kind) => window.history(kind),
             Self::Passed(panes) => DurationMs(3 * panes.size().0),
             Self::Rows | Self::Composed => DurationMs(0),
             Self::Queue(span) | Self::Windowed(span) => span,

@@ -144,7 +144,8 @@ impl<K: StateKey> Due<K> {
                 return false;
             }
             let from = if self.through.0 == i64::MIN { i64::MIN } else { store.pane_of(self.through.0) };
-            let Some(pane) = store.rows.first_pane_from(step, from).filter(|pane| *pane < end) else {
+            let ahead = ahead(store);
+            let Some(pane) = store.rows.first_pane_from(step, from).filter(|pane| *pane - ahead < end) else {
                 // Nothing stands before `end`, nor will: what is still to come is due later.
                 self.through = (end, None);
                 return false;
@@ -153,22 +154,27 @@ impl<K: StateKey> Due<K> {
         }
     }
 
-    /// Takes in what a pane holds, as far as the bound allows.
-    fn look_through(&mut self, store: &JoinStore<K>, step: &mut Step<'_>, cursor: &Cursor<K>, pane: i64) {
-        self.through = (store.end_of(pane), None);
+    /// Takes in what is due before a pane's end, as far as the bound allows: it stands in this pane or, where one side is
+    /// due before it stands, in the next.
+    fn look_through(&mut self, store: &JoinStore<K>, step: &mut Step<'_>, cursor: &Cursor<K>, mut pane: i64) {
+        let end = store.end_of(pane);
+        self.through = (end, None);
         let most = most(step);
-        store.visit_unmatched(step, pane, |due, side, key, arrival| {
-            let place = (due, Some((side, key.clone(), arrival)));
-            if place > cursor.told {
-                self.insert(most, place);
-            }
-        });
+        while pane < end + ahead(store) {
+            store.visit_unmatched(step, pane, |due, side, key, arrival| {
+                let place = (due, Some((side, key.clone(), arrival)));
+                if place > cursor.told {
+                    self.insert(most, place);
+                }
+            });
+            pane = store.end_of(pane);
+        }
     }
 
     /// Drops the panes that no record to come needs.
     fn expire(&self, store: &mut JoinStore<K>, step: &mut Step<'_>, cursor: &mut Cursor<K>, end: i64) {
-        // Whoever asks for twins looks further back than for partners.
-        let further = if store.kind.is_once() { store.window.longest() } else { 0 };
+        // Whoever asks for twins looks further back than for partners: a record that comes at `end` may lie a span behind.
+        let further = if store.kind.is_once() { store.window.span() - store.window.longest() } else { 0 };
         let before = store.pane_of(end.saturating_sub(further));
         store.rows.expire(step, &mut cursor.expired, before);
     }
@@ -188,6 +194,11 @@ impl<K: StateKey> Due<K> {
         self.cursor = Some(cursor.clone());
         Some(cursor)
     }
+}
+
+/// By how much a record may be due before the place where it stands.
+fn ahead<K: StateKey>(store: &JoinStore<K>) -> i64 {
+    store.lead(Side::Left).max(store.lead(Side::Right))
 }
 
 /// How many records stand in memory at most.

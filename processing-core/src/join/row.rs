@@ -1,13 +1,14 @@
-//! What a join keeps of some records of one side and key: their times and values, still encoded, in the order in
-//! which they came.
+//! What a join keeps of some records of one key: their sides, times and values, still encoded, in the order in which they
+//! came. Most joins keep the sides in rows of their own.
 //!
 //! ```text
 //! row     ┌────────────────────────────┬──────────────────────────────┐
 //!         │ number of the last row u32 │ the entries, as a byte string │     in the state's value codec
 //!         └────────────────────────────┴──────────────────────────────┘
-//! entry   ┌────────────┬──────────┬────────────┬───────┐
-//!         │ matched u8 │ time i64 │ length u32 │ value │      big-endian; the value in the state's value codec
-//!         └────────────┴──────────┴────────────┴───────┘
+//! entry   ┌──────────┬──────────┬────────────┬───────┐
+//!         │ flags u8 │ time i64 │ length u32 │ value │        big-endian; the value in the state's value codec
+//!         └──────────┴──────────┴────────────┴───────┘
+//! flags   1 it has found a partner   2 it is of the right side   4 there is no length and no value
 //! ```
 //! Of records that find one partner at most, those that have found it may stand without their value.
 //! A key with more records of a pane than fit into [`JOIN_ROW_BYTES`] has several rows; the first one knows how many. A
@@ -22,10 +23,14 @@ use std::fmt;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::window::Side;
 use crate::limits::JOIN_ROW_BYTES;
 use crate::window_store::Row;
 
 const HEAD: usize = 1 + 8 + 4;
+const MATCHED: u8 = 1;
+const RIGHT: u8 = 2;
+const EMPTY: u8 = 4;
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +45,7 @@ pub(super) struct Entries {
 pub(super) struct Entry<'a> {
     /// Its place in the row; later ones came later.
     pub(super) at: u32,
+    pub(super) side: Side,
     /// Nobody need be told any more that it had no partner.
     pub(super) matched: bool,
     pub(super) time: i64,
@@ -63,16 +69,19 @@ impl Entries {
         self.bytes.0.len() as u32
     }
 
-    pub(super) fn push(&mut self, matched: bool, time: i64, value: &[u8]) {
+    pub(super) fn push(&mut self, side: Side, matched: bool, time: i64, value: &[u8]) {
         let bytes = &mut self.bytes.0;
         // Most keys have one record in a pane: it takes no more than it needs.
         if bytes.is_empty() {
             bytes.reserve_exact(HEAD + value.len());
         }
-        bytes.push(u8::from(matched));
+        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+        bytes.push(flag(matched, MATCHED) | flag(side == Side::Right, RIGHT) | flag(value.is_empty(), EMPTY));
         bytes.extend_from_slice(&time.to_be_bytes());
-        bytes.extend_from_slice(&(value.len() as u32).to_be_bytes());
-        bytes.extend_from_slice(value);
+        if !value.is_empty() {
+            bytes.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(value);
+        }
     }
 
     /// All records, in the order in which they came.
@@ -90,19 +99,20 @@ impl Entries {
         entry_at(&self.bytes.0, at as usize).map(|(entry, _)| entry)
     }
 
-    /// All records from `from` to `to` have found a partner. `once`: they will not find another, so that the value of
-    /// one goes where no other record stands behind it, whose place it would change.
-    pub(super) fn mark(&mut self, from: i64, to: i64, once: bool) {
+    /// All records of `side` from `from` to `to` have found a partner. `once`: they will not find another, so that the
+    /// value of one goes where no other record stands behind it, whose place it would change.
+    pub(super) fn mark(&mut self, side: Side, (from, to): (i64, i64), once: bool) {
         let mut at = 0;
         while let Some((entry, next)) = entry_at(&self.bytes.0, at) {
             let time = entry.time;
-            if (from..=to).contains(&time)
-                && let Some(matched) = self.bytes.0.get_mut(at)
+            if entry.side == side
+                && (from..=to).contains(&time)
+                && let Some(flags) = self.bytes.0.get_mut(at)
             {
-                *matched = 1;
+                *flags |= MATCHED;
                 if once && next == self.bytes.0.len() {
                     self.bytes.0.truncate(at);
-                    self.push(true, time, &[]);
+                    self.push(side, true, time, &[]);
                     self.bytes.0.shrink_to_fit();
                     return;
                 }
@@ -114,12 +124,17 @@ impl Entries {
 
 /// The entry that begins at `at`, and where the next one does.
 fn entry_at(bytes: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
-    let (matched, rest) = bytes.get(at..)?.split_first()?;
+    let (flags, rest) = bytes.get(at..)?.split_first()?;
     let (time, rest) = rest.split_first_chunk()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let value = rest.get(..u32::from_be_bytes(*length) as usize)?;
-    let entry = Entry { at: at as u32, matched: *matched != 0, time: i64::from_be_bytes(*time), value };
-    Some((entry, at + HEAD + value.len()))
+    let (head, value) = if flags & EMPTY != 0 {
+        (HEAD - 4, &[][..])
+    } else {
+        let (length, rest) = rest.split_first_chunk()?;
+        (HEAD, rest.get(..u32::from_be_bytes(*length) as usize)?)
+    };
+    let side = if flags & RIGHT != 0 { Side::Right } else { Side::Left };
+    let entry = Entry { at: at as u32, side, matched: flags & MATCHED != 0, time: i64::from_be_bytes(*time), value };
+    Some((entry, at + head + value.len()))
 }
 
 /// Bytes as one string, not as a sequence of numbers.
@@ -182,9 +197,10 @@ mod tests {
         let mut places = Vec::new();
         for (time, value) in [(5, &b"five"[..]), (-3, b""), (i64::MAX, b"last"), (6, b"six")] {
             places.push(entries.next_at());
-            entries.push(false, time, value);
+            entries.push(Side::Left, false, time, value);
         }
-        entries.mark(-3, 5, false);
+        entries.push(Side::Right, false, 5, b"right");
+        entries.mark(Side::Left, (-3, 5), false);
         let mut bytes = Vec::new();
         state::codec::encode_into(&mut bytes, &entries).unwrap();
         let read: Entries = state::codec::decode(&bytes).unwrap();
@@ -195,31 +211,34 @@ mod tests {
                 (true, 5, b"five".to_vec()),
                 (true, -3, vec![]),
                 (false, i64::MAX, b"last".to_vec()),
-                (false, 6, b"six".to_vec())
+                (false, 6, b"six".to_vec()),
+                (false, 5, b"right".to_vec())
             ]
         );
+        let sides: Vec<Side> = read.iter().map(|entry| entry.side).collect();
+        assert_eq!(sides, [Side::Left, Side::Left, Side::Left, Side::Left, Side::Right]);
         assert_eq!(places.iter().map(|at| read.at(*at).unwrap().time).collect::<Vec<_>>(), [5, -3, i64::MAX, 6]);
     }
 
     #[test]
     fn the_last_ones_value_goes_with_its_only_partner_and_no_other_moves() {
         let mut entries = Entries::default();
-        entries.push(false, 5, b"five");
+        entries.push(Side::Left, false, 5, b"five");
         let second = entries.next_at();
-        entries.push(false, 9, b"nine");
-        entries.mark(5, 5, true);
+        entries.push(Side::Left, false, 9, b"nine");
+        entries.mark(Side::Left, (5, 5), true);
         assert_eq!(times(&entries), [(true, 5, b"five".to_vec()), (false, 9, b"nine".to_vec())]);
         assert_eq!(entries.at(second).unwrap().time, 9);
-        entries.mark(9, 9, true);
+        entries.mark(Side::Left, (9, 9), true);
         assert_eq!(times(&entries), [(true, 5, b"five".to_vec()), (true, 9, vec![])]);
-        entries.push(false, 20, b"twenty");
+        entries.push(Side::Left, false, 20, b"twenty");
         assert_eq!(entries.iter().map(|entry| entry.time).collect::<Vec<_>>(), [5, 9, 20]);
     }
 
     #[test]
     fn a_row_that_is_cut_off_is_told() {
         let mut entries = Entries::default();
-        entries.push(true, 1, b"one");
+        entries.push(Side::Left, true, 1, b"one");
         for cut in 1..entries.bytes.0.len() {
             let cut = Entries { last: 0, bytes: Packed(entries.bytes.0[..cut].to_vec()) };
             let mut bytes = Vec::new();

@@ -9,6 +9,10 @@
 //! An arriving record costs a look into five or six panes at most, and writes one row of up to [`JOIN_ROW_BYTES`],
 //! or of its own size; where a join keeps unmatched records, also each row with a partner that was not matched before.
 //!
+//! Requests and their answers have one partner at most. Both stand where what is due after the longer bound stands, in one
+//! row: what comes together is written once, and whoever looks for a partner looks for its like in the same place, in three
+//! panes at most, each as long as before + after. So one side is due earlier than it stands, by [`JoinStore::lead`].
+//!
 //! Not here: when rows go ([`super::due`]). Invariant: a record stands in exactly one row, for as long as the row's
 //! pane does.
 //!
@@ -39,21 +43,27 @@ pub(super) struct Arrival {
     pub(super) at: u32,
 }
 
-/// The number of a row within its pane and key, of both sides.
-fn number(side: Side, row: u32) -> i64 {
-    (i64::from(row) << 1) | i64::from(side == Side::Right)
-}
-
-/// What [`number`] was made of.
-fn side_and_row(number: i64) -> (Side, u32) {
-    (if number & 1 == 1 { Side::Right } else { Side::Left }, (number >> 1) as u32)
-}
-
 impl<K: StateKey> JoinStore<K> {
     pub(crate) fn new(name: &'static str, column: ColumnId, window: JoinWindow, kind: JoinKind) -> Self {
         // Of the pane store's windows nothing is used here but that they are as long as its panes.
         let rows = WindowStore::new(name, column, Windows::EVERY_MILLISECOND);
-        Self { rows, window, kind, pane_ms: window.pane_ms() }
+        Self { rows, window, kind, pane_ms: window.pane_ms(kind) }
+    }
+
+    /// By how much later than it is due a record of `side` stands, so that both sides of a key can share a row.
+    pub(super) fn lead(&self, side: Side) -> i64 {
+        if self.kind.is_once() { self.window.longest() - self.window.bound(side) } else { 0 }
+    }
+
+    /// How long after its own time a record of `side` stands.
+    fn place(&self, side: Side) -> i64 {
+        self.window.bound(side) + self.lead(side)
+    }
+
+    /// The numbers of the rows of `side` within their pane and key, by which of them it is.
+    fn number(&self, side: Side) -> impl Fn(u32) -> i64 + use<K> {
+        let side = i64::from(side == Side::Right && !self.kind.is_once());
+        move |row| (i64::from(row) << 1) | side
     }
 
     /// Where the pane begins that holds what is due at `due`.
@@ -84,14 +94,14 @@ impl<K: StateKey> JoinStore<K> {
         self.in_reach(step, side, (from, to), key, |store, step, pane, row| {
             let mut fresh = false;
             let Some(entries) = store.peek(step, pane, row) else { return };
-            for entry in entries.iter().filter(|entry| (from..=to).contains(&entry.time)) {
+            for entry in entries.iter().filter(|entry| entry.side == side && (from..=to).contains(&entry.time)) {
                 any = true;
                 fresh |= !entry.matched;
                 each(step, entry);
             }
             drop(entries);
             if marks && fresh {
-                store.fold(step, pane, row.0, row.1.clone(), |entries| entries.mark(from, to, once));
+                store.fold(step, pane, row.0, row.1.clone(), |entries| entries.mark(side, (from, to), once));
             }
         });
         any
@@ -103,7 +113,8 @@ impl<K: StateKey> JoinStore<K> {
         let mut any = false;
         self.in_reach(step, side, (from, to), key, |store, step, pane, row| {
             let entries = store.peek(step, pane, row);
-            any |= entries.is_some_and(|entries| entries.iter().any(|entry| (from..=to).contains(&entry.time)));
+            let is_twin = |entry: Entry<'_>| entry.side == side && (from..=to).contains(&entry.time);
+            any |= entries.is_some_and(|entries| entries.iter().any(is_twin));
         });
         any
     }
@@ -117,14 +128,14 @@ impl<K: StateKey> JoinStore<K> {
         key: &K,
         mut visit: impl FnMut(&mut WindowStore<K, Entries>, &mut Step<'_>, i64, &(i64, K)),
     ) {
-        let bound = self.window.bound(side);
-        let mut row = (number(side, 0), key.clone());
-        let mut pane = self.pane_of(from + bound);
-        while pane <= to + bound {
-            row.0 = number(side, 0);
+        let (place, number) = (self.place(side), self.number(side));
+        let mut row = (0, key.clone());
+        let mut pane = self.pane_of(from + place);
+        while pane <= to + place {
+            row.0 = number(0);
             if let Some(last) = self.rows.peek(step, pane, &row).map(|first| first.last) {
                 for at in 0..=last {
-                    row.0 = number(side, at);
+                    row.0 = number(at);
                     visit(&mut self.rows, step, pane, &row);
                 }
             }
@@ -142,12 +153,13 @@ impl<K: StateKey> JoinStore<K> {
         matched: bool,
         value: &[u8],
     ) -> Arrival {
-        let pane = self.pane_of(time + self.window.bound(side));
-        let mut place = (number(side, 0), key.clone());
+        let pane = self.pane_of(time + self.place(side));
+        let number = self.number(side);
+        let mut place = (number(0), key.clone());
         let mut arrival = Arrival { row: 0, at: 0 };
         if let Some(first) = self.rows.peek(step, pane, &place) {
             arrival.row = first.last;
-            (arrival.at, place.0) = (first.next_at(), number(side, first.last));
+            (arrival.at, place.0) = (first.next_at(), number(first.last));
             let mut full = first.is_full_for(value.len());
             drop(first);
             if arrival.row > 0
@@ -158,11 +170,11 @@ impl<K: StateKey> JoinStore<K> {
             if full {
                 let row = arrival.row + 1;
                 arrival = Arrival { row, at: 0 };
-                place.0 = number(side, row);
-                self.rows.fold(step, pane, number(side, 0), key.clone(), |first| first.last = row);
+                place.0 = number(row);
+                self.rows.fold(step, pane, number(0), key.clone(), |first| first.last = row);
             }
         }
-        self.rows.fold(step, pane, place.0, place.1, |entries| entries.push(matched, time, value));
+        self.rows.fold(step, pane, place.0, place.1, |entries| entries.push(side, matched, time, value));
         arrival
     }
 
@@ -175,8 +187,8 @@ impl<K: StateKey> JoinStore<K> {
         key: &K,
         arrival: Arrival,
     ) -> Option<Vec<u8>> {
-        let pane = self.pane_of(due);
-        let row = (number(side, arrival.row), key.clone());
+        let pane = self.pane_of(due + self.lead(side));
+        let row = (self.number(side)(arrival.row), key.clone());
         let entries = self.rows.peek(step, pane, &row)?;
         entries.at(arrival.at).filter(|entry| !entry.matched).map(|entry| entry.value.to_vec())
     }
@@ -184,9 +196,9 @@ impl<K: StateKey> JoinStore<K> {
     /// Shows every record of a pane that has found no partner: when it is due, its side, key and place; in no order.
     pub(super) fn visit_unmatched(&self, step: &mut Step<'_>, pane: i64, mut each: impl FnMut(i64, Side, &K, Arrival)) {
         self.rows.visit(step, pane, |number, key, entries| {
-            let (side, row) = side_and_row(number);
+            let row = (number >> 1) as u32;
             for entry in entries.iter().filter(|entry| !entry.matched) {
-                each(entry.time + self.window.bound(side), side, key, Arrival { row, at: entry.at });
+                each(entry.time + self.window.bound(entry.side), entry.side, key, Arrival { row, at: entry.at });
             }
         });
     }

@@ -7,11 +7,14 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::plan::JoinKind;
 use crate::record::DurationMs;
 use crate::window::SPAN_MAX;
 
 /// In so many pieces the span in which partners may lie is cut: an arriving record looks at two more.
 const PANES_PER_SPAN: i64 = 4;
+/// Where a record has one partner at most. Whoever looks for one looks for its like too, through twice the span.
+const PANES_PER_SPAN_ONCE: i64 = 1;
 /// A row's whole life, its grace included, spans at most about so many panes.
 const PANES_PER_LIFE: i64 = 64;
 /// A pane is no shorter than this, or nearly every record would open one of its own.
@@ -89,8 +92,8 @@ impl JoinWindow {
         DurationMs(self.grace)
     }
 
-    /// How far the last partner of a row of `side` may lie behind it. Its time and this are when it is *due*: by then
-    /// all its partners have happened, and a grace later they have come.
+    /// How far the last partner of a record of `side` may lie behind it: by then all its partners have happened, and a grace
+    /// later they have come.
     pub(crate) fn bound(self, side: Side) -> i64 {
         match side {
             Side::Left => self.after,
@@ -104,8 +107,8 @@ impl JoinWindow {
     }
 
     /// How much event time of input a row can depend on.
-    pub(crate) fn history(self) -> DurationMs {
-        DurationMs(self.span() + self.longest() + self.grace + self.pane_ms())
+    pub(crate) fn history(self, kind: JoinKind) -> DurationMs {
+        DurationMs(self.span() + self.longest() + self.grace + self.pane_ms(kind))
     }
 
     /// The longer bound.
@@ -114,9 +117,10 @@ impl JoinWindow {
     }
 
     /// How much time of dues one pane holds.
-    pub(crate) fn pane_ms(self) -> i64 {
+    pub(crate) fn pane_ms(self, kind: JoinKind) -> i64 {
         let life = self.span() + self.grace;
-        PANE_MS_MIN.max(self.span() / PANES_PER_SPAN).max(life / PANES_PER_LIFE)
+        let panes = if kind.is_once() { PANES_PER_SPAN_ONCE } else { PANES_PER_SPAN };
+        PANE_MS_MIN.max(self.span() / panes).max(life / PANES_PER_LIFE)
     }
 }
 
