@@ -14,17 +14,18 @@
 //! leaves as one range. So nothing hangs on a changelog's record that a row is no more, which a compacted topic
 //! forgets after a while: rows behind the cursor of a move are never looked at again, whoever still has them.
 
+mod held;
 mod range;
 
 use std::ops::ControlFlow;
 
-use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use state::keys::meta::MetaKey;
 use state::keys::table::TableKey;
 use state::{ColumnId, KeyRange, StateKey};
 
+use self::held::{Asked, Held, Open, Stored};
 use crate::changelog;
 use crate::error::CoreError;
 use crate::limits::{REWRITE_BYTES_MAX, REWRITE_ROWS_MAX, TABLE_GONE_MIN};
@@ -48,62 +49,17 @@ const LIVE: u8 = 1;
 pub(crate) struct TableRows<K, R> {
     name: &'static str,
     column: ColumnId,
-    /// Rows that the open transaction has asked for.
-    open: FxHashMap<K, Slot<R>>,
-    /// How many of them have changed.
+    held: Held<K, R>,
+    /// How many of those that are open have changed.
     dirty: usize,
-    /// Rows that were asked for since `older` was filled. Where they are too many, they become the older ones.
-    recent: Packed<K>,
-    older: Packed<K>,
     /// `None` until it has been read from the store.
     progress: Option<Progress>,
 }
 
-struct Slot<R> {
-    /// `None`: the key has no row.
-    row: Option<R>,
-    /// The row as the store has it, if it has not changed.
-    stored: Stored,
-    dirty: bool,
-}
-
-impl<R> Slot<R> {
+impl<K, R> Open<K, R> {
     /// Whether the store has a row.
     fn was_live(&self) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.first() == Some(&LIVE))
-    }
-}
-
-/// The bytes of a row in the store, `None` where there is none.
-type Stored = Option<Box<[u8]>>;
-
-/// Rows as the store has them: a third of what they take when they are decoded.
-struct Packed<K> {
-    rows: FxHashMap<K, Stored>,
-    bytes: usize,
-}
-
-impl<K> Default for Packed<K> {
-    fn default() -> Self {
-        Self { rows: FxHashMap::default(), bytes: 0 }
-    }
-}
-
-impl<K: StateKey> Packed<K> {
-    fn take(&mut self, key: &K) -> Option<(K, Stored)> {
-        let (key, row) = self.rows.remove_entry(key)?;
-        self.bytes -= Self::bytes_of(&row);
-        Some((key, row))
-    }
-
-    fn put(&mut self, key: K, row: Stored) {
-        self.bytes += Self::bytes_of(&row);
-        self.rows.insert(key, row);
-    }
-
-    /// About what a row takes: most keys are text that lies outside of them.
-    fn bytes_of(row: &Stored) -> usize {
-        2 * size_of::<(K, Stored)>() + row.as_ref().map_or(0, |row| row.len())
     }
 }
 
@@ -129,15 +85,7 @@ impl<K, R> Clone for TableRows<K, R> {
 
 impl<K, R> TableRows<K, R> {
     pub(crate) fn new(name: &'static str, column: ColumnId) -> Self {
-        Self {
-            name,
-            column,
-            open: FxHashMap::default(),
-            dirty: 0,
-            recent: Packed::default(),
-            older: Packed::default(),
-            progress: None,
-        }
+        Self { name, column, held: Held::default(), dirty: 0, progress: None }
     }
 
     pub(crate) fn column(&self) -> ColumnId {
@@ -148,43 +96,44 @@ impl<K, R> TableRows<K, R> {
 impl<K: StateKey, R: Kept> TableRows<K, R> {
     /// The row of `key`, if it has one.
     pub(crate) fn get(&mut self, step: &mut Step<'_>, key: &K) -> Option<&R> {
-        self.slot(step, key)?.row.as_ref()
+        self.open(step, key)?.row.as_ref()
     }
 
     /// Puts a row in the place of the one that `key` has, or takes it away.
     pub(crate) fn set(&mut self, step: &mut Step<'_>, key: &K, row: Option<R>) {
-        self.change(step, key, |slot| *slot = row);
+        self.change(step, key, |there| *there = row);
     }
 
     /// Lets `change` look at the row of `key` and put another one in its place, or take it away.
     pub(crate) fn change(&mut self, step: &mut Step<'_>, key: &K, change: impl FnOnce(&mut Option<R>)) {
-        let Some(slot) = self.slot(step, key) else { return };
-        let was_there = slot.row.is_some();
-        change(&mut slot.row);
+        let Some(open) = self.open(step, key) else { return };
+        let was_there = open.row.is_some();
+        change(&mut open.row);
         // Nothing is written about a key that was never there.
-        if !was_there && slot.row.is_none() {
+        if !was_there && open.row.is_none() {
             return;
         }
-        if !std::mem::replace(&mut slot.dirty, true) {
+        if !std::mem::replace(&mut open.dirty, true) {
             self.dirty += 1;
         }
     }
 
     /// What a row takes in memory beside its own heap.
-    const ROW_BYTES: usize = size_of::<(K, Slot<R>)>();
+    const ROW_BYTES: usize = size_of::<Open<K, R>>();
 
-    /// The slot of `key`, which is always there afterwards. Most keys are, so they are found without a clone of theirs.
-    fn slot(&mut self, step: &mut Step<'_>, key: &K) -> Option<&mut Slot<R>> {
-        if !self.open.contains_key(key) {
-            let packed = self.recent.take(key).or_else(|| self.older.take(key));
-            let (key, stored) = packed.unwrap_or_else(|| (key.clone(), self.load(step, key)));
-            let row = stored.as_deref().map(read).transpose().map_err(|error| self.damaged(&error));
-            let row = step.ok(row).flatten().flatten();
-            // What it holds outside of itself is some three times of what is stored.
-            step.held_bytes += Self::ROW_BYTES + stored.as_ref().map_or(0, |stored| 4 * stored.len());
-            self.open.insert(key, Slot { row, stored, dirty: false });
-        }
-        self.open.get_mut(key)
+    /// The row of `key` among those that are open, where it always is afterwards.
+    fn open(&mut self, step: &mut Step<'_>, key: &K) -> Option<&mut Open<K, R>> {
+        let (stored, is_known) = match self.held.ask(key) {
+            Asked::Open(at) => return self.held.open_at(at),
+            Asked::Known(stored) => (stored, true),
+            Asked::Unknown => (self.load(step, key), false),
+        };
+        let row = stored.as_deref().map(read).transpose().map_err(|error| self.damaged(&error));
+        let row = step.ok(row).flatten().flatten();
+        // What it holds outside of itself is some three times of what is stored.
+        step.held_bytes += Self::ROW_BYTES + stored.as_ref().map_or(0, |stored| 4 * stored.len());
+        let at = self.held.push(Open { key: key.clone(), row, stored, dirty: false }, is_known);
+        self.held.open_at(at)
     }
 
     fn load(&mut self, step: &mut Step<'_>, key: &K) -> Stored {
@@ -212,43 +161,35 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             self.stage(step);
         }
         self.move_on(step);
-        // With its room: that of the largest transaction would stay, in each table of each task.
-        for (key, Slot { stored, .. }) in std::mem::take(&mut self.open) {
-            self.recent.put(key, stored);
-        }
-        if self.recent.bytes > step.terms.cache_share / 2 {
-            self.older = std::mem::take(&mut self.recent);
-        }
-        step.kept_bytes.push(self.recent.bytes + self.older.bytes);
+        self.held.close(step.terms.cache_share);
+        step.kept_bytes.push(self.held.bytes());
     }
 
     fn stage(&mut self, step: &mut Step<'_>) {
         let Some(mut progress) = self.progress(step).cloned() else { return };
         let before = progress.clone();
-        let mut dirty: Vec<_> = self.open.iter_mut().filter(|(_, slot)| slot.dirty).collect();
-        dirty.sort_unstable_by_key(|(key, _)| *key);
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        for (group, slot) in dirty {
+        for open in self.held.changed() {
             key.clear();
             TableKey::begin(&mut key, progress.generation);
-            group.encode(&mut key);
+            open.key.encode(&mut key);
             value.clear();
-            match &slot.row {
+            match &open.row {
                 None => {
                     value.push(GONE);
                     progress.gone += 1;
-                    progress.live = progress.live.saturating_sub(u64::from(slot.was_live()));
+                    progress.live = progress.live.saturating_sub(u64::from(open.was_live()));
                 }
                 Some(row) => {
                     value.push(LIVE);
-                    progress.live += u64::from(!slot.was_live());
+                    progress.live += u64::from(!open.was_live());
                     let encoded = state::codec::encode_into(&mut value, row);
                     step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
                 }
             }
             changelog::put(step, self.column, &key, &value);
-            slot.dirty = false;
-            slot.stored = Some(value.as_slice().into());
+            open.dirty = false;
+            open.stored = Some(value.as_slice().into());
         }
         self.dirty = 0;
         self.save(step, &before, progress);

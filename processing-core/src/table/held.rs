@@ -1,0 +1,136 @@
+//! The rows of a table that are in memory: decoded, those that the open transaction has asked for, and others as the store
+//! has them, which is a third of the size.
+//!
+//! Not here: what is in the store and what a row means ([`super`]). Invariant: a key that is known has one place; what is
+//! not open is as the store has it.
+
+use rustc_hash::FxHashMap;
+use state::StateKey;
+
+/// The bytes of a row in the store, `None` where there is none.
+pub(super) type Stored = Option<Box<[u8]>>;
+
+/// The room for so many bytes of open rows stays for the next transaction. That of the largest one would stay in each table
+/// of each task.
+const ROOM_KEPT: usize = 64 << 10;
+
+/// A row that the open transaction has asked for.
+pub(super) struct Open<K, R> {
+    pub(super) key: K,
+    /// `None`: the key has no row.
+    pub(super) row: Option<R>,
+    /// The row as the store has it, if it has not changed.
+    pub(super) stored: Stored,
+    pub(super) dirty: bool,
+}
+
+/// See the head of this file.
+pub(super) struct Held<K, R> {
+    open: Vec<Open<K, R>>,
+    /// Rows that were asked for since `older` was filled. Where they are too many, they become the older ones.
+    recent: Known<K>,
+    older: Known<K>,
+}
+
+/// Where a key's row is.
+enum Place {
+    Stored(Stored),
+    /// The index of an open one.
+    Open(usize),
+}
+
+struct Known<K> {
+    places: FxHashMap<K, Place>,
+    /// About what those take that are not open.
+    bytes: usize,
+}
+
+/// What is known of a key.
+pub(super) enum Asked {
+    /// The index of its open row.
+    Open(usize),
+    /// Its row as the store has it. It is to be [opened](Held::push) next.
+    Known(Stored),
+    Unknown,
+}
+
+impl<K, R> Default for Held<K, R> {
+    fn default() -> Self {
+        Self { open: Vec::new(), recent: Known::default(), older: Known::default() }
+    }
+}
+
+impl<K> Default for Known<K> {
+    fn default() -> Self {
+        Self { places: FxHashMap::default(), bytes: 0 }
+    }
+}
+
+impl<K: StateKey, R> Held<K, R> {
+    pub(super) fn ask(&mut self, key: &K) -> Asked {
+        let next = Place::Open(self.open.len());
+        match self.recent.places.get_mut(key) {
+            Some(Place::Open(at)) => Asked::Open(*at),
+            Some(place) => match std::mem::replace(place, next) {
+                Place::Stored(stored) => {
+                    self.recent.bytes -= bytes_of::<K>(&stored);
+                    Asked::Known(stored)
+                }
+                Place::Open(at) => Asked::Open(at),
+            },
+            None => match self.older.places.remove_entry(key) {
+                Some((key, Place::Stored(stored))) => {
+                    self.older.bytes -= bytes_of::<K>(&stored);
+                    self.recent.places.insert(key, next);
+                    Asked::Known(stored)
+                }
+                _ => Asked::Unknown,
+            },
+        }
+    }
+
+    /// Opens the row that was asked for last; answers its index.
+    pub(super) fn push(&mut self, open: Open<K, R>, is_known: bool) -> usize {
+        let at = self.open.len();
+        if !is_known {
+            self.recent.places.insert(open.key.clone(), Place::Open(at));
+        }
+        self.open.push(open);
+        at
+    }
+
+    pub(super) fn open_at(&mut self, at: usize) -> Option<&mut Open<K, R>> {
+        self.open.get_mut(at)
+    }
+
+    /// The rows that have changed, in the order of their keys.
+    pub(super) fn changed(&mut self) -> Vec<&mut Open<K, R>> {
+        let mut changed: Vec<_> = self.open.iter_mut().filter(|open| open.dirty).collect();
+        changed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        changed
+    }
+
+    /// Lets all open rows be as the store has them, and no more than some `bytes` stay.
+    pub(super) fn close(&mut self, bytes: usize) {
+        for Open { key, stored, .. } in self.open.drain(..) {
+            self.recent.bytes += bytes_of::<K>(&stored);
+            if let Some(place) = self.recent.places.get_mut(&key) {
+                *place = Place::Stored(stored);
+            }
+        }
+        self.open.shrink_to(ROOM_KEPT / size_of::<Open<K, R>>());
+        if self.recent.bytes > bytes / 2 {
+            self.older = std::mem::take(&mut self.recent);
+        }
+    }
+
+    /// About what the rows take that are not open, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.recent.bytes + self.older.bytes
+    }
+}
+
+/// About what a row takes: most keys are text that lies outside of them.
+fn bytes_of<K>(row: &Stored) -> usize {
+    2 * size_of::<(K, Place)>() + row.as_ref().map_or(0, |row| row.len())
+}
