@@ -31,11 +31,12 @@ fn cpu_ns() -> u128 {
     ticks * 10_000_000
 }
 
-fn measured(what: &str, items: u64, work: impl FnOnce()) {
+fn measured<T>(what: &str, items: u64, work: impl FnOnce() -> T) -> T {
     let (cpu, wall) = (cpu_ns(), Instant::now());
-    work();
+    let done = work();
     let (cpu, wall) = (cpu_ns() - cpu, wall.elapsed().as_nanos());
     eprintln!("{what:<72} {:>7} ns CPU {:>7} ns wall", cpu / u128::from(items), wall / u128::from(items));
+    done
 }
 
 /// One commit's rows: every key of the pane that is current, in key order.
@@ -130,6 +131,45 @@ fn layers() {
         let options = state::RocksOptions { flush_after_bytes: 16 << 20, ..support::options() };
         run("rocks", state::RocksBase::open(folder.path(), &options).unwrap(), commits_a_pane);
     }
+}
+
+/// Memory of the whole process that is in RAM, in KiB.
+fn resident_kib() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    4 * statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+}
+
+/// What a store takes while it is open: of as many tasks as a worker has, with rows in each column.
+#[test]
+#[ignore = "figures"]
+fn open_stores() {
+    const TASKS: u64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let options = support::options();
+    let open = |task: u64| state::RocksBase::open(&folder.path().join(task.to_string()), &options).unwrap();
+    let shown = |what: &str, since: u64| {
+        eprintln!("{what:<40} {:>7} KiB a store", (resident_kib().saturating_sub(since)) / TASKS);
+    };
+    let before = resident_kib();
+    let mut stores: Vec<_> = (0..TASKS).map(open).collect();
+    shown("begun", before);
+    for round in 0..6u64 {
+        for store in &mut stores {
+            let mut batch = state::Batch::new();
+            for (column, row) in COLUMNS.into_iter().flat_map(|column| (0..500u64).map(move |row| (column, row))) {
+                batch.put(column, &(row * 6 + round).to_be_bytes(), &row.wrapping_mul(0x9E37_79B9).to_be_bytes());
+                batch.set_position(column, Position(round));
+            }
+            store.write(&batch).unwrap();
+            store.flush().unwrap();
+        }
+    }
+    stores.iter().for_each(|store| store.settle().unwrap());
+    shown("with rows in files", before);
+    drop(stores);
+    let before = resident_kib();
+    let _stores: Vec<_> = measured("opened again, a store", TASKS, || (0..TASKS).map(open).collect());
+    shown("opened again", before);
 }
 
 #[test]
