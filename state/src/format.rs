@@ -10,11 +10,18 @@
 //! The fingerprint is the caller's word for what a column's rows mean: the type of the values, the
 //! window, the aggregate. This module only compares it.
 //!
+//! | version | layout |
+//! |---|---|
+//! | 1 | a column family for each column; a store of it is migrated when it is opened |
+//! | 2 | one column family, in which a row's key begins with its column: `rocks::layout` |
+//!
+//! The record itself is the same in both.
+//!
 //! A column is known by its name. Its number is that under which the store has it, and may be another than the
 //! program's ([`Contents::adapted`]).
 //!
 //! Not here: rows that mean something else than the program expects, which are the caller's to migrate.
-//! Invariant: a store is opened only if its version is the program's, and all of its columns are what the program
+//! Invariant: a store is opened only if its version is one of these, and all of its columns are what the program
 //! expects or the caller has said that it deals with others. A version's number is never used for another layout.
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +30,14 @@ use crate::codec;
 use crate::keys::KeyFamily;
 use crate::store::ColumnId;
 
-/// The version of the layout on disk that this program writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+/// The version of the layout on disk that this program writes. It reads those before it by migrating them.
+pub const FORMAT_VERSION: u16 = 2;
+
+/// The version in which each column had a column family.
+pub(crate) const FAMILIES_VERSION: u16 = 1;
+
+/// The greatest number that a column can have: a row's first byte says its column, and not all bytes are free for that.
+pub const COLUMN_MAX: u8 = 252;
 
 const MAGIC: &[u8; 7] = b"SFstate";
 
@@ -55,8 +68,8 @@ pub enum FormatError {
     Unreadable(String),
     /// Another version of the layout.
     #[error(
-        "it has format version {found}, this program reads version {FORMAT_VERSION}; start the version of the \
-         program that wrote it, or delete the folder to restore the state from its changelogs"
+        "it has format version {found}, this program reads version {FORMAT_VERSION} and those before it; start the \
+         version of the program that wrote it, or delete the folder to restore the state from its changelogs"
     )]
     UnknownVersion {
         /// The version on disk.
@@ -96,7 +109,8 @@ struct StoredColumn {
 }
 
 impl Contents {
-    /// Contents of `columns`; `None` if two of them have the same number or the same name.
+    /// Contents of `columns`; `None` if two of them have the same number or the same name, or a number is greater than
+    /// [`COLUMN_MAX`].
     pub fn new(columns: impl IntoIterator<Item = ColumnContents>) -> Option<Self> {
         let mut columns: Vec<ColumnContents> = columns.into_iter().collect();
         columns.sort_by_key(|column| column.id);
@@ -104,7 +118,8 @@ impl Contents {
         names.sort_unstable();
         let repeated =
             columns.windows(2).any(|pair| pair[0].id == pair[1].id) || names.windows(2).any(|pair| pair[0] == pair[1]);
-        (!repeated).then_some(Self { columns })
+        let beyond = columns.last().is_some_and(|last| last.id.0 > COLUMN_MAX);
+        (!repeated && !beyond).then_some(Self { columns })
     }
 
     /// The columns in the order of their numbers.
@@ -112,11 +127,16 @@ impl Contents {
         &self.columns
     }
 
-    /// The record that says so.
+    /// The record that says so, of a store as this program writes it.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_bytes_of(FORMAT_VERSION)
+    }
+
+    /// The record of a store of this version.
+    pub(crate) fn to_bytes_of(&self, version: u16) -> Vec<u8> {
         let stored: Vec<StoredColumn> = self.columns.iter().map(StoredColumn::from).collect();
         let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
+        bytes.extend_from_slice(&version.to_be_bytes());
         // A sequence of plain numbers and texts always encodes.
         if codec::encode_into(&mut bytes, &stored).is_err() {
             bytes.clear();
@@ -131,7 +151,7 @@ impl Contents {
         Some(stored)
     }
 
-    /// What a store with the record `stored` holds.
+    /// What a store with the record `stored` holds, of whatever version this program reads.
     pub fn from_bytes(stored: &[u8]) -> Result<Self, FormatError> {
         let columns = read(stored)?.into_iter().map(|StoredColumn { id, keys, name, fingerprint }| {
             let keys = KeyFamily::of_tag(keys)
@@ -139,7 +159,12 @@ impl Contents {
             Ok(ColumnContents { id: ColumnId(id), name, keys, fingerprint })
         });
         let columns = columns.collect::<Result<Vec<_>, FormatError>>()?;
-        Self::new(columns).ok_or_else(|| FormatError::Unreadable("two columns have one number or one name".to_owned()))
+        Self::of_store(columns)
+    }
+
+    fn of_store(columns: Vec<ColumnContents>) -> Result<Self, FormatError> {
+        let wrong = || format!("two columns have one number or one name, or a number is greater than {COLUMN_MAX}");
+        Self::new(columns).ok_or_else(|| FormatError::Unreadable(wrong()))
     }
 
     /// The column of this name.
@@ -171,7 +196,7 @@ impl Contents {
                 }
                 Some(found) => columns.push(found.clone()),
                 None => {
-                    let free = || (0..=u8::MAX).map(ColumnId).find(|id| !taken.contains(id));
+                    let free = || (0..=COLUMN_MAX).map(ColumnId).find(|id| !taken.contains(id));
                     let id = if taken.contains(&wanted.id) { free() } else { Some(wanted.id) };
                     let id = id.ok_or_else(|| FormatError::Unreadable("it has no number left for a column".into()))?;
                     taken.push(id);
@@ -179,7 +204,7 @@ impl Contents {
                 }
             }
         }
-        Self::new(columns).ok_or_else(|| FormatError::Unreadable("two columns have one number or one name".to_owned()))
+        Self::of_store(columns)
     }
 
     /// Whether a store with the record `stored` holds these contents.
@@ -198,15 +223,26 @@ impl Contents {
     }
 }
 
+/// Which version the layout of a store with the record `stored` has.
+pub(crate) fn version_of(stored: &[u8]) -> Result<u16, FormatError> {
+    split(stored).map(|(version, _)| version)
+}
+
 fn read(stored: &[u8]) -> Result<Vec<StoredColumn>, FormatError> {
+    let (_, body) = split(stored)?;
+    codec::decode(body).map_err(|error| FormatError::Unreadable(error.to_string()))
+}
+
+/// The version, and what is behind it.
+fn split(stored: &[u8]) -> Result<(u16, &[u8]), FormatError> {
     let body = stored.strip_prefix(MAGIC).ok_or_else(|| FormatError::Unreadable("wrong beginning".into()))?;
     let (version, body) =
         body.split_first_chunk().ok_or_else(|| FormatError::Unreadable("no format version".into()))?;
     let found = u16::from_be_bytes(*version);
-    if found != FORMAT_VERSION {
-        return Err(FormatError::UnknownVersion { found });
+    match found {
+        FAMILIES_VERSION | FORMAT_VERSION => Ok((found, body)),
+        _ => Err(FormatError::UnknownVersion { found }),
     }
-    codec::decode(body).map_err(|error| FormatError::Unreadable(error.to_string()))
 }
 
 impl From<&ColumnContents> for StoredColumn {
@@ -241,9 +277,14 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let bytes = contents(&[column(3, "pulse", "count")]).to_bytes();
-        let expected = [b"SFstate".as_slice(), &[0, 1], &[1, 1, 3, 1, 5], b"pulse", &[5], b"count"].concat();
-        assert_eq!(bytes, expected);
+        let contents = contents(&[column(3, "pulse", "count")]);
+        let expected =
+            |version| [b"SFstate".as_slice(), &[0, version], &[1, 1, 3, 1, 5], b"pulse", &[5], b"count"].concat();
+        assert_eq!(contents.to_bytes(), expected(2));
+        for version in [1, 2] {
+            assert_eq!(Contents::from_bytes(&expected(version)).as_ref(), Ok(&contents));
+            assert_eq!(version_of(&expected(version)), Ok(u16::from(version)));
+        }
     }
 
     #[test]
@@ -291,17 +332,22 @@ mod tests {
     fn another_version_is_refused_and_named() {
         let contents = contents(&[column(1, "a", "count")]);
         let mut stored = contents.to_bytes();
-        stored[8] = 2;
         stored.truncate(9);
-        let error = contents.check(&stored).unwrap_err();
-        assert_eq!(error, FormatError::UnknownVersion { found: 2 });
-        assert!(error.to_string().contains("version 2") && error.to_string().contains("version 1"));
+        for found in [0, 3] {
+            stored[8] = found as u8;
+            let error = contents.check(&stored).unwrap_err();
+            assert_eq!(error, FormatError::UnknownVersion { found });
+            assert!(error.to_string().contains(&format!("has format version {found}")), "{error}");
+            assert!(error.to_string().contains("reads version 2"), "{error}");
+        }
         assert!(matches!(contents.check(b"other"), Err(FormatError::Unreadable(_))));
     }
 
     #[test]
-    fn a_number_or_a_name_given_twice_is_no_contents() {
+    fn a_number_or_a_name_given_twice_is_no_contents_nor_is_a_number_without_room() {
         assert_eq!(Contents::new([column(1, "a", ""), column(1, "b", "")]), None);
         assert_eq!(Contents::new([column(1, "a", ""), column(2, "a", "")]), None);
+        assert!(Contents::new([column(COLUMN_MAX, "a", "")]).is_some());
+        assert_eq!(Contents::new([column(COLUMN_MAX + 1, "a", "")]), None);
     }
 }

@@ -35,6 +35,10 @@ use crate::store::{Base, ColumnId, KeyRange};
 /// The version of the layout that this program writes and reads.
 pub const SNAPSHOT_VERSION: u16 = 1;
 
+/// The version that the format record in a snapshot has. Rows lie in blocks here, however a store has them on disk; so it
+/// stays when that changes, and programs before and after a change read each other's snapshots.
+const RECORD_VERSION: u16 = 1;
+
 const MAGIC: &[u8; 6] = b"SFsnap";
 const HEAD: u8 = 1;
 const ROWS: u8 = 2;
@@ -104,7 +108,7 @@ pub fn write<B: Base>(base: &B, head: &SnapshotHead, out: &mut impl Write) -> Re
     blocks.out.write_all(&SNAPSHOT_VERSION.to_be_bytes())?;
     let stored = StoredHead {
         about: head.about.clone(),
-        contents: head.contents.to_bytes(),
+        contents: head.contents.to_bytes_of(RECORD_VERSION),
         positions: head.positions.iter().map(|(column, position)| (column.0, position.0)).collect(),
     };
     let mut body = Vec::new();
@@ -477,6 +481,8 @@ mod tests {
     fn golden_bytes() {
         let bytes = snapshot(&Rows::from([((3, b"k".to_vec()), b"v".to_vec())]));
         assert!(bytes.starts_with(b"SFsnap\x00\x01\x01"));
+        let record = b"SFstate\x00\x01";
+        assert!(bytes.windows(record.len()).any(|window| window == record), "earlier programs read it");
         let rows = [&[2, 0, 0, 0, 11, 3][..], &[0, 0, 0, 1], b"k", &[0, 0, 0, 1], b"v"].concat();
         let at = bytes.windows(rows.len()).position(|window| window == rows).unwrap();
         let end = &bytes[at + rows.len() + 8..];

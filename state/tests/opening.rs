@@ -59,7 +59,11 @@ fn columns_are_found_by_their_names_and_those_that_are_no_more_are_dropped() {
     };
     let held = |base: &RocksBase, column: u8| {
         let column = ColumnId(column);
-        (base.get(column, b"key").unwrap(), base.position(column).unwrap().map(|position| position.0))
+        let scanned = rows(base, column, KeyRange::ALL, usize::MAX);
+        let value = base.get(column, b"key").unwrap();
+        assert_eq!(scanned, value.iter().map(|value| (b"key".to_vec(), value.clone())).collect::<Vec<_>>());
+        assert_eq!(base.last(column, KeyRange::ALL).unwrap(), scanned.last().cloned());
+        (value, base.position(column).unwrap().map(|position| position.0))
     };
     let is = |value: &[u8]| (Some(value.to_vec()), Some(u64::from(value[0])));
     let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "a"), (2, "b")])).unwrap();
@@ -122,7 +126,7 @@ fn a_column_that_was_not_declared_is_named() {
     }
 }
 
-/// A crash while the store was being made leaves column families without a format record.
+/// A crash while the store was being made leaves files without a format record.
 #[test]
 fn a_store_that_was_never_finished_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -137,7 +141,7 @@ fn a_store_that_was_never_finished_is_made_again() {
     assert!(RocksBase::open(folder.path(), &other_contents("x")).is_err(), "now it has a format record");
 }
 
-/// The child of the test above; an ordered store has the default column family and nothing in it.
+/// The child of the test above; an ordered store has the same column family and nothing in it.
 #[test]
 fn child_makes_an_unfinished_store() {
     let Ok(folder) = std::env::var("STATE_TEST_UNFINISHED") else {

@@ -77,11 +77,11 @@ fn state_of_another_version_is_refused_and_comes_back_from_its_changelogs() {
             ..RocksOptions::new(Contents::new(contents).unwrap(), MemoryBudget::new(16 << 20))
         };
         let mut store = RocksBase::open(&state.join(task.to_string()).join("store"), &options).unwrap();
-        store.write_format_version(2).unwrap();
+        store.write_format_version(3).unwrap();
     }
     stage.feed(&events.take(400));
     let said = refused(&stage);
-    assert!(said.contains("format version 2") && said.contains("reads version 1"), "{said}");
+    assert!(said.contains("format version 3") && said.contains("reads version 2"), "{said}");
     assert!(said.contains("state/versions/") && said.contains("delete the folder to restore"), "{said}");
     for task in tasks() {
         fs::remove_dir_all(task).unwrap();

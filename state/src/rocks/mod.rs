@@ -7,6 +7,8 @@ pub(crate) mod base;
 pub(crate) mod budget;
 mod collection;
 mod failure;
+mod layout;
+mod migration;
 pub mod ordered;
 mod stored;
 mod tuning;

@@ -11,18 +11,8 @@ use rocksdb::{
 use super::budget::MemoryBudget;
 use super::ordered::OrderedOptions;
 
-/// A task's database as a whole.
-pub(super) fn task_database(budget: &MemoryBudget) -> Options {
-    let mut options = database(Some(budget));
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    // Without a write-ahead log this alone keeps the columns and the positions of one moment.
-    options.set_atomic_flush(true);
-    options
-}
-
-/// One column of a task.
-pub(super) fn family(budget: &MemoryBudget) -> Options {
+/// A task's store.
+pub(super) fn task(budget: &MemoryBudget) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(budget.cache());
     blocks.set_format_version(6);
@@ -33,13 +23,14 @@ pub(super) fn family(budget: &MemoryBudget) -> Options {
     // Otherwise indexes and filters grow with the state, outside the budget.
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
+    let mut options = database(Some(budget));
+    options.create_if_missing(true);
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(8 << 20);
     options.set_max_write_buffer_number(3);
-    // Many columns share the budget, and each that holds a row takes an arena of it: with the default, an eighth of the
-    // buffer, those of a worker's hundred columns would leave nothing for blocks.
+    // Dozens of tasks share the budget, and each that holds a row takes an arena of it: with the default, an eighth of the
+    // buffer, they would leave nothing for blocks.
     options.set_arena_block_size(64 << 10);
     options.set_target_file_size_base(16 << 20);
     options.set_max_bytes_for_level_base(64 << 20);

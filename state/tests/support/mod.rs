@@ -6,11 +6,13 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use state::format::COLUMN_MAX;
 use state::{
     Base, ColumnContents, ColumnId, Contents, KeyFamily, KeyRange, MemoryBudget, RocksBase, RocksOptions, Row,
 };
 
-pub(crate) const COLUMNS: [ColumnId; 2] = [ColumnId(0), ColumnId(7)];
+/// Two whose rows lie side by side, and the last one that there can be.
+pub(crate) const COLUMNS: [ColumnId; 3] = [ColumnId(0), ColumnId(1), ColumnId(COLUMN_MAX)];
 
 /// Options for a store of [`COLUMNS`] that flushes only when told to.
 pub(crate) fn options() -> RocksOptions {
