@@ -25,6 +25,8 @@ pub(super) fn task(budget: &MemoryBudget) -> Options {
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = database(Some(budget));
     options.create_if_missing(true);
+    // The files of a task are few and small. With the default, opening a store starts 15 threads however few there are.
+    options.set_max_file_opening_threads(1);
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(8 << 20);
