@@ -27,6 +27,8 @@ pub(super) fn task(budget: &MemoryBudget) -> Options {
     options.create_if_missing(true);
     // The files of a task are few and small. With the default, opening a store starts 15 threads however few there are.
     options.set_max_file_opening_threads(1);
+    // All files stay open and are found without this cache; its usual 64 parts would be memory for nothing.
+    options.set_table_cache_num_shard_bits(0);
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(8 << 20);
