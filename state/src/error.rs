@@ -3,6 +3,7 @@
 //! Not here: errors of encoding ([`crate::codec`], [`crate::keys`]), which concern one row.
 //! Invariant: the variant alone decides the remedy; the text is for people.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::store::ColumnId;
@@ -86,12 +87,13 @@ impl StoreError {
         }
     }
 
-    /// An error of the operating system at `path`; a full disk is told apart from the rest.
+    /// An error of the operating system at `path`; a full disk is told apart from the rest. A limit on the size of files is one
+    /// more way of having no room.
     pub(crate) fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
         let path = path.to_path_buf();
         let detail = format!("cannot {doing}: {error}");
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full { path, detail },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::Full { path, detail },
             _ => Self::Io { path, detail },
         }
     }

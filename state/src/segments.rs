@@ -1,7 +1,7 @@
 //! Files that large rows of an ordered store are appended to, each row once.
 //!
 //! Not here: which rows there are (the ordered store has a [`Place`] for each), the layout of a row in a file ([`entry`]),
-//! and which files can go ([`crate::rocks::collection`]).
+//! and which files can go (`rocks/collection.rs`).
 //! Invariant: a row is on stable storage before anybody has its place, and what is read there is that row or an error.
 
 pub(crate) mod entry;
