@@ -10,16 +10,16 @@
 //! ```
 
 pub(super) use crate::varint::{push_varint as put_number, take_varint as take_number};
+use crate::varint::{unzigzag, zigzag};
 
 /// Appends a number that may be below 0.
 pub(super) fn put_signed(into: &mut Vec<u8>, number: i64) {
-    put_number(into, ((number << 1) ^ (number >> 63)).cast_unsigned());
+    put_number(into, zigzag(number));
 }
 
 /// Takes one off.
 pub(super) fn take_signed(from: &mut &[u8]) -> Option<i64> {
-    let zigzag = take_number(from)?;
-    Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
+    take_number(from).map(unzigzag)
 }
 
 /// Appends a part.

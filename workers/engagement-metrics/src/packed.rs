@@ -30,6 +30,9 @@ pub trait Packed: Sized {
     fn read(from: &mut Reader<'_>) -> Option<Self>;
 }
 
+/// So many bits are in nine digits, which a `u64` holds.
+const LOW_BITS: u32 = 63;
+
 /// Nearly every value fits without an allocation.
 type Bytes = SmallVec<[u8; 128]>;
 
@@ -152,20 +155,27 @@ impl Reader<'_> {
 
     /// See [`Writer::number`].
     pub fn number(&mut self) -> Option<u64> {
+        match self.low_digits()? {
+            (number, false) => Some(number),
+            // One bit is left.
+            (number, true) => match self.byte()? {
+                bit @ 0..=1 => Some(number | u64::from(bit) << LOW_BITS),
+                _ => None,
+            },
+        }
+    }
+
+    /// The first digits, of which there is most often no more than one, and whether others follow.
+    fn low_digits(&mut self) -> Option<(u64, bool)> {
         let mut number = 0_u64;
-        for place in (0..u64::BITS).step_by(7) {
+        for place in (0..LOW_BITS).step_by(7) {
             let byte = self.byte()?;
-            let digit = u64::from(byte & 0x7f);
-            // Digits beyond the last bit are nobody's.
-            if (digit << place) >> place != digit {
-                return None;
-            }
-            number |= digit << place;
+            number |= u64::from(byte & 0x7f) << place;
             if byte < 0x80 {
-                return Some(number);
+                return Some((number, false));
             }
         }
-        None
+        Some((number, true))
     }
 
     /// See [`Writer::signed`].
@@ -213,20 +223,21 @@ impl Reader<'_> {
     }
 
     fn wide(&mut self) -> Option<u128> {
-        let mut number = 0_u128;
-        for place in (0..u128::BITS).step_by(7) {
+        let (low, mut more) = self.low_digits()?;
+        let mut number = u128::from(low);
+        let mut place = LOW_BITS;
+        while more {
             let byte = self.byte()?;
             let digit = u128::from(byte & 0x7f);
             // Digits beyond the last bit are nobody's.
-            if (digit << place) >> place != digit {
+            if place >= u128::BITS || (digit << place) >> place != digit {
                 return None;
             }
             number |= digit << place;
-            if byte < 0x80 {
-                return Some(number);
-            }
+            place += 7;
+            more = byte >= 0x80;
         }
-        None
+        Some(number)
     }
 }
 

@@ -24,6 +24,7 @@ mod tests;
 
 use crate::batch::{RecordBatch, RecordRef};
 use crate::record::{LogTime, Offset};
+use crate::varint::{push_varint, take_varint, unzigzag, zigzag};
 
 const FORMAT: u8 = 1;
 const STAMPED: u8 = 1;
@@ -143,12 +144,12 @@ impl RowBuilder {
                 0
             }
         };
-        put_varint(&mut self.table, skipped);
+        push_varint(&mut self.table, skipped);
         let step = record.timestamp.0.wrapping_sub(self.last_time);
-        put_varint(&mut self.table, ((step << 1) ^ (step >> 63)) as u64);
-        put_varint(&mut self.table, record.key.map_or(0, |key| key.len() as u64 + 1));
-        put_varint(&mut self.table, record.value.map_or(0, |value| value.len() as u64 + 1));
-        put_varint(&mut self.table, record.headers.0.len() as u64);
+        push_varint(&mut self.table, zigzag(step));
+        push_varint(&mut self.table, record.key.map_or(0, |key| key.len() as u64 + 1));
+        push_varint(&mut self.table, record.value.map_or(0, |value| value.len() as u64 + 1));
+        push_varint(&mut self.table, record.headers.0.len() as u64);
         self.last_time = record.timestamp.0;
         self.max_time = self.max_time.max(record.timestamp);
         self.next = offset.next();
@@ -346,7 +347,7 @@ impl Entries<'_, '_> {
         let (skipped, step, key, value, headers) = (number()?, number()?, number()?, number()?, number()?);
         let offset = Offset(self.next.0.wrapping_add(skipped));
         self.next = Offset(offset.0.wrapping_add(1));
-        self.time = self.time.wrapping_add(((step >> 1) as i64) ^ -((step & 1) as i64));
+        self.time = self.time.wrapping_add(unzigzag(step));
         let time = if self.row.stamped { self.row.max_time } else { LogTime(self.time) };
         let part = |length: u64| (length > 0).then(|| (length - 1).min(u64::from(u32::MAX)) as u32);
         Ok(Entry { offset, time, key: part(key), value: part(value), headers: headers.min(u64::from(u32::MAX)) as u32 })
@@ -356,28 +357,4 @@ impl Entries<'_, '_> {
 /// The bytes that a record takes in a payload.
 pub(super) fn length(record: &RecordRef<'_>) -> usize {
     record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + record.headers.0.len()
-}
-
-fn put_varint(into: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        into.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    into.push(number as u8);
-}
-
-#[inline]
-fn take_varint(from: &mut &[u8]) -> Option<u64> {
-    let (first, mut rest) = from.split_first()?;
-    let mut number = u64::from(first & 0x7f);
-    let mut byte = *first;
-    let mut shift = 7;
-    while byte & 0x80 != 0 {
-        let (next, tail) = rest.split_first()?;
-        (byte, rest) = (*next, tail);
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-    }
-    *from = rest;
-    Some(number)
 }
