@@ -313,7 +313,9 @@ impl StorePlan {
     /// [`crate::dsl::Topology::stable_name`] makes independent of where the types stand. Fields that change places
     /// within a type of the same name are not seen: give a changed type a new name.
     pub fn fingerprint(&self) -> String {
-        format!("{}: {} of {}", self.stored_as, self.kind, self.holds)
+        // The entries of a join's row say their side; rows of before, which do not, are refused and not misread.
+        let layout = if matches!(self.kind, StoreKind::Join(..)) { ", with sides" } else { "" };
+        format!("{}: {}{layout} of {}", self.stored_as, self.kind, self.holds)
     }
 
     /// How much event time of input its rows can depend on: size, grace and what is kept.

@@ -100,7 +100,7 @@ pub(crate) fn fill(
         if batches[partition].len() == 1_000 || number + 1 == end {
             for (partition, batch) in (0..).zip(&mut batches) {
                 if !batch.is_empty() {
-                    log.append(&TopicPartition::new(name, partition), batch, Durability::Os).expect("appended");
+                    log.append(&TopicPartition::new(name, partition), batch, Durability::Disk).expect("appended");
                     batch.clear();
                 }
             }
