@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -143,25 +143,37 @@ impl Segments {
                 Some(segment) => segment,
                 None => self.begin(&mut end)?,
             };
-            let path = path_of(&self.folder, segment.id);
-            let io = |error| StoreError::io(&path, "append rows", &error);
-            let mut file = BufWriter::with_capacity(BUFFER, &*segment.file);
-            while segment.length < self.segment_bytes
-                && let Some((key, row)) = rows.next()
-            {
-                let head = Head::of(key, row);
-                let place = Place::at(segment.id, segment.length, &head);
-                head.write(&mut file, key, row).map_err(io)?;
-                segment.length += head.entry_bytes();
-                places.push(place);
+            let begun = segment.length;
+            if let Err(error) = self.append_some(&mut segment, &mut rows, &mut places) {
+                let io = StoreError::io(&self.path(segment.id), "append rows", &error);
+                // What it has left behind is nobody's. If it stays, it is cut off when the segments are opened again.
+                drop(segment.file.set_len(begun));
+                return Err(io);
             }
-            file.flush().map_err(io)?;
-            drop(file);
-            segment.file.sync_data().map_err(io)?;
             open = Some(segment);
         }
         end.open = open;
         Ok(places)
+    }
+
+    /// Appends rows until the segment is full.
+    fn append_some<'r>(
+        &self,
+        segment: &mut Open,
+        rows: &mut impl Iterator<Item = (&'r [u8], &'r [u8])>,
+        places: &mut Vec<Place>,
+    ) -> std::io::Result<()> {
+        let mut file = BufWriter::with_capacity(BUFFER, &*segment.file);
+        while segment.length < self.segment_bytes
+            && let Some((key, row)) = rows.next()
+        {
+            let head = Head::of(key, row);
+            places.push(Place::at(segment.id, segment.length, &head));
+            head.write(&mut file, key, row)?;
+            segment.length += head.entry_bytes();
+        }
+        file.flush()?;
+        segment.file.sync_data()
     }
 
     fn begin(&self, end: &mut End) -> Result<Open, StoreError> {
@@ -216,6 +228,15 @@ impl Segments {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Unread::Gone(id)),
             Err(error) => Err(Unread::Failed(StoreError::io(&path, "open the file", &error))),
+        }
+    }
+
+    /// Closes what the process that appends has removed: for as long as it is open, it takes its room.
+    pub(crate) fn close_removed(&self) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |segment: &Segment| segment.file.metadata().is_ok_and(|file| file.nlink() > 0);
+        if !files.values().all(is_there) {
+            Arc::make_mut(&mut files).retain(|_, segment| is_there(segment));
         }
     }
 

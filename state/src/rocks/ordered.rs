@@ -150,7 +150,9 @@ impl OrderedStore {
 
     /// Makes a secondary see what the writer has written by now.
     pub fn catch_up(&self) -> Result<(), StoreError> {
-        self.db.try_catch_up_with_primary().map_err(|error| self.failed(error))
+        self.db.try_catch_up_with_primary().map_err(|error| self.failed(error))?;
+        self.segments.close_removed();
+        Ok(())
     }
 
     /// The value of `key`.
