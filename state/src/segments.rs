@@ -96,7 +96,7 @@ impl Segments {
             end.next = id.next();
             let walked = segment.walk(id, 0, |_, _| ControlFlow::Continue(()));
             match walked.map_err(|error| StoreError::io(&path_of(folder, id), "read the file", &error))? {
-                Walked::To(length) => {
+                Walked::To(length) | Walked::End(length) => {
                     end.open = Some(Open { id, file: Arc::clone(&segment.file), length });
                 }
                 Walked::Torn(from) => torn = Some(Torn { id, from }),
@@ -178,7 +178,7 @@ impl Segments {
 
     fn begin(&self, end: &mut End) -> Result<Open, StoreError> {
         let id = end.next;
-        let path = path_of(&self.folder, id);
+        let path = self.path(id);
         let io = |error| StoreError::io(&path, "make the file", &error);
         let file = Arc::new(File::options().read(true).append(true).create_new(true).open(&path).map_err(io)?);
         end.next = id.next();
@@ -203,7 +203,7 @@ impl Segments {
     ) -> Result<&'b [u8], Unread> {
         let file = self.file(files, place.segment)?;
         buffer.resize(place.length as usize, 0);
-        let path = || path_of(&self.folder, place.segment);
+        let path = || self.path(place.segment);
         match file.read_exact_at(buffer, u64::from(place.offset)) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -219,7 +219,7 @@ impl Segments {
         if let Some(segment) = files.get(&id).or(self.files().get(&id)) {
             return Ok(Arc::clone(&segment.file));
         }
-        let path = path_of(&self.folder, id);
+        let path = self.path(id);
         match File::open(&path) {
             Ok(file) => {
                 let file = Arc::new(file);
@@ -251,7 +251,7 @@ impl Segments {
 
     /// Deletes a segment in which no place lies any more.
     pub(crate) fn remove(&self, id: SegmentId) -> Result<(), StoreError> {
-        let path = path_of(&self.folder, id);
+        let path = self.path(id);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StoreError::io(&path, "delete the file", &error));
@@ -274,11 +274,6 @@ impl Segments {
 }
 
 impl Segment {
-    /// Its size, in bytes.
-    pub(crate) fn bytes(&self) -> std::io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
     /// Calls `visit` with key and place of the rows from `offset` on, until it breaks. Answers where it stopped.
     pub(crate) fn walk(
         &self,

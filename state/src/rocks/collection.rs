@@ -105,83 +105,77 @@ fn count(
     mut live: u64,
     rows: &mut usize,
 ) -> Result<Verdict, StoreError> {
-    let id = at.segment;
-    let mut failed = None;
-    let walked = segment.walk(id, from, |key, place| {
+    let walked = look_at(store, at.segment, segment, from, |key, place| {
         *rows -= 1;
-        match leads_to(store, key, place) {
-            Ok(true) => live += u64::from(place.length),
-            Ok(false) => {}
-            Err(error) => failed = Some(error),
+        if leads_to(store, key, place)? {
+            live += u64::from(place.length);
         }
-        if *rows == 0 || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    let Some(next) = ended(store, id, walked)? else { return Ok(Verdict::Keep) };
-    let length = segment.bytes().map_err(|error| read_error(store, id, &error))?;
-    if next < length {
-        at.stage = Stage::Counting { next, live };
-    } else if live == 0 {
-        return Ok(Verdict::Delete);
-    } else if live * 2 > length {
-        return Ok(Verdict::Keep);
-    } else {
-        at.stage = Stage::Moving { next: 0 };
-    }
+        Ok(*rows == 0)
+    })?;
+    at.stage = match walked {
+        Walked::Torn(_) => return Ok(Verdict::Keep),
+        Walked::End(_) if live == 0 => return Ok(Verdict::Delete),
+        Walked::End(length) if live * 2 > length => return Ok(Verdict::Keep),
+        Walked::End(_) => Stage::Moving { next: 0 },
+        Walked::To(next) => Stage::Counting { next, live },
+    };
     Ok(Verdict::Unfinished)
 }
 
 fn carry(store: &OrderedStore, at: &mut Collection, segment: &Segment, from: u64) -> Result<Verdict, StoreError> {
-    let id = at.segment;
     let files = store.segments.files();
-    let (mut set, mut row, mut failed) = (WriteSet::new(), Vec::new(), None);
-    let walked = segment.walk(id, from, |key, place| {
-        let found = leads_to(store, key, place).and_then(|leads| {
-            if leads {
-                let row = store.segments.read(&files, place, key, &mut row);
-                set.put(key, row.map_err(|unread| store.unread(unread))?);
-            }
-            Ok(())
-        });
-        failed = found.err();
-        if set.bytes() >= MOVED_BYTES_A_STEP || failed.is_some() {
+    let (mut set, mut row) = (WriteSet::new(), Vec::new());
+    let walked = look_at(store, at.segment, segment, from, |key, place| {
+        if leads_to(store, key, place)? {
+            let row = store.segments.read(&files, place, key, &mut row);
+            set.put(key, row.map_err(|unread| store.unread(unread))?);
+        }
+        Ok(set.bytes() >= MOVED_BYTES_A_STEP)
+    })?;
+    if let Walked::Torn(_) = walked {
+        return Ok(Verdict::Keep);
+    }
+    store.put(&set, Sync::Disk, 0)?;
+    match walked {
+        Walked::To(next) => {
+            at.stage = Stage::Moving { next };
+            Ok(Verdict::Unfinished)
+        }
+        _ => Ok(Verdict::Delete),
+    }
+}
+
+/// Calls `is_enough` for the rows of a segment from `from` on, until it is. Where a row cannot be told from damage, those
+/// behind it may live.
+fn look_at(
+    store: &OrderedStore,
+    id: SegmentId,
+    segment: &Segment,
+    from: u64,
+    mut is_enough: impl FnMut(&[u8], Place) -> Result<bool, StoreError>,
+) -> Result<Walked, StoreError> {
+    let mut failed = None;
+    let walked = segment.walk(id, from, |key, place| match is_enough(key, place) {
+        Ok(false) => ControlFlow::Continue(()),
+        Ok(true) => ControlFlow::Break(()),
+        Err(error) => {
+            failed = Some(error);
             ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
         }
     });
     if let Some(error) = failed {
         return Err(error);
     }
-    let Some(next) = ended(store, id, walked)? else { return Ok(Verdict::Keep) };
-    store.put(&set, Sync::Disk, 0)?;
-    let length = segment.bytes().map_err(|error| read_error(store, id, &error))?;
-    if next >= length {
-        return Ok(Verdict::Delete);
+    let path = store.segments.path(id);
+    let walked = walked.map_err(|error| StoreError::io(&path, "read the file", &error))?;
+    if let Walked::Torn(from) = walked {
+        tracing::warn!(path = %path.display(), from, "a file of the log is damaged; it is not deleted");
     }
-    at.stage = Stage::Moving { next };
-    Ok(Verdict::Unfinished)
+    Ok(walked)
 }
 
 /// Whether `key` leads to the row at `place`.
 fn leads_to(store: &OrderedStore, key: &[u8], place: Place) -> Result<bool, StoreError> {
     let found = store.stored(key, |bytes| Stored::parse(bytes) == Some(Stored::Apart(place)))?;
     Ok(found.unwrap_or(false))
-}
-
-/// Where a walk stopped; `None` where it met what is no entry. Rows behind that may live, so that the segment stays.
-fn ended(store: &OrderedStore, id: SegmentId, walked: std::io::Result<Walked>) -> Result<Option<u64>, StoreError> {
-    match walked.map_err(|error| read_error(store, id, &error))? {
-        Walked::To(next) => Ok(Some(next)),
-        Walked::Torn(from) => {
-            tracing::warn!(path = %store.segments.path(id).display(), from, "a file of the log is damaged; it is not deleted");
-            Ok(None)
-        }
-    }
-}
-
-fn read_error(store: &OrderedStore, id: SegmentId, error: &std::io::Error) -> StoreError {
-    StoreError::io(&store.segments.path(id), "read the file", error)
 }

@@ -140,8 +140,10 @@ fn checksum(lengths_and_key: &[u8], row: &[u8]) -> u64 {
 /// How far a walk came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walked {
-    /// To here: it was broken off, or this is the end.
+    /// To here, where it was broken off.
     To(u64),
+    /// To the end, which is here.
+    End(u64),
     /// What lies here is no entry, or not a whole one.
     Torn(u64),
 }
@@ -171,11 +173,11 @@ pub(crate) fn walk(
         };
         let place = Place::at(segment, offset, &head);
         offset += head.entry_bytes();
-        if visit(key, place).is_break() {
+        if visit(key, place).is_break() && offset < length {
             return Ok(Walked::To(offset));
         }
     }
-    Ok(Walked::To(offset))
+    Ok(Walked::End(offset))
 }
 
 /// Reads as much as there is.
