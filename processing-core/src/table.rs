@@ -123,17 +123,16 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
 
     /// The row of `key` among those that are open, where it always is afterwards.
     fn open(&mut self, step: &mut Step<'_>, key: &K) -> Option<&mut Open<K, R>> {
-        let (stored, is_known) = match self.held.ask(key) {
+        let stored = match self.held.ask(key) {
             Asked::Open(at) => return self.held.open_at(at),
-            Asked::Known(stored) => (stored, true),
-            Asked::Unknown => (self.load(step, key), false),
+            Asked::Known(stored) => stored,
+            Asked::Unknown => self.load(step, key),
         };
         let row = stored.as_deref().map(read).transpose().map_err(|error| self.damaged(&error));
         let row = step.ok(row).flatten().flatten();
         // What it holds outside of itself is some three times of what is stored.
         step.held_bytes += Self::ROW_BYTES + stored.as_ref().map_or(0, |stored| 4 * stored.len());
-        let at = self.held.push(Open { key: key.clone(), row, stored, dirty: false }, is_known);
-        self.held.open_at(at)
+        self.held.push(Open { key: key.clone(), row, stored, dirty: false })
     }
 
     fn load(&mut self, step: &mut Step<'_>, key: &K) -> Stored {

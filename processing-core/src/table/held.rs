@@ -45,12 +45,13 @@ struct Known<K> {
     bytes: usize,
 }
 
-/// What is known of a key.
+/// What was known of a key when it was asked for.
 pub(super) enum Asked {
     /// The index of its open row.
     Open(usize),
     /// Its row as the store has it. It is to be [opened](Held::push) next.
     Known(Stored),
+    /// Nothing. Its row is to be read from the store and opened next.
     Unknown,
 }
 
@@ -69,34 +70,31 @@ impl<K> Default for Known<K> {
 impl<K: StateKey, R> Held<K, R> {
     pub(super) fn ask(&mut self, key: &K) -> Asked {
         let next = Place::Open(self.open.len());
-        match self.recent.places.get_mut(key) {
-            Some(Place::Open(at)) => Asked::Open(*at),
-            Some(place) => match std::mem::replace(place, next) {
+        if let Some(place) = self.recent.places.get_mut(key) {
+            return match place {
+                Place::Open(at) => Asked::Open(*at),
                 Place::Stored(stored) => {
+                    let stored = stored.take();
+                    *place = next;
                     self.recent.bytes -= bytes_of::<K>(&stored);
                     Asked::Known(stored)
                 }
-                Place::Open(at) => Asked::Open(at),
-            },
-            None => match self.older.places.remove_entry(key) {
-                Some((key, Place::Stored(stored))) => {
-                    self.older.bytes -= bytes_of::<K>(&stored);
-                    self.recent.places.insert(key, next);
-                    Asked::Known(stored)
-                }
-                _ => Asked::Unknown,
-            },
+            };
         }
+        // What is open is among the recent ones.
+        if let Some((key, Place::Stored(stored))) = self.older.places.remove_entry(key) {
+            self.recent.places.insert(key, next);
+            self.older.bytes -= bytes_of::<K>(&stored);
+            return Asked::Known(stored);
+        }
+        self.recent.places.insert(key.clone(), next);
+        Asked::Unknown
     }
 
-    /// Opens the row that was asked for last; answers its index.
-    pub(super) fn push(&mut self, open: Open<K, R>, is_known: bool) -> usize {
-        let at = self.open.len();
-        if !is_known {
-            self.recent.places.insert(open.key.clone(), Place::Open(at));
-        }
+    /// Opens the row that was asked for last.
+    pub(super) fn push(&mut self, open: Open<K, R>) -> Option<&mut Open<K, R>> {
         self.open.push(open);
-        at
+        self.open.last_mut()
     }
 
     pub(super) fn open_at(&mut self, at: usize) -> Option<&mut Open<K, R>> {
