@@ -268,7 +268,7 @@ impl Base for HousedBase {
         self.told(self.base.last(column, range))
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let written = self.base.write(batch);
         self.told(written)
     }

@@ -15,8 +15,14 @@ const MIB: usize = 1024 * KIB;
 /// What all tasks of one thread hold for the open transaction before it is committed early: decoded rows, staged ones and
 /// records. Encoding, sending and writing it takes about as much again.
 pub const TRANSACTION_BYTES_MAX: usize = 8 * MIB;
-/// Committed rows that all tasks of one thread keep in memory before they write them to their stores.
-pub const APPLIED_BYTES_MAX: usize = 12 * MIB;
+/// Committed rows that all tasks of a process keep in memory before they write them to their stores, in equal parts of its
+/// threads.
+pub const APPLIED_BYTES_MAX: usize = 40 * MIB;
+/// What all tasks of a process have committed of their state since they last wrote to their stores, overwritten rows
+/// included, in equal parts of its threads: a crash would have to bring it back from the changelogs, at about 30 ns a byte.
+pub const CHANGED_BYTES_MAX: usize = 64 * MIB;
+/// However many threads share a process, those of each keep so many committed rows.
+pub const APPLIED_BYTES_MIN: usize = 4 * MIB;
 /// Staged state of one task before its thread commits early.
 pub const STAGED_BYTES_MAX: usize = 16 * MIB;
 /// Memory of a store that is written to a snapshot or made of one.
@@ -55,6 +61,8 @@ pub struct Bounds {
     pub transaction_bytes: usize,
     /// See [`APPLIED_BYTES_MAX`].
     pub all_applied_bytes: usize,
+    /// See [`CHANGED_BYTES_MAX`].
+    pub all_changed_bytes: usize,
     /// See [`STAGED_BYTES_MAX`].
     pub staged_bytes: usize,
     /// Committed changes of one task that wait before they are written to its base together.
@@ -74,12 +82,29 @@ impl Default for Bounds {
         Self {
             transaction_bytes: TRANSACTION_BYTES_MAX,
             all_applied_bytes: APPLIED_BYTES_MAX,
+            all_changed_bytes: CHANGED_BYTES_MAX,
             staged_bytes: STAGED_BYTES_MAX,
-            applied_bytes: 4 * MIB,
+            applied_bytes: 16 * MIB,
             held_bytes: HELD_BYTES_MAX,
             cached_bytes: CACHED_BYTES_MAX,
             outbox_bytes: OUTBOX_BYTES_MAX,
             close_slice_records: CLOSE_SLICE_RECORDS_MAX,
+        }
+    }
+}
+
+impl Bounds {
+    /// Those of one of so many threads, whose stores may keep `cached_bytes` between transactions.
+    pub fn of_one_of(threads: u32, cached_bytes: usize) -> Self {
+        let whole = Self::default();
+        let part = |bytes: usize| (bytes / threads.max(1) as usize).max(APPLIED_BYTES_MIN);
+        let all_applied_bytes = part(whole.all_applied_bytes);
+        Self {
+            all_applied_bytes,
+            all_changed_bytes: part(whole.all_changed_bytes),
+            applied_bytes: whole.applied_bytes.min(all_applied_bytes),
+            cached_bytes,
+            ..whole
         }
     }
 }

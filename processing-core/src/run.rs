@@ -494,8 +494,9 @@ impl Supervisor {
         epoch: u32,
         shutdown: Shutdown,
     ) -> Station {
-        let RunOptions { instance, commit_interval, idle_after, idle_close, future_bound, cached_bytes, .. } =
-            self.options.clone();
+        let RunOptions {
+            instance, threads, commit_interval, idle_after, idle_close, future_bound, cached_bytes, ..
+        } = self.options.clone();
         let Surroundings { clock, telemetry, board, .. } = self.around.clone();
         Station {
             log: Arc::clone(&self.log),
@@ -507,7 +508,7 @@ impl Supervisor {
                 idle_close,
                 future_bound,
                 epoch,
-                bounds: Bounds { cached_bytes, ..Bounds::default() },
+                bounds: Bounds::of_one_of(threads, cached_bytes),
             },
             clock,
             board,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::position::Position;
+use crate::stack::Stack;
 use crate::store::{ColumnId, KeyRange};
 
 /// One change of a column's rows.
@@ -32,9 +33,11 @@ pub enum Change<'a> {
 
 /// An atomic set of changes with the positions they lead to.
 #[derive(Clone, Default, Debug)]
-pub struct Batch {
+pub struct Batch<'s> {
     /// Change by change, in one growing allocation: a [`Head`], then its key and value.
     bytes: Vec<u8>,
+    /// Committed changes of whole columns, where they lie.
+    stacks: Vec<(ColumnId, &'s Stack)>,
     positions: BTreeMap<ColumnId, Position>,
     /// See [`Self::stands_for`].
     stands_for: usize,
@@ -79,15 +82,15 @@ impl Head {
     }
 }
 
-impl Batch {
+impl<'s> Batch<'s> {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty batch with room for so many bytes: one that grows copies what it holds.
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    /// Adds all committed changes of a column, without a copy of them. They come behind those that are added one by one.
+    pub(crate) fn add_all(&mut self, column: ColumnId, stack: &'s Stack) {
+        self.stacks.push((column, stack));
     }
 
     /// Adds a change of any kind.
@@ -126,7 +129,7 @@ impl Batch {
     /// The changes in the order in which they were added.
     pub fn changes(&self) -> impl Iterator<Item = (ColumnId, Change<'_>)> {
         let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
+        let single = std::iter::from_fn(move || {
             let (head, parts) = rest.split_first_chunk()?;
             let head = Head::from_bytes(*head);
             let (first, parts) = parts.split_at_checked(head.first as usize)?;
@@ -139,7 +142,9 @@ impl Batch {
                 Kind::DeleteFrom => Change::DeleteRange { range: KeyRange { start: first, end: None } },
             };
             Some((head.column, change))
-        })
+        });
+        let stacks = self.stacks.iter();
+        single.chain(stacks.flat_map(|(column, stack)| stack.changes().map(|change| (*column, change))))
     }
 
     /// The positions, by column.
@@ -149,13 +154,13 @@ impl Batch {
 
     /// Bytes of keys and values, and a few for each change.
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.stacks.iter().map(|(_, stack)| stack.bytes()).sum::<usize>()
     }
 
     /// Bytes of changelog that a crash would have to bring back for this batch: its own, or more where rows were
     /// changed again and again before it was made.
     pub fn replay_bytes(&self) -> usize {
-        self.bytes.len().max(self.stands_for)
+        self.bytes().max(self.stands_for)
     }
 
     /// Says how many bytes of changes this batch stands for.
@@ -165,12 +170,14 @@ impl Batch {
 
     /// Whether writing this batch would change nothing.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.positions.is_empty()
+        let stacks_are = self.stacks.iter().all(|(_, stack)| stack.is_empty());
+        self.bytes.is_empty() && stacks_are && self.positions.is_empty()
     }
 
     /// Forgets all changes and positions, and keeps the memory for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.stacks.clear();
         self.positions.clear();
         self.stands_for = 0;
     }

@@ -1,18 +1,17 @@
-//! One column's changes that lie above other rows: what was put, what was deleted, which ranges went.
+//! One column's changes in the open transaction: what was put, what was deleted, which ranges went.
 //!
-//! Not here: when a layer moves down; that is [`crate::staged`].
+//! Not here: what becomes of a layer that is committed; that is [`crate::stack`].
 //! Invariant: a row of the layer is newer than the layer's mask, so rows are asked first and the
-//! mask speaks only for the layers below.
+//! mask speaks only for what lies below.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use crate::batch::Batch;
 use crate::mask::Mask;
 use crate::run::SortedRun;
-use crate::store::{ColumnId, KeyRange};
+use crate::store::KeyRange;
 
 /// What a layer knows of a key: its value, or `None` for deleted.
 type Slot = Option<Box<[u8]>>;
@@ -22,10 +21,6 @@ pub(crate) type LayerRow<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Cost of a row out of order beyond its bytes: two allocations and the map's own room.
 const ROW_OVERHEAD_BYTES: usize = 64;
-
-/// A layer that takes over this part of its own bytes, or more, is written anew in one pass: copying rows that lie side by
-/// side costs a fraction of finding the place of each. A smaller part goes to its places row by row.
-const REWRITTEN_PART: usize = 4;
 
 /// Changes of one column, in the order of keys.
 #[derive(Default, Debug)]
@@ -104,80 +99,32 @@ impl Layer {
         self.bytes += self.mask.add(range);
     }
 
-    /// Lays `upper`, which is newer, over this layer and leaves `upper` empty.
-    pub(crate) fn absorb(&mut self, upper: &mut Self) {
-        if self.is_empty() {
-            std::mem::swap(self, upper);
-            return;
+    /// All rows in order, and the ranges below which count as deleted; the layer is empty then.
+    pub(crate) fn take(&mut self) -> (SortedRun, Mask) {
+        let Self { run, rows, mask, .. } = std::mem::take(self);
+        if rows.is_empty() {
+            return (run, mask);
         }
-        for range in upper.mask.ranges() {
-            self.delete_range(range);
+        let mut loose = SortedRun::default();
+        for (key, slot) in rows {
+            loose.set(&key, slot.as_deref());
         }
-        if self.bytes() <= REWRITTEN_PART * upper.bytes() {
-            self.rewrite_with(upper);
-        } else {
-            for (key, value) in upper.rows_in(KeyRange::ALL) {
-                self.set(key, value);
-            }
-        }
-        upper.clear();
+        (SortedRun::merged(run, loose), mask)
     }
 
-    /// Brings all rows into one run, those of `upper` in the place of own ones.
-    fn rewrite_with(&mut self, upper: &Self) {
-        let mut old = std::mem::take(self);
-        self.bytes = old.bytes - old.rows.iter().map(|(key, slot)| row_bytes(key, slot)).sum::<usize>();
-        self.mask = std::mem::take(&mut old.mask);
-        self.run.reserve(old.bytes() + upper.bytes());
-        let mut newer = upper.rows_in(KeyRange::ALL).peekable();
-        for (key, value) in old.rows_in(KeyRange::ALL) {
-            while let Some((key, value)) = newer.next_if(|(newer, _)| *newer < key) {
-                self.set(key, value);
-            }
-            match newer.next_if(|(newer, _)| *newer == key) {
-                Some((key, value)) => self.set(key, value),
-                None => self.set(key, value),
-            }
-        }
-        for (key, value) in newer {
-            self.set(key, value);
-        }
-    }
-
-    /// Adds all changes to `batch`: ranges first, because the rows are newer.
-    pub(crate) fn write_to(&self, column: ColumnId, batch: &mut Batch) {
-        for range in self.mask.ranges() {
-            batch.delete_range(column, range);
-        }
-        for (key, value) in self.rows_in(KeyRange::ALL) {
-            match value {
-                Some(value) => batch.put(column, key, value),
-                None => batch.delete(column, key),
-            }
-        }
-    }
-
-    /// Forgets everything; memory for rows in order is kept for the next ones.
+    /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.run.clear();
-        self.rows.clear();
-        self.mask = Mask::default();
-        self.bytes = 0;
+        *self = Self::default();
     }
 
     /// The layer's own rows of `range`, ascending, deleted ones included.
     pub(crate) fn rows_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
-        Merged {
-            left: self.run.rows_in(range).peekable(),
-            right: self.loose_in(range).peekable(),
-            first: Ordering::Less,
-        }
+        Overlaid::ascending(self.loose_in(range), self.run.rows_in(range))
     }
 
     /// The layer's own rows of `range`, descending, deleted ones included.
     pub(crate) fn rows_back_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
-        let (run, loose) = (self.run.rows_in(range).rev(), self.loose_in(range).rev());
-        Merged { left: run.peekable(), right: loose.peekable(), first: Ordering::Greater }
+        Overlaid::descending(self.loose_in(range).rev(), self.run.rows_in(range).rev())
     }
 
     fn loose_in<'a>(&'a self, range: KeyRange<'_>) -> impl DoubleEndedIterator<Item = LayerRow<'a>> + use<'a> {
@@ -190,22 +137,38 @@ impl Layer {
     }
 }
 
-/// Two sequences sorted the same way, without a common key, as one. `first` is how the key that comes
+/// Two sequences sorted the same way as one: of two rows under one key, the upper one. `first` is how the key that comes
 /// first compares to the other.
-struct Merged<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<'a>>> {
-    left: Peekable<L>,
-    right: Peekable<R>,
+pub(crate) struct Overlaid<'a, U: Iterator<Item = LayerRow<'a>>, L: Iterator<Item = LayerRow<'a>>> {
+    upper: Peekable<U>,
+    lower: Peekable<L>,
     first: Ordering,
 }
 
-impl<'a, L: Iterator<Item = LayerRow<'a>>, R: Iterator<Item = LayerRow<'a>>> Iterator for Merged<'a, L, R> {
+impl<'a, U: Iterator<Item = LayerRow<'a>>, L: Iterator<Item = LayerRow<'a>>> Overlaid<'a, U, L> {
+    pub(crate) fn ascending(upper: U, lower: L) -> Self {
+        Self { upper: upper.peekable(), lower: lower.peekable(), first: Ordering::Less }
+    }
+
+    pub(crate) fn descending(upper: U, lower: L) -> Self {
+        Self { upper: upper.peekable(), lower: lower.peekable(), first: Ordering::Greater }
+    }
+}
+
+impl<'a, U: Iterator<Item = LayerRow<'a>>, L: Iterator<Item = LayerRow<'a>>> Iterator for Overlaid<'a, U, L> {
     type Item = LayerRow<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match (self.left.peek(), self.right.peek()) {
-            (Some((left, _)), Some((right, _))) if left.cmp(right) != self.first => self.right.next(),
-            (Some(_), _) => self.left.next(),
-            (None, _) => self.right.next(),
+        let (Some((upper, _)), Some((lower, _))) = (self.upper.peek(), self.lower.peek()) else {
+            return self.upper.next().or_else(|| self.lower.next());
+        };
+        match upper.cmp(lower) {
+            Ordering::Equal => {
+                self.lower.next();
+                self.upper.next()
+            }
+            order if order == self.first => self.upper.next(),
+            _ => self.lower.next(),
         }
     }
 }

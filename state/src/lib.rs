@@ -17,6 +17,7 @@ mod mask;
 mod rocks;
 mod run;
 mod segments;
+mod stack;
 
 pub mod batch;
 pub mod codec;

@@ -134,7 +134,7 @@ impl Base for MemoryBase {
         Ok(rows.and_then(|rows| rows_in(rows, range).next_back()).map(|(key, value)| (key.clone(), value.clone())))
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         for (column, change) in batch.changes() {
             match change {
                 Change::Put { key, value } => self.set(column, key, Some(value)),

@@ -23,8 +23,9 @@ use std::ops::ControlFlow;
 
 use crate::batch::{Batch, Change};
 use crate::error::StoreError;
-use crate::layer::{Layer, LayerRow, Word};
+use crate::layer::{Layer, LayerRow, Overlaid, Word};
 use crate::position::Position;
+use crate::stack::Stack;
 use crate::store::{Base, ColumnId, KeyRange, Row, Visit};
 
 /// Proof that a transaction was published. Only a successful publish may make one.
@@ -52,7 +53,7 @@ impl Default for TaskStoreLimits {
 
 /// How much more than [`TaskStoreLimits::applied_bytes_max`] may be committed before the base is written, where rows
 /// are overwritten.
-const REPLAY_FACTOR: usize = 4;
+const REPLAY_FACTOR: usize = 2;
 
 /// What a write to a [`TaskStore`] answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +83,7 @@ struct Column {
     /// Declared or written: a column that the changelog's positions concern.
     known: bool,
     staged: Layer,
-    applied: Layer,
+    applied: Stack,
 }
 
 impl<B: Base, R: Receipt> TaskStore<B, R> {
@@ -112,12 +113,14 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         use_value: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, StoreError> {
         if let Some(layers) = self.column(column) {
-            for layer in [&layers.staged, &layers.applied] {
-                match layer.get(key) {
-                    Word::Value(value) => return Ok(Some(use_value(value))),
-                    Word::Deleted => return Ok(None),
-                    Word::Silent => {}
-                }
+            let word = match layers.staged.get(key) {
+                Word::Silent => layers.applied.get(key),
+                word => word,
+            };
+            match word {
+                Word::Value(value) => return Ok(Some(use_value(value))),
+                Word::Deleted => return Ok(None),
+                Word::Silent => {}
             }
         }
         let mut use_value = Some(use_value);
@@ -229,14 +232,15 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         changes: impl IntoIterator<Item = Change<'c>>,
         position: Position,
     ) -> Result<(), StoreError> {
-        let applied = &mut self.column_mut(column).applied;
+        let mut replayed = Layer::default();
         for change in changes {
             match change {
-                Change::Put { key, value } => applied.set(key, Some(value)),
-                Change::Delete { key } => applied.set(key, None),
-                Change::DeleteRange { range } => applied.delete_range(range),
+                Change::Put { key, value } => replayed.set(key, Some(value)),
+                Change::Delete { key } => replayed.set(key, None),
+                Change::DeleteRange { range } => replayed.delete_range(range),
             }
         }
+        self.column_mut(column).applied.absorb(&mut replayed);
         self.applied_positions.insert(column, position);
         self.write_if_large()
     }
@@ -298,6 +302,12 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         self.columns.iter().map(|layers| layers.applied.bytes()).sum()
     }
 
+    /// What was committed since the base was last given anything, overwritten rows included: about as much as a crash now
+    /// would have to bring back of the changelog.
+    pub fn changed_bytes(&self) -> usize {
+        self.changed_bytes
+    }
+
     fn write_if_large(&mut self) -> Result<(), StoreError> {
         // Rows that are overwritten at every commit never grow, but the changelog behind them does.
         let replay_bytes_max = self.limits.applied_bytes_max.saturating_mul(REPLAY_FACTOR);
@@ -310,14 +320,15 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
     /// Gives all committed changes to the base, so that they take no memory here. After an error as after one of
     /// [`Self::apply`].
     pub fn write_applied(&mut self) -> Result<(), StoreError> {
-        let mut batch = Batch::with_capacity(self.applied_bytes());
+        let mut batch = Batch::new();
         for (index, layers) in (0..=u8::MAX).zip(&self.columns) {
-            layers.applied.write_to(ColumnId(index), &mut batch);
+            batch.add_all(ColumnId(index), &layers.applied);
         }
         for (column, position) in &self.applied_positions {
             batch.set_position(*column, *position);
         }
         if batch.is_empty() {
+            self.changed_bytes = 0;
             return Ok(());
         }
         batch.stands_for(self.changed_bytes);
@@ -336,24 +347,9 @@ impl Column {
     /// The rows of both layers as one ascending sequence; `None` for keys deleted by a row of their own.
     /// Keys deleted only by a mask are left out.
     fn upper_rows<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a {
-        let mut staged = self.staged.rows_in(range).peekable();
         let staged_mask = self.staged.mask();
         let applied = self.applied.rows_in(range).filter(|(key, _)| !staged_mask.covers(key));
-        let mut applied = applied.peekable();
-        std::iter::from_fn(move || match (staged.peek(), applied.peek()) {
-            (Some((upper, _)), Some((lower, _))) => {
-                if upper == lower {
-                    applied.next();
-                    staged.next()
-                } else if upper < lower {
-                    staged.next()
-                } else {
-                    applied.next()
-                }
-            }
-            (Some(_), None) => staged.next(),
-            (None, _) => applied.next(),
-        })
+        Overlaid::ascending(self.staged.rows_in(range), applied)
     }
 
     /// The greatest row of both layers, deleted ones included.

@@ -122,7 +122,7 @@ pub trait Base {
     fn last(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError>;
 
     /// Writes all of `batch` or nothing: its changes in their order, then its positions.
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
 
     /// Puts everything written so far on disk, all columns at once.
     fn flush(&mut self) -> Result<(), StoreError>;

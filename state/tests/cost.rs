@@ -93,7 +93,7 @@ impl Base for Nowhere {
     fn last(&self, c: ColumnId, r: KeyRange<'_>) -> Result<Option<state::Row>, state::StoreError> {
         self.0.last(c, r)
     }
-    fn write(&mut self, _: &state::Batch) -> Result<(), state::StoreError> {
+    fn write(&mut self, _: &state::Batch<'_>) -> Result<(), state::StoreError> {
         Ok(())
     }
     fn flush(&mut self) -> Result<(), state::StoreError> {

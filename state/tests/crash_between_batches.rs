@@ -43,7 +43,7 @@ impl Flushes {
     }
 
     /// Batch `number` overwrites some rows, adds some, and drops the oldest by range, in all columns.
-    fn batch(self, number: u64) -> Batch {
+    fn batch(self, number: u64) -> Batch<'static> {
         let mut batch = Batch::new();
         for column in COLUMNS {
             for row in 0..ROWS_A_BATCH {

@@ -107,7 +107,7 @@ impl Base for Counting {
     fn last(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Option<Row>, StoreError> {
         self.base.last(column, range)
     }
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         self.batches += 1;
         self.rows += batch.changes().filter(|(_, change)| !matches!(change, Change::DeleteRange { .. })).count();
         self.base.write(batch)

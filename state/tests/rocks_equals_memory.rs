@@ -49,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn batch(edits: &[Edit]) -> Batch {
+fn batch(edits: &[Edit]) -> Batch<'_> {
     let mut batch = Batch::new();
     for edit in edits {
         match edit {

@@ -157,7 +157,7 @@ impl Base for Disk {
         lock(&self.store).base.last(column, range)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let mut store = lock(&self.store);
         self.may_fail(&mut store)?;
         store.base.write(batch)

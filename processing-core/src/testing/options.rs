@@ -119,6 +119,7 @@ impl SimOptions {
         let bounds = Bounds {
             transaction_bytes: 2 * held_bytes,
             all_applied_bytes: 2 * applied_bytes,
+            all_changed_bytes: 3 * applied_bytes,
             staged_bytes,
             applied_bytes,
             held_bytes,

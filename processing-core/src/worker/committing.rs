@@ -3,12 +3,15 @@
 //! Not here: what a commit does ([`crate::commit`]). Invariant: a task that has written something into the open
 //! transaction is in the commit that ends it, with an offset of each of its sources.
 
+use state::staged::TaskStore;
+
 use super::{Nursery, StateHome, Worker};
 use crate::cache_share;
 use crate::commit::{self, Outcome};
 use crate::error::CoreError;
+use crate::limits::Bounds;
 use crate::record::WallTime;
-use crate::task::Task;
+use crate::task::{Task, TaskReceipt};
 
 /// Which tasks a commit takes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +95,24 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
         }
     }
 
-    /// Where the tasks together keep too many committed rows in memory, those that keep the most write theirs.
+    /// Where the tasks together keep too many committed rows in memory, or a crash would have to bring too much back, those
+    /// that have the most of it write theirs.
     fn write_applied(&mut self) -> Result<(), CoreError> {
-        let mut kept: usize = self.tasks.values().map(|task| task.store.applied_bytes()).sum();
-        while kept > self.terms.bounds.all_applied_bytes
-            && let Some(task) = self.tasks.values_mut().max_by_key(|task| task.store.applied_bytes())
+        let Bounds { all_applied_bytes, all_changed_bytes, .. } = self.terms.bounds;
+        self.write_beyond(all_applied_bytes, TaskStore::applied_bytes)?;
+        self.write_beyond(all_changed_bytes, TaskStore::changed_bytes)
+    }
+
+    fn write_beyond(
+        &mut self,
+        most: usize,
+        bytes: fn(&TaskStore<H::Base, TaskReceipt>) -> usize,
+    ) -> Result<(), CoreError> {
+        let mut all: usize = self.tasks.values().map(|task| bytes(&task.store)).sum();
+        while all > most
+            && let Some(task) = self.tasks.values_mut().max_by_key(|task| bytes(&task.store))
         {
-            kept -= task.store.applied_bytes();
+            all -= bytes(&task.store);
             task.store.write_applied()?;
         }
         Ok(())

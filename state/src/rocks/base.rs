@@ -310,7 +310,7 @@ impl Base for RocksBase {
         Ok(last)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         let mut rows = WriteBatch::with_capacity_bytes(batch.bytes() + batch.bytes() / 4);
         for (column, change) in batch.changes() {
             let column = self.stored(column)?;

@@ -78,7 +78,7 @@ impl Base for MutantDisk {
         self.disk.last(column, range)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         if self.mutation == Some(Mutation::PositionsOutliveRows) {
             let positions = batch.positions().map(|(column, position)| ((self.task, column), position));
             lock(&self.durable).extend(positions);

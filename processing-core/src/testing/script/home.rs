@@ -60,7 +60,7 @@ impl Base for SharedBase {
         self.lock().last(column, range)
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         self.lock().write(batch)
     }
 
