@@ -63,6 +63,8 @@ pub mod aggregate;
 pub mod batch;
 mod bulletin;
 mod cache_share;
+mod chunked;
+mod chunked_map;
 pub mod clock;
 mod closing;
 mod commit_record;

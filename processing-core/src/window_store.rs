@@ -13,7 +13,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use state::keys::pane::PaneKey;
@@ -21,6 +20,7 @@ use state::{ColumnId, OwnedRange, StateKey};
 
 use crate::aggregate::Mergeable;
 use crate::changelog;
+use crate::chunked_map::ChunkedMap;
 use crate::error::CoreError;
 use crate::step::Step;
 use crate::window::Windows;
@@ -53,7 +53,7 @@ pub(crate) struct WindowStore<K, A, G = Windows> {
 
 #[derive(Clone)]
 pub(crate) struct PaneRows<K, A> {
-    rows: FxHashMap<(i64, K), Slot<A>>,
+    rows: ChunkedMap<(i64, K), Slot<A>>,
     /// The store holds no row of this pane that is not here.
     whole: bool,
     dirty: usize,
@@ -90,7 +90,7 @@ fn heap_bytes<A: Row>(value: &A) -> u32 {
 
 impl<K: StateKey, A> PaneRows<K, A> {
     /// A row in memory, without what its value holds outside of itself.
-    const ROW_BYTES: usize = size_of::<((i64, K), Slot<A>)>();
+    const ROW_BYTES: usize = ChunkedMap::<(i64, K), Slot<A>>::ENTRY_BYTES;
 
     fn bytes_of(slot: &Slot<A>) -> usize {
         Self::ROW_BYTES + slot.heap_bytes as usize
@@ -100,16 +100,14 @@ impl<K: StateKey, A> PaneRows<K, A> {
     fn let_idle_go(&mut self) {
         let Self { rows, whole, bytes, .. } = self;
         let before = rows.len();
-        rows.retain(|_, slot| {
-            let is_used = std::mem::take(&mut slot.used);
-            if !is_used {
-                *bytes -= Self::bytes_of(slot);
-            }
-            is_used
-        });
+        rows.retain(|slot| slot.used);
         if rows.len() < before {
             *whole = false;
-            rows.shrink_to(2 * rows.len());
+        }
+        *bytes = size_of::<Self>();
+        for (_, slot) in rows.iter_mut() {
+            slot.used = false;
+            *bytes += Self::bytes_of(slot);
         }
     }
 }
@@ -121,25 +119,22 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
 
     /// Folds into the row of `pane`, `first` and `key`.
     pub(crate) fn fold(&mut self, step: &mut Step<'_>, pane: i64, first: i64, key: K, fold: impl FnOnce(&mut A)) {
-        use std::collections::hash_map::Entry;
-
         if !self.panes.contains_key(&pane) {
             self.open(step, pane);
         }
         let column = self.column;
         let Some(rows) = self.panes.get_mut(&pane) else { return };
-        let slot = match rows.rows.entry((first, key)) {
-            Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(slot) => {
-                let (first, key) = slot.key();
-                let stored = if rows.whole { None } else { load(step, column, pane, *first, key) };
-                let slot = slot.insert(Slot::new(stored.unwrap_or_default()));
-                let size = PaneRows::<K, A>::bytes_of(slot);
-                rows.bytes += size;
-                self.bytes += size;
-                slot
-            }
-        };
+        let whole = rows.whole;
+        let opened = rows.rows.get_or_insert((first, key), |(first, key)| {
+            let stored = if whole { None } else { load(step, column, pane, *first, key) };
+            Slot::new(stored.unwrap_or_default())
+        });
+        let Some((slot, is_new)) = opened else { return };
+        if is_new {
+            let size = PaneRows::<K, A>::bytes_of(slot);
+            rows.bytes += size;
+            self.bytes += size;
+        }
         slot.used = true;
         let becomes_dirty = !slot.dirty;
         rows.dirty += usize::from(becomes_dirty);
@@ -158,7 +153,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
     fn open(&mut self, step: &mut Step<'_>, pane: i64) {
         let whole = is_empty(step, self.column, pane);
         let bytes = size_of::<PaneRows<K, A>>();
-        self.panes.insert(pane, PaneRows { rows: FxHashMap::default(), whole, dirty: 0, bytes });
+        self.panes.insert(pane, PaneRows { rows: ChunkedMap::default(), whole, dirty: 0, bytes });
         self.bytes += bytes;
     }
 
@@ -173,11 +168,8 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         }
         let mut added = 0;
         scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
-            rows.rows.entry((first, key)).or_insert_with(|| {
-                let slot = Slot::new(value);
-                added += PaneRows::<K, A>::bytes_of(&slot);
-                slot
-            });
+            let opened = rows.rows.get_or_insert((first, key), |_| Slot::new(value));
+            added += opened.filter(|(_, is_new)| *is_new).map_or(0, |(slot, _)| PaneRows::<K, A>::bytes_of(slot));
             ControlFlow::Continue(())
         });
         rows.whole = true;
@@ -189,7 +181,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
     pub(crate) fn rows_of(&mut self, step: &mut Step<'_>, pane: i64) -> impl Iterator<Item = (i64, &K, &A)> {
         self.complete(step, pane);
         let rows = self.panes.get(&pane).map(|pane| &pane.rows);
-        rows.into_iter().flatten().map(|((first, key), slot)| (*first, key, &slot.value))
+        rows.into_iter().flat_map(ChunkedMap::iter).map(|((first, key), slot)| (*first, key, &slot.value))
     }
 
     /// Shows every row of a pane with its first accepting window, in no order, and keeps none of them in memory.
@@ -199,13 +191,14 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         if held.is_none_or(|held| !held.whole) {
             scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
                 let row = (first, key);
-                if rows.is_none_or(|rows| !rows.contains_key(&row)) {
+                if rows.is_none_or(|rows| rows.get(&row).is_none()) {
                     each(row.0, &row.1, &value);
                 }
                 ControlFlow::Continue(())
             });
         }
-        rows.into_iter().flatten().for_each(|((first, key), slot)| each(*first, key, &slot.value));
+        let held = rows.into_iter().flat_map(ChunkedMap::iter);
+        held.for_each(|((first, key), slot)| each(*first, key, &slot.value));
     }
 
     /// The rows of a pane that begins with its first window (one of windows side by side, or of sessions) and that
@@ -256,7 +249,8 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         named: impl Fn(i64, K) -> R,
     ) -> Slice<R, A> {
         let held = self.panes.get(&pane);
-        let in_memory = held.into_iter().flat_map(|rows| &rows.rows).filter(|((first, key), _)| wanted(*first, key));
+        let in_memory =
+            held.into_iter().flat_map(|rows| rows.rows.iter()).filter(|((first, key), _)| wanted(*first, key));
         let named_again = |(first, key): &(i64, K)| named(*first, key.clone());
         if held.is_some_and(|rows| rows.whole) {
             let mut rows: Vec<_> = in_memory.map(|(row, slot)| (named_again(row), slot.value.clone())).collect();
@@ -313,7 +307,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         let size = PaneRows::<K, A>::bytes_of(&slot);
         rows.bytes += size;
         self.bytes += size;
-        rows.rows.insert(row.clone(), slot);
+        rows.rows.get_or_insert(row.clone(), |_| slot);
         Some(shown)
     }
 

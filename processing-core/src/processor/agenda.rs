@@ -22,6 +22,7 @@ use state::keys::queue::QueueKey;
 use state::{ColumnId, StateKey};
 
 use crate::changelog;
+use crate::chunked::Chunked;
 use crate::error::CoreError;
 use crate::step::Step;
 use crate::table::Kept;
@@ -73,7 +74,7 @@ pub(super) struct Agenda<K, V> {
     column: ColumnId,
     /// Records that came within the open transaction, each to be done after the one before it, as nearly all come; not in
     /// the store.
-    in_turn: VecDeque<Entry<K, V>>,
+    in_turn: Chunked<Entry<K, V>>,
     /// What else came within the open transaction: timers, and records to be done before one that was there already.
     between: BTreeMap<QueueKey, Due<K, V>>,
     /// The next entries of the store, while they are being taken out.
@@ -109,7 +110,7 @@ impl<K, V> Agenda<K, V> {
         Self {
             name,
             column,
-            in_turn: VecDeque::new(),
+            in_turn: Chunked::default(),
             between: BTreeMap::new(),
             stored: VecDeque::new(),
             is_cut: false,
@@ -148,7 +149,7 @@ impl<K, V> Agenda<K, V> {
 
     /// What is next of either that came within the open transaction.
     fn fresh(&self) -> [Option<QueueKey>; 2] {
-        let in_turn = self.in_turn.front().map(|(place, _)| *place);
+        let in_turn = self.in_turn.first().map(|(place, _)| *place);
         [in_turn, self.between.first_key_value().map(|(place, _)| *place)]
     }
 
@@ -156,7 +157,9 @@ impl<K, V> Agenda<K, V> {
     pub(super) fn take(&mut self, is_fresh: bool) -> Option<Entry<K, V>> {
         if is_fresh {
             return match self.fresh() {
-                [Some(in_turn), between] if between.is_none_or(|between| in_turn < between) => self.in_turn.pop_front(),
+                [Some(in_turn), between] if between.is_none_or(|between| in_turn < between) => {
+                    self.in_turn.take_first()
+                }
                 _ => self.between.pop_first(),
             };
         }
@@ -178,8 +181,8 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
         step.held_bytes += size_of::<Entry<K, V>>() + heap_bytes;
         let place = QueueKey { time, side, source, number };
         // A timer of a later time would keep every record before it out of the queue.
-        if side == RECORDS && self.in_turn.back().is_none_or(|(last, _)| *last < place) {
-            self.in_turn.push_back((place, due));
+        if side == RECORDS && self.in_turn.last().is_none_or(|(last, _)| *last < place) {
+            self.in_turn.push((place, due));
         } else {
             self.between.insert(place, due);
         }
@@ -239,7 +242,7 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
     /// Stages and logs what has to wait longer than the open transaction.
     pub(super) fn drain(&mut self, step: &mut Step<'_>) {
         let mut fresh = std::mem::take(&mut self.between);
-        fresh.extend(std::mem::take(&mut self.in_turn));
+        fresh.extend(self.in_turn.drain());
         if fresh.is_empty() {
             return;
         }

@@ -4,15 +4,13 @@
 //! Not here: what is in the store and what a row means ([`super`]). Invariant: a key that is known has one place; what is
 //! not open is as the store has it.
 
-use rustc_hash::FxHashMap;
 use state::StateKey;
+
+use crate::chunked::Chunked;
+use crate::chunked_map::ChunkedMap;
 
 /// The bytes of a row in the store, `None` where there is none.
 pub(super) type Stored = Option<Box<[u8]>>;
-
-/// The room for so many bytes of open rows stays for the next transaction. That of the largest one would stay in each table
-/// of each task.
-const ROOM_KEPT: usize = 64 << 10;
 
 /// A row that the open transaction has asked for.
 pub(super) struct Open<K, R> {
@@ -26,7 +24,7 @@ pub(super) struct Open<K, R> {
 
 /// See the head of this file.
 pub(super) struct Held<K, R> {
-    open: Vec<Open<K, R>>,
+    open: Chunked<Open<K, R>>,
     /// Rows that were asked for since `older` was filled. Where they are too many, they become the older ones.
     recent: Known<K>,
     older: Known<K>,
@@ -37,11 +35,13 @@ enum Place {
     Stored(Stored),
     /// The index of an open one.
     Open(usize),
+    /// Among those that were asked for later.
+    Recent,
 }
 
 struct Known<K> {
-    places: FxHashMap<K, Place>,
-    /// About what those take that are not open.
+    places: ChunkedMap<K, Place>,
+    /// Of the rows that are not open.
     bytes: usize,
 }
 
@@ -57,44 +57,43 @@ pub(super) enum Asked {
 
 impl<K, R> Default for Held<K, R> {
     fn default() -> Self {
-        Self { open: Vec::new(), recent: Known::default(), older: Known::default() }
+        Self { open: Chunked::default(), recent: Known::default(), older: Known::default() }
     }
 }
 
 impl<K> Default for Known<K> {
     fn default() -> Self {
-        Self { places: FxHashMap::default(), bytes: 0 }
+        Self { places: ChunkedMap::default(), bytes: 0 }
+    }
+}
+
+impl<K: StateKey> Known<K> {
+    /// About what all of it takes: most keys are text that lies outside of them.
+    fn bytes(&self) -> usize {
+        self.bytes + self.places.len() * ChunkedMap::<K, Place>::ENTRY_BYTES
     }
 }
 
 impl<K: StateKey, R> Held<K, R> {
     pub(super) fn ask(&mut self, key: &K) -> Asked {
         let next = Place::Open(self.open.len());
-        if let Some(place) = self.recent.places.get_mut(key) {
-            return match place {
-                Place::Open(at) => Asked::Open(*at),
-                Place::Stored(stored) => {
-                    let stored = stored.take();
-                    *place = next;
-                    self.recent.bytes -= bytes_of::<K>(&stored);
-                    Asked::Known(stored)
-                }
-            };
+        match self.recent.places.get_mut(key) {
+            Some(Place::Open(at)) => return Asked::Open(*at),
+            Some(place) => return Asked::Known(take(place, next, &mut self.recent.bytes)),
+            None => {}
         }
-        // What is open is among the recent ones.
-        if let Some((key, Place::Stored(stored))) = self.older.places.remove_entry(key) {
-            self.recent.places.insert(key, next);
-            self.older.bytes -= bytes_of::<K>(&stored);
-            return Asked::Known(stored);
-        }
-        self.recent.places.insert(key.clone(), next);
-        Asked::Unknown
+        let known = match self.older.places.get_mut(key) {
+            Some(place @ Place::Stored(_)) => Asked::Known(take(place, Place::Recent, &mut self.older.bytes)),
+            // What is open is among the recent ones.
+            Some(Place::Open(_) | Place::Recent) | None => Asked::Unknown,
+        };
+        self.recent.places.get_or_insert(key.clone(), |_| next);
+        known
     }
 
     /// Opens the row that was asked for last.
     pub(super) fn push(&mut self, open: Open<K, R>) -> Option<&mut Open<K, R>> {
-        self.open.push(open);
-        self.open.last_mut()
+        self.open.push(open)
     }
 
     pub(super) fn open_at(&mut self, at: usize) -> Option<&mut Open<K, R>> {
@@ -110,25 +109,30 @@ impl<K: StateKey, R> Held<K, R> {
 
     /// Lets all open rows be as the store has them, and no more than some `bytes` stay.
     pub(super) fn close(&mut self, bytes: usize) {
-        for Open { key, stored, .. } in self.open.drain(..) {
-            self.recent.bytes += bytes_of::<K>(&stored);
+        for Open { key, stored, .. } in self.open.drain() {
+            self.recent.bytes += bytes_of(&stored);
             if let Some(place) = self.recent.places.get_mut(&key) {
                 *place = Place::Stored(stored);
             }
         }
-        self.open.shrink_to(ROOM_KEPT / size_of::<Open<K, R>>());
-        if self.recent.bytes > bytes / 2 {
+        if self.recent.bytes() > bytes / 2 {
             self.older = std::mem::take(&mut self.recent);
         }
     }
 
     /// About what the rows take that are not open, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.recent.bytes + self.older.bytes
+        self.recent.bytes() + self.older.bytes()
     }
 }
 
-/// About what a row takes: most keys are text that lies outside of them.
-fn bytes_of<K>(row: &Stored) -> usize {
-    2 * size_of::<(K, Place)>() + row.as_ref().map_or(0, |row| row.len())
+/// The row that was here and is at `now` from now on; `bytes` are less by what it took.
+fn take(place: &mut Place, now: Place, bytes: &mut usize) -> Stored {
+    let Place::Stored(stored) = std::mem::replace(place, now) else { return None };
+    *bytes -= bytes_of(&stored);
+    stored
+}
+
+fn bytes_of(row: &Stored) -> usize {
+    row.as_ref().map_or(0, |row| row.len())
 }
