@@ -16,7 +16,7 @@ use crate::aggregate::{Aggregate, Fold, OfAggregate, fold_of};
 use crate::plan::{StepKind, StoreKind};
 use crate::process::{Arm, Inlet, Pipe, Sources, Terminal};
 use crate::record::DurationMs;
-use crate::repartition::PreAggregate;
+use crate::repartition::pre_aggregate::PreAggregate;
 use crate::window::{Windowing, Windows};
 use crate::windowed::{Panes, Shuffled};
 

@@ -15,7 +15,7 @@ use crate::aggregate::{Count, CountFold, count};
 use crate::plan::StoreKind;
 use crate::process::{Head, KeyByPair, Pipe, Stateless};
 use crate::record::DurationMs;
-use crate::repartition::PreAggregate;
+use crate::repartition::pre_aggregate::PreAggregate;
 use crate::repeats::{DistinctBy, Passed};
 use crate::window::{SideBySide, Tumbling};
 use crate::windowed::{Closed, Shuffled};

@@ -18,7 +18,7 @@ use crate::aggregate::{Aggregate, Fold, Mergeable, OfAggregate, fold_of};
 use crate::plan::{StepKind, StoreKind};
 use crate::process::{Head, Pipe, Stateless};
 use crate::record::DurationMs;
-use crate::repartition::PreAggregate;
+use crate::repartition::pre_aggregate::PreAggregate;
 use crate::session::{OnSessionClose, Run, RunFold, SessionStore, SessionWindows, Sessions, Stamp, Stamped};
 use crate::windowed::{Intake, Local, Shuffled};
 use crate::word::Settled;

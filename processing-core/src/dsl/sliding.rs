@@ -18,7 +18,7 @@ use crate::aggregate::{Aggregate, Fold, OfAggregate, fold_of};
 use crate::plan::{StepKind, StoreKind};
 use crate::process::{Head, Pipe};
 use crate::record::DurationMs;
-use crate::repartition::PreAggregate;
+use crate::repartition::pre_aggregate::PreAggregate;
 use crate::sliding_windows::{OnSlidingClose, SlidingSpans, SlidingStore, SlidingWindows};
 use crate::windowed::{Intake, Local, Shuffled};
 use crate::word::Settled;

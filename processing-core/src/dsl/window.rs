@@ -21,7 +21,7 @@ use crate::plan::{StepKind, StoreKind};
 use crate::previous::{Successive, WithPrevious};
 use crate::process::{Head, Inlet, Pipe, Terminal};
 use crate::record::DurationMs;
-use crate::repartition::PreAggregate;
+use crate::repartition::pre_aggregate::PreAggregate;
 use crate::updates::{Unwatched, Updated, Updates, Watch};
 use crate::window::{EvenlySpaced, SideBySide, Windowing, Windows};
 use crate::windowed::{Closed, Intake, Local, OnClose, Panes, Shuffled};
