@@ -112,8 +112,11 @@ impl RowBuilder {
             self.note(&record, self.next);
             index += 1;
         }
+        let run = batch.run(from..index);
+        // With the table, which comes behind it: a row that grows copies what it holds.
+        self.bytes.reserve(HEAD + run.len() + self.table.len());
         self.start_payload();
-        self.bytes.extend_from_slice(batch.run(from..index));
+        self.bytes.extend_from_slice(run);
         index
     }
 
