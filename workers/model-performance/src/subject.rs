@@ -70,6 +70,9 @@ impl Subject {
 }
 
 fn push_escaped(path: &mut CompactString, part: &str) {
+    if part.bytes().all(|byte| !matches!(byte, b'%' | b'/')) {
+        return path.push_str(part);
+    }
     for c in part.chars() {
         match c {
             '%' => path.push_str("%25"),
