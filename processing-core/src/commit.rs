@@ -18,11 +18,11 @@ use crate::task::Task;
 /// Where a commit stands; each word goes on where the one before stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CommitStage {
-    /// Windows that are due close, what is held in memory is staged and logged, and then…
+    /// Windows that are due close, what a task holds in memory is staged and logged, and then…
     Drain,
-    /// …every record goes to the log within the open transaction…
+    /// …its records go to the log within the open transaction. When those of all tasks have,…
     Send,
-    /// …together with the input offsets it is committed; now the world has seen the results, so…
+    /// …it is committed together with the input offsets; now the world has seen the results, so…
     Publish,
     /// …the staged rows are applied with their changelog positions, and the source goes on.
     Apply,
@@ -66,18 +66,18 @@ pub(crate) fn commit<'t, B: Base + 't>(
     }
     let mut moved = Vec::with_capacity(tasks.len());
     for task in tasks.drain(..) {
-        if task.prepare(now)? {
-            moved.push(task);
+        if !task.prepare(now)? {
+            continue;
         }
+        if crashes(CommitStage::Send) {
+            return Ok(Outcome::Crashed);
+        }
+        // Before the next one prepares: what waits to be sent is held once more by whoever sends it.
+        task.send_all(|place, batch| producer.send(place, batch))?;
+        moved.push(task);
     }
     if moved.is_empty() {
         return Ok(Outcome::Nothing);
-    }
-    if crashes(CommitStage::Send) {
-        return Ok(Outcome::Crashed);
-    }
-    for task in &mut moved {
-        task.send_all(|place, batch| producer.send(place, batch))?;
     }
     if crashes(CommitStage::Publish) {
         return Ok(Outcome::Crashed);
