@@ -136,3 +136,48 @@ fn take(place: &mut Place, now: Place, bytes: &mut usize) -> Stored {
 fn bytes_of(row: &Stored) -> usize {
     row.as_ref().map_or(0, |row| row.len())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops where its helper finds nothing")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Each commit asks for some keys and gives some of them another row.
+        #[test]
+        fn what_is_known_of_a_key_is_what_the_store_has(
+            commits in prop::collection::vec(prop::collection::vec((0..40_u16, prop::option::of(0..4_usize)), 0..30), 1..20),
+            bytes in 0..4_000_usize,
+        ) {
+            let (mut held, mut store) = (Held::<u16, ()>::default(), BTreeMap::<u16, Box<[u8]>>::new());
+            for (number, commit) in (0_u8..).zip(commits) {
+                for (key, change) in commit {
+                    let stored = match held.ask(&key) {
+                        Asked::Open(_) => None,
+                        Asked::Known(stored) => Some(stored),
+                        Asked::Unknown => Some(store.get(&key).cloned()),
+                    };
+                    if let Some(stored) = stored {
+                        prop_assert_eq!(stored.as_ref(), store.get(&key));
+                        held.push(Open { key, row: None, stored, dirty: false }).unwrap();
+                    }
+                    let Asked::Open(at) = held.ask(&key) else { panic!("{key} was asked for and is not open") };
+                    let open = held.open_at(at).unwrap();
+                    prop_assert_eq!(open.key, key);
+                    if let Some(length) = change {
+                        let row: Box<[u8]> = vec![number; length].into();
+                        (open.dirty, open.stored) = (true, Some(row.clone()));
+                        store.insert(key, row);
+                    }
+                }
+                let changed = held.changed();
+                prop_assert!(changed.is_sorted_by_key(|open| open.key) && changed.iter().all(|open| open.dirty));
+                held.close(bytes);
+            }
+        }
+    }
+}
