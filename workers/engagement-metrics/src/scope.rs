@@ -11,11 +11,15 @@
 
 use compact_str::CompactString;
 use events::identity::IdHash;
+use events::path;
 use processing_core::prelude::{KeyError, StateKey};
 use serde::{Deserialize, Serialize};
 
 /// Stands in the tenant's place where all tenants of an application are meant.
 const ALL_TENANTS: &str = "*";
+
+/// Stands there for a tenant that is called so; the `%` of no text is written like this.
+const TENANT_CALLED_ALL: &str = "%2A";
 
 /// An application's tenant, or all of an application.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,11 +29,11 @@ impl Scope {
     /// A tenant of an application.
     pub fn new(app: &str, tenant: &str) -> Self {
         let mut text = CompactString::with_capacity(app.len() + 1 + tenant.len());
-        escape(&mut text, app);
+        path::push_part(&mut text, app);
         text.push('/');
         match tenant {
-            ALL_TENANTS => text.push_str("%2A"),
-            tenant => escape(&mut text, tenant),
+            ALL_TENANTS => text.push_str(TENANT_CALLED_ALL),
+            tenant => path::push_part(&mut text, tenant),
         }
         Self(text)
     }
@@ -51,13 +55,17 @@ impl Scope {
 
     /// The application.
     pub fn app(&self) -> CompactString {
-        plain(self.parts().0)
+        path::text_of(self.parts().0)
     }
 
     /// The tenant; `None` where all of them are meant.
     pub fn tenant(&self) -> Option<CompactString> {
         let (_, tenant) = self.parts();
-        (tenant != ALL_TENANTS).then(|| plain(tenant))
+        match tenant {
+            ALL_TENANTS => None,
+            TENANT_CALLED_ALL => Some(ALL_TENANTS.into()),
+            tenant => Some(path::text_of(tenant)),
+        }
     }
 
     /// The whole of it as text.
@@ -68,26 +76,6 @@ impl Scope {
     fn parts(&self) -> (&str, &str) {
         self.0.split_once('/').unwrap_or((&self.0, ""))
     }
-}
-
-fn escape(text: &mut CompactString, part: &str) {
-    if part.bytes().all(|byte| !matches!(byte, b'%' | b'/')) {
-        return text.push_str(part);
-    }
-    for letter in part.chars() {
-        match letter {
-            '%' => text.push_str("%25"),
-            '/' => text.push_str("%2F"),
-            other => text.push(other),
-        }
-    }
-}
-
-fn plain(part: &str) -> CompactString {
-    if part.contains('%') {
-        return part.replace("%2F", "/").replace("%2A", "*").replace("%25", "%").into();
-    }
-    part.into()
 }
 
 impl StateKey for Scope {

@@ -24,6 +24,7 @@ pub mod head;
 pub mod identity;
 pub mod mapping;
 pub mod number;
+pub mod path;
 pub mod place;
 pub mod poi_ingested;
 pub mod poison;

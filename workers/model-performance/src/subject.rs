@@ -3,14 +3,9 @@
 //! Not here: which parts a key has; whoever makes one says so. Invariant: two subjects are equal only if all their parts
 //! are. The bytes are those of the text, so they are in order and can be the keys of output records. Those who are known by
 //! a hash alone are its eight bytes and the text of where they belong.
-//!
-//! ```text
-//! ┌──────┬─────┬──────┬─────┬─────┐
-//! │ part │ '/' │ part │ '/' │ ... │   in each part '%' is written %25 and '/' is written %2F
-//! └──────┴─────┴──────┴─────┴─────┘
-//! ```
 
 use compact_str::CompactString;
+use events::path;
 use processing_core::prelude::{KeyError, StateKey};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +21,7 @@ impl Subject {
             if at > 0 {
                 path.push('/');
             }
-            push_escaped(&mut path, part);
+            path::push_part(&mut path, part);
         }
         Self(path)
     }
@@ -35,7 +30,7 @@ impl Subject {
     pub fn with(&self, part: &str) -> Self {
         let mut path = self.0.clone();
         path.push('/');
-        push_escaped(&mut path, part);
+        path::push_part(&mut path, part);
         Self(path)
     }
 
@@ -59,26 +54,12 @@ impl Subject {
 
     /// The part at this place, counted from 0; empty where there is none.
     pub fn part(&self, at: usize) -> CompactString {
-        let part = self.0.split('/').nth(at).unwrap_or_default();
-        if part.contains('%') { part.replace("%2F", "/").replace("%25", "%").into() } else { part.into() }
+        path::text_of(self.0.split('/').nth(at).unwrap_or_default())
     }
 
     /// The path as it stands in keys.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-fn push_escaped(path: &mut CompactString, part: &str) {
-    if part.bytes().all(|byte| !matches!(byte, b'%' | b'/')) {
-        return path.push_str(part);
-    }
-    for c in part.chars() {
-        match c {
-            '%' => path.push_str("%25"),
-            '/' => path.push_str("%2F"),
-            c => path.push(c),
-        }
     }
 }
 
