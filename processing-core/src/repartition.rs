@@ -131,16 +131,11 @@ impl Bundles {
         bundle.len().cast_signed() - before.cast_signed()
     }
 
-    /// Forgets what is still open.
-    fn clear(&mut self) {
-        self.open.iter_mut().for_each(Vec::clear);
-    }
-
-    /// Sends what is still open.
+    /// Sends what is still open, and gives its room back: that of each partition would stay in each operator of each task.
     fn finish(&mut self, step: &mut Step<'_>, lane: Lane) {
-        for (partition, bundle) in (0..).map(Partition).zip(&mut self.open) {
+        for (partition, mut bundle) in (0..).map(Partition).zip(std::mem::take(&mut self.open)) {
             if !bundle.is_empty() {
-                send_bundle(step, lane, partition, bundle);
+                send_bundle(step, lane, partition, &mut bundle);
             }
         }
     }

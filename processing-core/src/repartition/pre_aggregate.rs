@@ -82,15 +82,12 @@ const APART: u32 = 15;
 /// commit and not one per event. Where hardly any two records meet, looking for those that do would cost more than it
 /// saves ([`APART`]).
 pub struct PreAggregate<K, S: Fold<E>, E, G = Windows> {
-    store: &'static str,
-    lane: Lane,
+    sending: Sending,
     windows: G,
     fold: S,
     /// Whose time the time records tell.
     sub_topology: u16,
     partials: Partials<K, S::State>,
-    bundles: Bundles,
-    key: Vec<u8>,
     /// In how many more transactions records go out as they come.
     apart: u32,
     /// Records of this transaction that were folded.
@@ -106,31 +103,62 @@ pub struct PreAggregate<K, S: Fold<E>, E, G = Windows> {
     store_closes_later: DurationMs,
 }
 
-/// By hand: a derived one would ask events to be `Clone`, and none is held.
+/// Partial aggregates on their way out.
+struct Sending {
+    /// What they are for.
+    store: &'static str,
+    output: usize,
+    bundles: Bundles,
+    key: Vec<u8>,
+}
+
+impl Sending {
+    fn new(store: &'static str, output: usize) -> Self {
+        Self { store, output, bundles: Bundles::of(BUNDLE), key: Vec::new() }
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Output(self.output)
+    }
+
+    /// Adds one. Answers by how many bytes what is held here has grown.
+    fn add<K: StateKey, A: Mergeable>(
+        &mut self,
+        step: &mut Step<'_>,
+        place: (i64, i64),
+        key: &K,
+        aggregate: &A,
+    ) -> isize {
+        let (lane, store) = (self.lane(), self.store);
+        self.key.clear();
+        key.encode(&mut self.key);
+        self.bundles.add(step, lane, &self.key, |into| {
+            put_place(into, place);
+            let encoded = state::codec::encode_into(into, aggregate);
+            encoded.map_err(|error| CoreError::store_refused(format!("store {store}: {error}")))
+        })
+    }
+}
+
+/// A clone has seen nothing: what a transaction holds belongs to one task.
 impl<K: StateKey, E, S: Fold<E>, G: Grid> Clone for PreAggregate<K, S, E, G> {
     fn clone(&self) -> Self {
+        let Sending { store, output, .. } = self.sending;
         Self {
             store_closes_later: self.store_closes_later,
-            ..Self::of(self.store, self.lane, self.windows, self.fold.clone(), self.sub_topology)
+            ..Self::new(store, output, self.windows, self.fold.clone(), self.sub_topology)
         }
     }
 }
 
 impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
     pub(crate) fn new(store: &'static str, output: usize, windows: G, fold: S, sub_topology: u16) -> Self {
-        Self::of(store, Lane::Output(output), windows, fold, sub_topology)
-    }
-
-    fn of(store: &'static str, lane: Lane, windows: G, fold: S, sub_topology: u16) -> Self {
         Self {
-            store,
-            lane,
+            sending: Sending::new(store, output),
             windows,
             fold,
             sub_topology,
             partials: Partials::new(),
-            bundles: Bundles::of(BUNDLE),
-            key: Vec::new(),
             apart: 0,
             folded: 0,
             sent: EventTime::MIN,
@@ -147,40 +175,22 @@ impl<K: StateKey, E, S: Fold<E>, G: Grid> PreAggregate<K, S, E, G> {
         self
     }
 
-    /// Sends what was folded, in an order that depends on nothing but the content.
+    /// Sends what was folded, in an order that depends on nothing but the content, and what is open of the others.
     fn send_partials(&mut self, step: &mut Step<'_>) {
-        let Self { partials, bundles, key: bytes, lane, store, .. } = self;
+        let Self { partials, sending, .. } = self;
         let (mut sent, folded) = (0, std::mem::take(&mut self.folded));
         for (place, key, aggregate) in partials.sorted() {
-            add_partial(bundles, bytes, step, (*lane, store), place, key, aggregate);
+            sending.add(step, place, key, aggregate);
             sent += 1;
         }
         partials.clear();
-        bundles.finish(step, *lane);
+        sending.bundles.finish(step, sending.lane());
         if self.apart > 0 {
             self.apart -= 1;
         } else if folded > 0 && folded - sent <= folded / 8 {
             self.apart = APART;
         }
     }
-}
-
-fn add_partial<K: StateKey, A: Mergeable>(
-    bundles: &mut Bundles,
-    bytes: &mut Vec<u8>,
-    step: &mut Step<'_>,
-    (lane, store): (Lane, &str),
-    place: (i64, i64),
-    key: &K,
-    aggregate: &A,
-) {
-    bytes.clear();
-    key.encode(bytes);
-    bundles.add(step, lane, bytes, |into| {
-        put_place(into, place);
-        let encoded = state::codec::encode_into(into, aggregate);
-        encoded.map_err(|error| CoreError::store_refused(format!("store {store}: {error}")))
-    });
 }
 
 impl<K, E, S, G> Terminal<K, E> for PreAggregate<K, S, E, G>
@@ -192,7 +202,7 @@ where
 {
     fn accept(&mut self, step: &mut Step<'_>, record: &Timed<K, E>) {
         let Some(entry) = self.windows.place(record.time, step.stream_time) else {
-            step.late(self.store);
+            step.late(self.sending.store);
             return;
         };
         step.counts.partly_late += u64::from(entry.partly_late);
@@ -200,8 +210,9 @@ where
         if self.apart > 0 {
             let mut partial = S::State::default();
             self.fold.add(&mut partial, &record.value);
-            let Self { bundles, key: bytes, lane, store, .. } = self;
-            return add_partial(bundles, bytes, step, (*lane, store), (entry.pane, entry.first), &record.key, &partial);
+            let grown = self.sending.add(step, (entry.pane, entry.first), &record.key, &partial);
+            step.held_bytes = step.held_bytes.saturating_add_signed(grown);
+            return;
         }
         self.folded += 1;
         let (partial, is_new) = self.partials.slot(entry.pane, entry.first, &record.key);
@@ -225,17 +236,12 @@ where
             closes => closes.plus(self.store_closes_later),
         };
         if closes > self.sent || self.since < self.since_sent {
-            send_time(step, self.lane, self.sub_topology, closes, self.since);
+            send_time(step, self.sending.lane(), self.sub_topology, closes, self.since);
             (self.sent, self.since_sent) = (closes, self.since);
         }
     }
 
     fn abandon(&mut self) {
-        self.partials.clear();
-        self.bundles.clear();
-        (self.apart, self.folded) = (0, 0);
-        (self.since, self.since_sent) = (EventTime::MAX, EventTime::MAX);
-        self.sent = EventTime::MIN;
-        self.reached = EventTime::MIN;
+        *self = self.clone();
     }
 }
