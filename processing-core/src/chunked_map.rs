@@ -30,12 +30,13 @@ struct Place {
 }
 
 impl Place {
-    /// The hash for the index, which takes some of its bits from the upper end and others from the lower.
-    fn spread(self) -> u64 {
-        spread(self.hash)
+    /// Whether the entry of `key`, with this hash, is here.
+    fn is_of<K: Eq, V>(self, hash: u32, key: &K, entries: &Chunked<(K, V)>) -> bool {
+        self.hash == hash && entries.get(self.at as usize).is_some_and(|(it, _)| it == key)
     }
 }
 
+/// The hash for the index, which takes some of its bits from the upper end and others from the lower.
 fn spread(hash: u32) -> u64 {
     // 2^64 divided by the golden ratio: Knuth, The Art of Computer Programming, 6.4.
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -78,9 +79,7 @@ impl<K: Hash + Eq, V> ChunkedMap<K, V> {
     pub(crate) fn get_or_insert(&mut self, key: K, new: impl FnOnce(&K) -> V) -> Option<(&mut V, bool)> {
         let Self { index, entries } = self;
         let hash = hash_of(&key);
-        let is_it =
-            |place: &Place| place.hash == hash && entries.get(place.at as usize).is_some_and(|(it, _)| *it == key);
-        match index.entry(spread(hash), is_it, |place| place.spread()) {
+        match index.entry(spread(hash), |place| place.is_of(hash, &key, entries), |place| spread(place.hash)) {
             Entry::Occupied(place) => {
                 let at = place.get().at as usize;
                 entries.get_mut(at).map(|(_, value)| (value, false))
@@ -110,18 +109,13 @@ impl<K: Hash + Eq, V> ChunkedMap<K, V> {
         }
         let Self { mut entries, .. } = std::mem::take(self);
         for (key, value) in entries.drain().filter(|(_, value)| keep(value)) {
-            let place = Place { hash: hash_of(&key), at: self.entries.len() as u32 };
-            self.index.insert_unique(place.spread(), place, |place| place.spread());
-            self.entries.push((key, value));
+            self.get_or_insert(key, |_| value);
         }
     }
 
     fn find(&self, key: &K) -> Option<usize> {
         let hash = hash_of(key);
-        let entry = |place: &Place| self.entries.get(place.at as usize);
-        let place = self
-            .index
-            .find(spread(hash), |place| place.hash == hash && entry(place).is_some_and(|(it, _)| it == key))?;
+        let place = self.index.find(spread(hash), |place| place.is_of(hash, key, &self.entries))?;
         Some(place.at as usize)
     }
 }

@@ -119,12 +119,12 @@ impl Layer {
 
     /// The layer's own rows of `range`, ascending, deleted ones included.
     pub(crate) fn rows_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
-        Overlaid::ascending(self.loose_in(range), self.run.rows_in(range))
+        Overlaid::new(self.loose_in(range), self.run.rows_in(range), Ordering::Less)
     }
 
     /// The layer's own rows of `range`, descending, deleted ones included.
     pub(crate) fn rows_back_in<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = LayerRow<'a>> + use<'a> {
-        Overlaid::descending(self.loose_in(range).rev(), self.run.rows_in(range).rev())
+        Overlaid::new(self.loose_in(range).rev(), self.run.rows_in(range).rev(), Ordering::Greater)
     }
 
     fn loose_in<'a>(&'a self, range: KeyRange<'_>) -> impl DoubleEndedIterator<Item = LayerRow<'a>> + use<'a> {
@@ -146,12 +146,8 @@ pub(crate) struct Overlaid<'a, U: Iterator<Item = LayerRow<'a>>, L: Iterator<Ite
 }
 
 impl<'a, U: Iterator<Item = LayerRow<'a>>, L: Iterator<Item = LayerRow<'a>>> Overlaid<'a, U, L> {
-    pub(crate) fn ascending(upper: U, lower: L) -> Self {
-        Self { upper: upper.peekable(), lower: lower.peekable(), first: Ordering::Less }
-    }
-
-    pub(crate) fn descending(upper: U, lower: L) -> Self {
-        Self { upper: upper.peekable(), lower: lower.peekable(), first: Ordering::Greater }
+    pub(crate) fn new(upper: U, lower: L, first: Ordering) -> Self {
+        Self { upper: upper.peekable(), lower: lower.peekable(), first }
     }
 }
 

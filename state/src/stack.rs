@@ -8,6 +8,8 @@
 //! Invariant: all rows are newer than the mask, which speaks only for the base; of two rows under one key, the one in the
 //! later run is newer.
 
+use std::cmp::Ordering;
+
 use crate::batch::Change;
 use crate::layer::{Layer, LayerRow, Overlaid, Word};
 use crate::mask::Mask;
@@ -86,20 +88,22 @@ impl Stack {
     }
 
     /// The rows of `range`, ascending, deleted ones included.
-    pub(crate) fn rows_in<'a>(&'a self, range: KeyRange<'_>) -> Box<dyn Iterator<Item = LayerRow<'a>> + 'a> {
-        let none: Box<dyn Iterator<Item = LayerRow<'a>> + 'a> = Box::new(std::iter::empty());
-        self.runs.iter().fold(none, |older, run| {
-            let mut rows = run.rows_in(range).peekable();
-            if rows.peek().is_none() { older } else { Box::new(Overlaid::ascending(rows, older)) }
-        })
+    pub(crate) fn rows_in<'a>(&'a self, range: KeyRange<'_>) -> Rows<'a> {
+        overlaid(self.runs.iter().map(|run| run.rows_in(range)), Ordering::Less)
     }
 
     /// The rows of `range`, descending, deleted ones included.
-    pub(crate) fn rows_back_in<'a>(&'a self, range: KeyRange<'_>) -> Box<dyn Iterator<Item = LayerRow<'a>> + 'a> {
-        let none: Box<dyn Iterator<Item = LayerRow<'a>> + 'a> = Box::new(std::iter::empty());
-        self.runs.iter().fold(none, |older, run| {
-            let mut rows = run.rows_in(range).rev().peekable();
-            if rows.peek().is_none() { older } else { Box::new(Overlaid::descending(rows, older)) }
-        })
+    pub(crate) fn rows_back_in<'a>(&'a self, range: KeyRange<'_>) -> Rows<'a> {
+        overlaid(self.runs.iter().map(|run| run.rows_in(range).rev()), Ordering::Greater)
     }
+}
+
+type Rows<'a> = Box<dyn Iterator<Item = LayerRow<'a>> + 'a>;
+
+/// Runs, the oldest first, as one. `first` is how the key that comes first compares to the other.
+fn overlaid<'a, R: Iterator<Item = LayerRow<'a>> + 'a>(runs: impl Iterator<Item = R>, first: Ordering) -> Rows<'a> {
+    runs.fold(Box::new(std::iter::empty()), |older: Rows<'a>, run| {
+        let mut run = run.peekable();
+        if run.peek().is_none() { older } else { Box::new(Overlaid::new(run, older, first)) }
+    })
 }

@@ -16,6 +16,7 @@
 //! Invariant: the base is written only with changes that a receipt, or the changelog itself, vouches
 //! for, and never without the positions that belong to them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::marker::PhantomData;
@@ -349,7 +350,7 @@ impl Column {
     fn upper_rows<'a>(&'a self, range: KeyRange<'_>) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a {
         let staged_mask = self.staged.mask();
         let applied = self.applied.rows_in(range).filter(|(key, _)| !staged_mask.covers(key));
-        Overlaid::ascending(self.staged.rows_in(range), applied)
+        Overlaid::new(self.staged.rows_in(range), applied, Ordering::Less)
     }
 
     /// The greatest row of both layers, deleted ones included.
