@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::contents::{self, Held};
 use crate::error::CoreError;
 use crate::layout::{Layout, PartLayout};
-use crate::limits::{FLUSH_BYTES_MIN, STATE_UNUSED_MAX, STORE_HANDOVER_MAX, STORE_WANTED};
+use crate::limits::{STATE_UNUSED_MAX, STORE_HANDOVER_MAX, STORE_WANTED};
 use crate::log::LogError;
 use crate::plan::SubTopology;
 use crate::task::TaskId;
@@ -55,7 +55,6 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// By sub-topology: its changelogs, as the file `origin` names them.
     origins: Vec<Origin>,
-    flush_after_bytes: usize,
     present: Mutex<Present>,
 }
 
@@ -87,15 +86,12 @@ impl RocksHome {
         budget: MemoryBudget,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CoreError> {
-        let tasks: u32 = layout.parts.iter().map(|part| part.tasks).sum();
         Ok(Self {
             shared: Arc::new(Shared {
                 directory: StateDirectory::new(state_dir, layout.plan.name())?,
                 budget,
                 clock,
                 origins: layout.plan.sub_topologies().iter().zip(&layout.parts).map(Origin::of).collect(),
-                // The bound on what is replayed is one of the process, however many tasks share it.
-                flush_after_bytes: (RocksOptions::FLUSH_AFTER_BYTES / tasks.max(1) as usize).max(FLUSH_BYTES_MIN),
                 present: Mutex::default(),
             }),
         })
@@ -160,7 +156,6 @@ impl RocksHome {
         let contents = Contents::new(contents.iter().cloned())
             .ok_or_else(|| CoreError::config(format!("two stores of task {task} have one name or one column")))?;
         let mut options = RocksOptions::new(contents, shared.budget.clone());
-        options.flush_after_bytes = shared.flush_after_bytes;
         options.adapt = true;
         let path = directory.path().join(STORE);
         let mut base = match RocksBase::open(&path, &options) {

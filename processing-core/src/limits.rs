@@ -120,8 +120,6 @@ pub const THREADS_MAX: u32 = 64;
 
 // ---- State -------------------------------------------------------------------------------------
 
-/// However many tasks share a process, each of their stores gathers at least this much before it flushes.
-pub const FLUSH_BYTES_MIN: usize = MIB;
 /// A store that nobody on this machine has open is removed when it was not in use for this long: its task has moved
 /// elsewhere, and what it would spare, should the task return, is less than the disk it takes.
 pub const STATE_UNUSED_MAX: DurationMs = DurationMs::hours(12);

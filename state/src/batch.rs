@@ -1,10 +1,11 @@
 //! Changes to a base that become true at once.
 //!
 //! Not here: who may write one; a task's base is written only by [`crate::staged::TaskStore`].
-//! Invariant: changes keep the order in which they were added, so a later one wins.
+//! Invariant: of two changes of a key, the one that was added later wins; rows come out in the order of their keys.
 
 use std::collections::BTreeMap;
 
+use crate::layer::Layer;
 use crate::position::Position;
 use crate::stack::Stack;
 use crate::store::{ColumnId, KeyRange};
@@ -32,54 +33,21 @@ pub enum Change<'a> {
 }
 
 /// An atomic set of changes with the positions they lead to.
-#[derive(Clone, Default, Debug)]
+#[derive(Default, Debug)]
 pub struct Batch<'s> {
-    /// Change by change, in one growing allocation: a [`Head`], then its key and value.
-    bytes: Vec<u8>,
-    /// Committed changes of whole columns, where they lie.
-    stacks: Vec<(ColumnId, &'s Stack)>,
+    columns: BTreeMap<ColumnId, Changes<'s>>,
     positions: BTreeMap<ColumnId, Position>,
     /// See [`Self::stands_for`].
     stands_for: usize,
 }
 
-/// What a change is, and how long its two parts are: key and value, or the bounds of a range.
-#[derive(Clone, Copy)]
-struct Head {
-    kind: Kind,
-    column: ColumnId,
-    first: u32,
-    second: u32,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Put,
-    Delete,
-    DeleteRange,
-    /// A range without an end.
-    DeleteFrom,
-}
-
-impl Head {
-    const BYTES: usize = 10;
-
-    fn to_bytes(self) -> [u8; Self::BYTES] {
-        let [a, b, c, d] = self.first.to_ne_bytes();
-        let [e, f, g, h] = self.second.to_ne_bytes();
-        [self.kind as u8, self.column.0, a, b, c, d, e, f, g, h]
-    }
-
-    fn from_bytes([kind, column, a, b, c, d, e, f, g, h]: [u8; Self::BYTES]) -> Self {
-        let kind = match kind {
-            0 => Kind::Put,
-            1 => Kind::Delete,
-            2 => Kind::DeleteRange,
-            _ => Kind::DeleteFrom,
-        };
-        let (first, second) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
-        Self { kind, column: ColumnId(column), first, second }
-    }
+/// The changes of one column.
+#[derive(Debug)]
+enum Changes<'s> {
+    /// Changes that were added one by one.
+    Own(Layer),
+    /// All that has been committed, where it lies.
+    Lent(&'s Stack),
 }
 
 impl<'s> Batch<'s> {
@@ -88,37 +56,38 @@ impl<'s> Batch<'s> {
         Self::default()
     }
 
-    /// Adds all committed changes of a column, without a copy of them. They come behind those that are added one by one.
-    pub(crate) fn add_all(&mut self, column: ColumnId, stack: &'s Stack) {
-        self.stacks.push((column, stack));
+    /// All committed changes of these columns, without a copy of them.
+    pub(crate) fn of(columns: impl IntoIterator<Item = (ColumnId, &'s Stack)>) -> Self {
+        let changed = columns.into_iter().filter(|(_, stack)| !stack.is_empty());
+        Self { columns: changed.map(|(column, stack)| (column, Changes::Lent(stack))).collect(), ..Self::default() }
     }
 
     /// Adds a change of any kind.
     pub fn add(&mut self, column: ColumnId, change: Change<'_>) {
-        match change {
-            Change::Put { key, value } => self.put(column, key, value),
-            Change::Delete { key } => self.delete(column, key),
-            Change::DeleteRange { range } => self.delete_range(column, range),
+        let changes = self.columns.entry(column).or_insert_with(|| Changes::Own(Layer::default()));
+        if let Changes::Lent(stack) = changes {
+            let mut own = Layer::default();
+            stack.changes().for_each(|change| own.add(change));
+            *changes = Changes::Own(own);
+        }
+        if let Changes::Own(own) = changes {
+            own.add(change);
         }
     }
 
     /// Gives `key` a value.
     pub fn put(&mut self, column: ColumnId, key: &[u8], value: &[u8]) {
-        self.push(Kind::Put, column, key, value);
+        self.add(column, Change::Put { key, value });
     }
 
     /// Takes the value of `key` away.
     pub fn delete(&mut self, column: ColumnId, key: &[u8]) {
-        self.push(Kind::Delete, column, key, &[]);
+        self.add(column, Change::Delete { key });
     }
 
     /// Takes the values of all keys of `range` away.
     pub fn delete_range(&mut self, column: ColumnId, range: KeyRange<'_>) {
-        match range {
-            range if range.is_empty() => {}
-            KeyRange { start, end: Some(end) } => self.push(Kind::DeleteRange, column, start, end),
-            KeyRange { start, end: None } => self.push(Kind::DeleteFrom, column, start, &[]),
-        }
+        self.add(column, Change::DeleteRange { range });
     }
 
     /// Sets how far `column` has followed its changelog once this batch is written.
@@ -126,25 +95,14 @@ impl<'s> Batch<'s> {
         self.positions.insert(column, position);
     }
 
-    /// The changes in the order in which they were added.
-    pub fn changes(&self) -> impl Iterator<Item = (ColumnId, Change<'_>)> {
-        let mut rest = self.bytes.as_slice();
-        let single = std::iter::from_fn(move || {
-            let (head, parts) = rest.split_first_chunk()?;
-            let head = Head::from_bytes(*head);
-            let (first, parts) = parts.split_at_checked(head.first as usize)?;
-            let (second, parts) = parts.split_at_checked(head.second as usize)?;
-            rest = parts;
-            let change = match head.kind {
-                Kind::Put => Change::Put { key: first, value: second },
-                Kind::Delete => Change::Delete { key: first },
-                Kind::DeleteRange => Change::DeleteRange { range: KeyRange { start: first, end: Some(second) } },
-                Kind::DeleteFrom => Change::DeleteRange { range: KeyRange { start: first, end: None } },
-            };
-            Some((head.column, change))
-        });
-        let stacks = self.stacks.iter();
-        single.chain(stacks.flat_map(|(column, stack)| stack.changes().map(|change| (*column, change))))
+    /// The columns that have changes, ascending.
+    pub fn columns(&self) -> impl Iterator<Item = ColumnId> {
+        self.columns.keys().copied()
+    }
+
+    /// What becomes of a column: ranges first, then rows in the order of their keys, each key once.
+    pub fn changes(&self, column: ColumnId) -> impl Iterator<Item = Change<'_>> {
+        self.columns.get(&column).into_iter().flat_map(Changes::all)
     }
 
     /// The positions, by column.
@@ -154,7 +112,7 @@ impl<'s> Batch<'s> {
 
     /// Bytes of keys and values, and a few for each change.
     pub fn bytes(&self) -> usize {
-        self.bytes.len() + self.stacks.iter().map(|(_, stack)| stack.bytes()).sum::<usize>()
+        self.columns.values().map(Changes::bytes).sum()
     }
 
     /// Bytes of changelog that a crash would have to bring back for this batch: its own, or more where rows were
@@ -170,24 +128,68 @@ impl<'s> Batch<'s> {
 
     /// Whether writing this batch would change nothing.
     pub fn is_empty(&self) -> bool {
-        let stacks_are = self.stacks.iter().all(|(_, stack)| stack.is_empty());
-        self.bytes.is_empty() && stacks_are && self.positions.is_empty()
+        self.columns.values().all(Changes::is_empty) && self.positions.is_empty()
     }
 
-    /// Forgets all changes and positions, and keeps the memory for the next ones.
+    /// Forgets all changes and positions.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.stacks.clear();
-        self.positions.clear();
-        self.stands_for = 0;
+        *self = Self::default();
+    }
+}
+
+impl Changes<'_> {
+    fn all(&self) -> Box<dyn Iterator<Item = Change<'_>> + '_> {
+        match self {
+            Self::Own(own) => Box::new(own.changes()),
+            Self::Lent(stack) => Box::new(stack.changes()),
+        }
     }
 
-    fn push(&mut self, kind: Kind, column: ColumnId, first: &[u8], second: &[u8]) {
-        // A part beyond 4 GiB is larger than any record, and than what the base would take.
-        let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
-        let head = Head { kind, column, first: length(first), second: length(second) };
-        self.bytes.extend_from_slice(&head.to_bytes());
-        self.bytes.extend_from_slice(first);
-        self.bytes.extend_from_slice(second);
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Own(own) => own.is_empty(),
+            Self::Lent(stack) => stack.is_empty(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Own(own) => own.bytes(),
+            Self::Lent(stack) => stack.bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_to_lent_changes_comes_on_top_of_them() {
+        let (column, mut layer, mut stack, empty) = (ColumnId(3), Layer::default(), Stack::default(), Stack::default());
+        layer.add(Change::DeleteRange { range: KeyRange::from(b"x") });
+        layer.add(Change::Put { key: b"a", value: b"1" });
+        layer.add(Change::Put { key: b"b", value: b"1" });
+        stack.absorb(&mut layer);
+        let mut batch = Batch::of([(column, &stack), (ColumnId(9), &empty)]);
+        assert!(batch.columns().eq([column]));
+        batch.put(column, b"b", b"2");
+        batch.delete(column, b"c");
+        let expected = [
+            Change::DeleteRange { range: KeyRange::from(b"x") },
+            Change::Put { key: b"a", value: b"1" },
+            Change::Put { key: b"b", value: b"2" },
+            Change::Delete { key: b"c" },
+        ];
+        assert!(batch.changes(column).eq(expected));
+    }
+
+    #[test]
+    fn a_range_of_no_keys_changes_nothing() {
+        let mut batch = Batch::new();
+        batch.delete_range(ColumnId(0), KeyRange::new(b"b", b"b"));
+        assert!(batch.is_empty());
+        batch.set_position(ColumnId(0), Position(1));
+        assert!(!batch.is_empty());
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::Bound;
 
+use crate::batch::Change;
 use crate::mask::Mask;
 use crate::run::SortedRun;
 use crate::store::KeyRange;
@@ -99,6 +100,20 @@ impl Layer {
         self.bytes += self.mask.add(range);
     }
 
+    /// Takes in a change of any kind.
+    pub(crate) fn add(&mut self, change: Change<'_>) {
+        match change {
+            Change::Put { key, value } => self.set(key, Some(value)),
+            Change::Delete { key } => self.set(key, None),
+            Change::DeleteRange { range } => self.delete_range(range),
+        }
+    }
+
+    /// All changes: ranges first, because the rows are newer.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        changes(&self.mask, self.rows_in(KeyRange::ALL))
+    }
+
     /// All rows in order, and the ranges below which count as deleted; the layer is empty then.
     pub(crate) fn take(&mut self) -> (SortedRun, Mask) {
         let Self { run, rows, mask, .. } = std::mem::take(self);
@@ -135,6 +150,18 @@ impl Layer {
         });
         found.into_iter().flatten().map(|(key, slot)| (&**key, slot.as_deref()))
     }
+}
+
+/// The ranges of a mask, and the rows that are newer than it.
+pub(crate) fn changes<'a>(
+    mask: &'a Mask,
+    rows: impl Iterator<Item = LayerRow<'a>> + 'a,
+) -> impl Iterator<Item = Change<'a>> + 'a {
+    let ranges = mask.ranges().map(|range| Change::DeleteRange { range });
+    ranges.chain(rows.map(|(key, value)| match value {
+        Some(value) => Change::Put { key, value },
+        None => Change::Delete { key },
+    }))
 }
 
 /// Two sequences sorted the same way as one: of two rows under one key, the upper one. `first` is how the key that comes

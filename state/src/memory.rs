@@ -135,7 +135,8 @@ impl Base for MemoryBase {
     }
 
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        for (column, change) in batch.changes() {
+        let columns = batch.columns();
+        for (column, change) in columns.flat_map(|column| batch.changes(column).map(move |change| (column, change))) {
             match change {
                 Change::Put { key, value } => self.set(column, key, Some(value)),
                 Change::Delete { key } => self.set(column, key, None),

@@ -11,7 +11,7 @@
 use std::cmp::Ordering;
 
 use crate::batch::Change;
-use crate::layer::{Layer, LayerRow, Overlaid, Word};
+use crate::layer::{self, Layer, LayerRow, Overlaid, Word};
 use crate::mask::Mask;
 use crate::run::SortedRun;
 use crate::store::KeyRange;
@@ -75,11 +75,7 @@ impl Stack {
 
     /// All changes: ranges first, because the rows are newer.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
-        let ranges = self.mask.ranges().map(|range| Change::DeleteRange { range });
-        ranges.chain(self.rows_in(KeyRange::ALL).map(|(key, value)| match value {
-            Some(value) => Change::Put { key, value },
-            None => Change::Delete { key },
-        }))
+        layer::changes(&self.mask, self.rows_in(KeyRange::ALL))
     }
 
     /// Forgets everything.

@@ -234,13 +234,7 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
         position: Position,
     ) -> Result<(), StoreError> {
         let mut replayed = Layer::default();
-        for change in changes {
-            match change {
-                Change::Put { key, value } => replayed.set(key, Some(value)),
-                Change::Delete { key } => replayed.set(key, None),
-                Change::DeleteRange { range } => replayed.delete_range(range),
-            }
-        }
+        changes.into_iter().for_each(|change| replayed.add(change));
         self.column_mut(column).applied.absorb(&mut replayed);
         self.applied_positions.insert(column, position);
         self.write_if_large()
@@ -321,10 +315,8 @@ impl<B: Base, R: Receipt> TaskStore<B, R> {
     /// Gives all committed changes to the base, so that they take no memory here. After an error as after one of
     /// [`Self::apply`].
     pub fn write_applied(&mut self) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
-        for (index, layers) in (0..=u8::MAX).zip(&self.columns) {
-            batch.add_all(ColumnId(index), &layers.applied);
-        }
+        let columns = (0..=u8::MAX).map(ColumnId).zip(&self.columns);
+        let mut batch = Batch::of(columns.map(|(column, layers)| (column, &layers.applied)));
         for (column, position) in &self.applied_positions {
             batch.set_position(*column, *position);
         }

@@ -128,8 +128,7 @@ fn layers() {
         });
         run("memory", MemoryBase::new(), commits_a_pane);
         let folder = tempfile::tempdir().unwrap();
-        let options = state::RocksOptions { flush_after_bytes: 16 << 20, ..support::options() };
-        run("rocks", state::RocksBase::open(folder.path(), &options).unwrap(), commits_a_pane);
+        run("rocks", support::open(folder.path()), commits_a_pane);
     }
 }
 

@@ -1,126 +1,105 @@
-//! A process that dies between two batches, for real: the test starts itself as a child, which writes
-//! and then aborts. Whatever is left on disk must be the state after one of its batches, rows and
-//! positions of all columns together, whoever has begun the flushes: the base, or RocksDB where memory is short.
+//! A process that is killed wherever it is in its writes, for real: the test starts itself as a child, which writes batch
+//! after batch and says so, and kills it. What is left on disk must be the state after one of the batches, rows and positions
+//! of all columns together, and every batch whose write was answered must be in it.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Command, Stdio};
 
-use state::{Base, Batch, KeyRange, MemoryBudget, Position, RocksBase, RocksOptions};
+use state::{Base, Batch, KeyRange, MemoryBase, Position, RocksBase};
 use support::{COLUMNS, open, options, rows};
 
 const FOLDER: &str = "STATE_TEST_CRASH_FOLDER";
-const BATCHES: &str = "STATE_TEST_CRASH_BATCHES";
-const FLUSHES: &str = "STATE_TEST_CRASH_FLUSHES";
 const ROWS_A_BATCH: u64 = 50;
 
-/// Who begins to flush.
-#[derive(Clone, Copy, PartialEq)]
-enum Flushes {
-    /// The base, every two or three batches.
-    Base,
-    /// RocksDB, when memtables are as large as the budget lets them be.
-    RocksDb,
+/// Batch `number` overwrites some rows, adds some, and drops the oldest by range, in all columns: some 20 KB, every seventh
+/// some megabytes.
+fn batch(number: u64) -> Batch<'static> {
+    let repeated = if number.is_multiple_of(7) { 1_000 } else { 8 };
+    let mut batch = Batch::new();
+    for column in COLUMNS {
+        for row in 0..ROWS_A_BATCH {
+            let key = number * ROWS_A_BATCH / 2 + row;
+            let value = [number.to_be_bytes(), [column.0; 8]].concat().repeat(repeated);
+            batch.put(column, &key.to_be_bytes(), &value);
+        }
+        let expired = (number.saturating_sub(20)) * ROWS_A_BATCH / 2;
+        batch.delete_range(column, KeyRange::before(&expired.to_be_bytes()));
+        batch.set_position(column, Position(number + 1));
+    }
+    batch
 }
 
-impl Flushes {
-    fn options(self) -> RocksOptions {
-        match self {
-            // Small enough that flushes run in the background between the batches.
-            Self::Base => RocksOptions { flush_after_bytes: 40_000, ..options() },
-            Self::RocksDb => RocksOptions { budget: MemoryBudget::new(8 << 20), ..options() },
-        }
-    }
-
-    /// How often a value is repeated: batches of some 20 KB, or of a megabyte.
-    fn repeated(self) -> usize {
-        match self {
-            Self::Base => 8,
-            Self::RocksDb => 400,
-        }
-    }
-
-    /// Batch `number` overwrites some rows, adds some, and drops the oldest by range, in all columns.
-    fn batch(self, number: u64) -> Batch<'static> {
-        let mut batch = Batch::new();
-        for column in COLUMNS {
-            for row in 0..ROWS_A_BATCH {
-                let key = number * ROWS_A_BATCH / 2 + row;
-                let value = [number.to_be_bytes(), [column.0; 8]].concat().repeat(self.repeated());
-                batch.put(column, &key.to_be_bytes(), &value);
-            }
-            let expired = (number.saturating_sub(20)) * ROWS_A_BATCH / 2;
-            batch.delete_range(column, KeyRange::before(&expired.to_be_bytes()));
-            batch.set_position(column, Position(number + 1));
-        }
-        batch
-    }
+fn next(base: &impl Base) -> u64 {
+    base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0)
 }
 
 /// The child: not a test of its own, it does nothing unless it was started as one.
 #[test]
-fn child_writes_and_dies() {
+fn child_writes_until_it_is_killed() {
     let Ok(folder) = std::env::var(FOLDER) else {
         return;
     };
-    let batches: u64 = std::env::var(BATCHES).unwrap().parse().unwrap();
-    let flushes = if std::env::var(FLUSHES).unwrap() == "base" { Flushes::Base } else { Flushes::RocksDb };
-    let mut base = RocksBase::open(folder.as_ref(), &flushes.options()).unwrap();
-    let first = base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0);
-    for number in first..first + batches {
-        base.write(&flushes.batch(number)).unwrap();
+    let mut base = RocksBase::open(folder.as_ref(), &options()).unwrap();
+    for number in next(&base).. {
+        base.write(&batch(number)).unwrap();
+        writeln!(std::io::stderr(), "written").unwrap();
     }
-    std::process::abort();
 }
 
 #[test]
-fn what_is_left_is_one_moment_of_all_columns() {
-    what_is_left_is_one_moment(Flushes::Base, 24);
-}
-
-#[test]
-fn what_rocksdb_flushes_by_itself_is_one_moment_of_all_columns() {
-    what_is_left_is_one_moment(Flushes::RocksDb, 8);
-}
-
-fn what_is_left_is_one_moment(flushes: Flushes, rounds: u64) {
+fn what_is_left_is_one_moment_of_all_columns_and_no_answered_write_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = state::MemoryBase::new();
-    let (mut from, mut lost, mut kept) = (0, 0, 0);
-    for round in 0..rounds {
-        let batches = 1 + round * 7 % 40;
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_writes_and_dies", "--nocapture"])
+    let mut model = MemoryBase::new();
+    for round in 0..16 {
+        let from = next(&model);
+        let answered = 1 + round * 7 % 20;
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_writes_until_it_is_killed", "--nocapture"])
             .env(FOLDER, folder.path())
-            .env(BATCHES, batches.to_string())
-            .env(FLUSHES, if flushes == Flushes::Base { "base" } else { "rocksdb" })
-            .output()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
-        assert!(!child.status.success(), "the child was to abort");
-        let base = open(folder.path());
-        let position = base.position(COLUMNS[0]).unwrap().map_or(0, |position| position.0);
-        assert!((from..=from + batches).contains(&position), "{position} after {from} + {batches}");
-        // Written and not flushed, being flushed, and the batch that went over.
-        let batch_bytes = flushes.batch(from).bytes() as u64;
-        let gone = (from + batches - position) * batch_bytes;
-        let most = (flushes.options().flush_after_bytes as u64).saturating_add(batch_bytes).saturating_mul(2);
-        assert!(gone <= most, "{gone} bytes are gone");
-        for number in from..position {
-            model.write(&flushes.batch(number)).unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        for line in told.by_ref().take(answered) {
+            assert_eq!(line, "written");
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What it had said by then, and the one batch that was written without its being said.
+        let answered = (answered + told.count()) as u64;
+        let base = open(folder.path());
+        let left = next(&base);
+        assert!((from + answered..=from + answered + 1).contains(&left), "{left} after {from} + {answered}");
+        (from..left).for_each(|number| model.write(&batch(number)).unwrap());
         for column in COLUMNS {
             assert_eq!(base.position(column).unwrap(), model.position(column).unwrap());
             let (found, expected) =
                 (rows(&base, column, KeyRange::ALL, usize::MAX), rows(&model, column, KeyRange::ALL, usize::MAX));
             assert!(found == expected, "round {round}: {} rows, expected {}", found.len(), expected.len());
         }
-        lost += from + batches - position;
-        kept += position - from;
-        from = position;
     }
-    // Otherwise the test has not seen what it is about.
-    assert!(lost > 0, "no crash lost anything");
-    assert!(kept > 0, "no crash kept anything");
+}
+
+#[test]
+fn half_a_file_that_a_crash_has_left_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut base = open(folder.path());
+    base.write(&batch(0)).unwrap();
+    drop(base);
+    std::fs::write(folder.path().join("taking-in"), [7; 5_000]).unwrap();
+    let mut base = open(folder.path());
+    base.write(&batch(1)).unwrap();
+    drop(base);
+    let (base, mut model) = (open(folder.path()), MemoryBase::new());
+    (0..2).for_each(|number| model.write(&batch(number)).unwrap());
+    for column in COLUMNS {
+        assert!(rows(&base, column, KeyRange::ALL, usize::MAX) == rows(&model, column, KeyRange::ALL, usize::MAX));
+    }
+    base.verify().unwrap();
+    assert!(!folder.path().join("taking-in").exists(), "it has a name of its own now");
 }

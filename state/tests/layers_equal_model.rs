@@ -109,7 +109,8 @@ impl Base for Counting {
     }
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
         self.batches += 1;
-        self.rows += batch.changes().filter(|(_, change)| !matches!(change, Change::DeleteRange { .. })).count();
+        let changes = batch.columns().flat_map(|column| batch.changes(column));
+        self.rows += changes.filter(|change| !matches!(change, Change::DeleteRange { .. })).count();
         self.base.write(batch)
     }
     fn flush(&mut self) -> Result<(), StoreError> {

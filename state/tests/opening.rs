@@ -51,10 +51,13 @@ fn named(columns: &[(u8, &str)]) -> RocksOptions {
 #[test]
 fn columns_are_found_by_their_names_and_those_that_are_no_more_are_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |base: &mut RocksBase, column: u8, value: &[u8]| {
+    // All in one batch, whose columns have other numbers in the store, and another order.
+    let write = |base: &mut RocksBase, rows: &[(u8, &[u8; 1])]| {
         let mut batch = Batch::new();
-        batch.put(ColumnId(column), b"key", value);
-        batch.set_position(ColumnId(column), Position(u64::from(value[0])));
+        for (column, value) in rows {
+            batch.put(ColumnId(*column), b"key", *value);
+            batch.set_position(ColumnId(*column), Position(u64::from(value[0])));
+        }
         base.write(&batch).unwrap();
     };
     let held = |base: &RocksBase, column: u8| {
@@ -68,14 +71,14 @@ fn columns_are_found_by_their_names_and_those_that_are_no_more_are_dropped() {
     let is = |value: &[u8]| (Some(value.to_vec()), Some(u64::from(value[0])));
     let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "a"), (2, "b")])).unwrap();
     assert!(base.found().say_all());
-    [(0, b"m"), (1, b"a"), (2, b"b")].iter().for_each(|(column, value)| write(&mut base, *column, *value));
+    write(&mut base, &[(0, b"m"), (1, b"a"), (2, b"b")]);
     base.flush().unwrap();
     drop(base);
     // Another one in front, and one gone.
     let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "new"), (2, "b")])).unwrap();
     assert!(!base.found().say_all(), "nobody has said what the rows mean");
     assert_eq!([held(&base, 0), held(&base, 1), held(&base, 2)], [is(b"m"), (None, None), is(b"b")]);
-    write(&mut base, 1, b"n");
+    write(&mut base, &[(1, b"n")]);
     let said = named(&[(0, "meta"), (1, "new"), (2, "b")]).contents;
     base.note_fingerprints(&said).unwrap();
     base.flush().unwrap();
@@ -84,14 +87,14 @@ fn columns_are_found_by_their_names_and_those_that_are_no_more_are_dropped() {
     let mut base = RocksBase::open(folder.path(), &named(&[(0, "meta"), (1, "b"), (2, "a"), (3, "new")])).unwrap();
     assert!(base.found().say_all());
     assert_eq!([held(&base, 1), held(&base, 2), held(&base, 3)], [is(b"b"), (None, None), is(b"n")]);
-    write(&mut base, 2, b"x");
+    write(&mut base, &[(1, b"c"), (2, b"x"), (3, b"o")]);
     base.flush().unwrap();
     base.verify().unwrap();
     drop(base);
     let as_it_is = RocksBase::open_as_it_is(folder.path(), options().budget).unwrap().unwrap();
     let rows = as_it_is.found().columns().iter().map(|column| (column.name.as_str(), held(&as_it_is, column.id.0)));
     let rows: std::collections::BTreeMap<_, _> = rows.collect();
-    let expected = [("meta", is(b"m")), ("a", is(b"x")), ("b", is(b"b")), ("new", is(b"n"))];
+    let expected = [("meta", is(b"m")), ("a", is(b"x")), ("b", is(b"c")), ("new", is(b"o"))];
     assert_eq!(rows, expected.into_iter().collect());
     assert!(RocksBase::open_as_it_is(&folder.path().join("none"), options().budget).unwrap().is_none());
 }

@@ -1,5 +1,5 @@
 //! The base on disk against the base in memory, operation by operation: reads, atomic batches with
-//! range deletes and positions, flushes, clean restarts, and the image that a killed process leaves.
+//! range deletes and positions, clean restarts, and the image that a killed process leaves.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -21,7 +21,6 @@ enum Edit {
 #[derive(Debug, Clone)]
 enum Step {
     Write(Vec<Edit>),
-    Flush,
     Reopen,
     Kill,
 }
@@ -43,7 +42,6 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => vec(edit(), 0..12).prop_map(Step::Write),
-        2 => Just(Step::Flush),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
     ]
@@ -81,22 +79,15 @@ proptest! {
                     rocks.write(&batch(edits)).unwrap();
                     memory.write(&batch(edits)).unwrap();
                 }
-                Step::Flush => {
-                    rocks.flush().unwrap();
-                    memory.flush().unwrap();
-                    prop_assert_eq!(rocks.unflushed_bytes(), 0);
-                }
                 Step::Reopen => {
                     drop(rocks);
                     rocks = open(&home);
-                    memory.flush().unwrap();
                 }
                 Step::Kill => {
                     rocks.settle().unwrap();
                     home = folder.path().join((number + 1).to_string());
                     copy_folder(&folder.path().join(rocks_home(&steps, number)), &home);
                     rocks = open(&home);
-                    memory.forget_unflushed();
                 }
             }
             for column in COLUMNS {

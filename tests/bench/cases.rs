@@ -11,7 +11,6 @@ use processing_core::clock::{Clock as _, SystemClock};
 use processing_core::decode::{Decoder, Poison, json_poison};
 use processing_core::error::CoreError;
 use processing_core::layout::Layout;
-use processing_core::limits::FLUSH_BYTES_MIN;
 use processing_core::log::Log;
 use processing_core::prelude::*;
 use processing_core::task::TaskId;
@@ -357,9 +356,7 @@ impl StateHome for OnDisk {
         let contents = Contents::new(contents.iter().cloned()).ok_or_else(|| CoreError::config("two columns alike"))?;
         let path = self.folder.join(task.to_string());
         std::fs::create_dir_all(&path).map_err(|error| CoreError::store_refused(error.to_string()))?;
-        let mut options = RocksOptions::new(contents, self.budget.clone());
-        // As in a worker's process, whose dozens of tasks share the bound on what is replayed.
-        options.flush_after_bytes = FLUSH_BYTES_MIN;
+        let options = RocksOptions::new(contents, self.budget.clone());
         Ok(RocksBase::open(&path, &options)?)
     }
 

@@ -1,13 +1,14 @@
 //! A task's base on disk: one RocksDB with one column family, in which a row's key begins with its column.
 //!
-//! There is no write-ahead log: the changelog is one. RocksDB takes a batch into one memtable, and memtables go to disk in
-//! the order in which they were written, so that what a crash leaves is the state after one of the batches.
+//! There is no write-ahead log: the changelog is one. Each batch is a file of its own ([`super::intake`]), on stable storage
+//! when its write is answered, so that what a crash leaves is the state after the last batch.
 //!
 //! Not here: where rows lie ([`super::layout`]), stores of earlier versions ([`super::migration`]), options
 //! ([`super::tuning`]).
-//! Invariant: a position is in the same batch as the rows it speaks for, and rows lie only under columns that the format
+//! Invariant: a position is in the same file as the rows it speaks for, and rows lie only under columns that the format
 //! record names.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use rocksdb::{
 
 use super::budget::MemoryBudget;
 use super::failure::store_error;
+use super::intake::Intake;
 use super::layout::{self, FORMAT_KEY, position_key, row_bounds, row_key};
 use super::migration::migrate;
 use super::{Db, tuning, walk};
@@ -40,18 +42,12 @@ pub struct RocksOptions {
     pub adapt: bool,
     /// The memory shared with the other stores of the process.
     pub budget: MemoryBudget,
-    /// After this many bytes of keys and values, what is in memory is put on disk in the background.
-    /// It bounds what a crash loses and the changelog has to bring back: twice as much and one batch.
-    pub flush_after_bytes: usize,
 }
 
 impl RocksOptions {
-    /// Replaying takes about 1.5 us for a row of some 50 bytes: half a second for this many.
-    pub const FLUSH_AFTER_BYTES: usize = 16 << 20;
-
     /// The usual options for a store of `contents`.
     pub fn new(contents: Contents, budget: MemoryBudget) -> Self {
-        Self { contents, adapt: false, budget, flush_after_bytes: Self::FLUSH_AFTER_BYTES }
+        Self { contents, adapt: false, budget }
     }
 }
 
@@ -64,11 +60,7 @@ pub struct RocksBase {
     /// What the store held when it was opened.
     found: Contents,
     read: ReadOptions,
-    flush_after_bytes: usize,
-    /// Written since the last flush was begun.
-    unflushed_bytes: usize,
-    /// Being flushed in the background.
-    flushing_bytes: usize,
+    intake: Intake,
 }
 
 impl RocksBase {
@@ -106,7 +98,7 @@ impl RocksBase {
         let record = record.and_then(|record| Contents::with_version(record, version));
         let record = record.ok_or_else(|| damaged(&self.path, "it has no format record"))?;
         self.db.put_opt(FORMAT_KEY, record, &without_log()).map_err(|error| self.failed(error))?;
-        self.flush()
+        self.flush_record()
     }
 
     /// Waits until the files are no longer rewritten in the background. Whoever copies the folder, or
@@ -128,7 +120,7 @@ impl RocksBase {
         base.know(contents, contents);
         let record = if options.adapt { contents.without_words().to_bytes() } else { contents.to_bytes() };
         base.db.put_opt(FORMAT_KEY, record, &without_log()).map_err(|error| base.failed(error))?;
-        base.flush()?;
+        base.flush_record()?;
         Ok(base)
     }
 
@@ -188,7 +180,7 @@ impl RocksBase {
         let noted = Contents::new(columns).ok_or_else(|| damaged(&self.path, "two columns have one name"))?;
         if noted != stored {
             self.db.put_opt(FORMAT_KEY, noted.to_bytes(), &without_log()).map_err(|error| self.failed(error))?;
-            self.flush()?;
+            self.flush_record()?;
         }
         Ok(())
     }
@@ -210,7 +202,7 @@ impl RocksBase {
             batch.delete(position_key(gone.id));
         }
         self.db.write_opt(batch, &without_log()).map_err(|error| self.failed(error))?;
-        self.flush()
+        self.flush_record()
     }
 
     /// Columns have the numbers of `contents`; those in the store are those of the same names in `stored`.
@@ -232,9 +224,7 @@ impl RocksBase {
             stored: Vec::new(),
             found: options.contents.clone(),
             read: ReadOptions::default(),
-            flush_after_bytes: options.flush_after_bytes,
-            unflushed_bytes: 0,
-            flushing_bytes: 0,
+            intake: Intake::new(tuning::task(&options.budget), path),
         }
     }
 
@@ -250,27 +240,11 @@ impl RocksBase {
         Ok(self.db.raw_iterator_opt(walk::within(KeyRange::new(&start, &end))))
     }
 
-    fn begin_flush(&self, wait: bool) -> Result<(), StoreError> {
+    /// Puts a format record on disk, which is no row and comes by itself.
+    fn flush_record(&self) -> Result<(), StoreError> {
         let mut options = FlushOptions::default();
-        options.set_wait(wait);
+        options.set_wait(true);
         self.db.flush_opt(&options).map_err(|error| self.failed(error))
-    }
-
-    fn flush_if_large(&mut self) -> Result<(), StoreError> {
-        if self.flushing_bytes > 0 {
-            let waiting = self.db.property_int_value(properties::NUM_IMMUTABLE_MEM_TABLE);
-            if waiting.map_err(|error| self.failed(error))?.unwrap_or(0) == 0 {
-                self.flushing_bytes = 0;
-            }
-        }
-        if self.unflushed_bytes >= self.flush_after_bytes {
-            // Who writes faster than the disk takes it waits here; else memory, and what a crash loses, had no end.
-            let is_behind = self.flushing_bytes > 0;
-            self.begin_flush(is_behind)?;
-            let begun = std::mem::take(&mut self.unflushed_bytes);
-            self.flushing_bytes = if is_behind { 0 } else { begun };
-        }
-        Ok(())
     }
 
     fn failed(&self, error: rocksdb::Error) -> StoreError {
@@ -311,30 +285,33 @@ impl Base for RocksBase {
     }
 
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        let mut rows = WriteBatch::with_capacity_bytes(batch.bytes() + batch.bytes() / 4);
-        for (column, change) in batch.changes() {
-            let column = self.stored(column)?;
-            match change {
-                Change::Put { key, value } => rows.put(row_key(column, key), value),
-                Change::Delete { key } => rows.delete(row_key(column, key)),
-                Change::DeleteRange { range } => {
-                    let [start, end] = row_bounds(column, range);
-                    rows.delete_range(start, end);
-                }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // A column may have another number in the store than in the program, and keys are written in the store's order.
+        let stored = |column| self.stored(column).map(|stored| (stored, column));
+        let columns = batch.columns().map(stored).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let position = |(column, position)| self.stored(column).map(|stored| (stored, position));
+        let positions = batch.positions().map(position).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let taken = self.intake.take_in(&self.db, |file| {
+            positions.iter().try_for_each(|(stored, at)| file.put(position_key(*stored), at.to_bytes()))?;
+            for (stored, column) in &columns {
+                batch.changes(*column).try_for_each(|change| match change {
+                    Change::Put { key, value } => file.put(row_key(*stored, key), value),
+                    Change::Delete { key } => file.delete(row_key(*stored, key)),
+                    Change::DeleteRange { range } => {
+                        let [start, end] = row_bounds(*stored, range);
+                        file.delete_range(start, end)
+                    }
+                })?;
             }
-        }
-        for (column, position) in batch.positions() {
-            rows.put(position_key(self.stored(column)?), position.to_bytes());
-        }
-        self.db.write_opt(rows, &without_log()).map_err(|error| self.failed(error))?;
-        self.unflushed_bytes += batch.replay_bytes();
-        self.flush_if_large()
+            Ok(())
+        });
+        taken.map_err(|error| self.failed(error))
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        self.begin_flush(true)?;
-        self.unflushed_bytes = 0;
-        self.flushing_bytes = 0;
+        // A write is on stable storage when it is answered.
         Ok(())
     }
 
@@ -349,7 +326,7 @@ impl Base for RocksBase {
     }
 
     fn unflushed_bytes(&self) -> usize {
-        self.unflushed_bytes + self.flushing_bytes
+        0
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod base;
 pub(crate) mod budget;
 mod collection;
 mod failure;
+mod intake;
 mod layout;
 mod migration;
 pub mod ordered;

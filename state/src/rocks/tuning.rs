@@ -11,6 +11,9 @@ use rocksdb::{
 use super::budget::MemoryBudget;
 use super::ordered::OrderedOptions;
 
+/// So many files of a task's store are merged at once with what was merged before: RocksDB's own choice.
+pub(super) const FILES_UNMERGED: i32 = 4;
+
 /// A task's store.
 pub(super) fn task(budget: &MemoryBudget) -> Options {
     let mut blocks = BlockBasedOptions::default();
@@ -31,11 +34,13 @@ pub(super) fn task(budget: &MemoryBudget) -> Options {
     options.set_table_cache_num_shard_bits(0);
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);
+    // Rows do not come by way of memtables, and dozens of stores are open at once: room for a format record is enough, and
+    // for what a store of an earlier version is migrated by. An arena is an eighth of the buffer by default.
     options.set_write_buffer_size(8 << 20);
-    options.set_max_write_buffer_number(3);
-    // Dozens of tasks share the budget, and each that holds a row takes an arena of it: with the default, an eighth of the
-    // buffer, they would leave nothing for blocks.
-    options.set_arena_block_size(64 << 10);
+    options.set_arena_block_size(4 << 10);
+    // Each store has a manifest and a log open, whose buffers are 64 KiB by default.
+    options.set_writable_file_max_buffer_size(16 << 10);
+    options.set_level_zero_file_num_compaction_trigger(FILES_UNMERGED);
     options.set_target_file_size_base(16 << 20);
     options.set_max_bytes_for_level_base(64 << 20);
     options

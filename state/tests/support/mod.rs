@@ -14,7 +14,7 @@ use state::{
 /// Two whose rows lie side by side, and the last one that there can be.
 pub(crate) const COLUMNS: [ColumnId; 3] = [ColumnId(0), ColumnId(1), ColumnId(COLUMN_MAX)];
 
-/// Options for a store of [`COLUMNS`] that flushes only when told to.
+/// Options for a store of [`COLUMNS`].
 pub(crate) fn options() -> RocksOptions {
     let column = |id: ColumnId| ColumnContents {
         id,
@@ -23,7 +23,7 @@ pub(crate) fn options() -> RocksOptions {
         fingerprint: "count per city".into(),
     };
     let contents = Contents::new(COLUMNS.map(column)).unwrap();
-    RocksOptions { flush_after_bytes: usize::MAX, ..RocksOptions::new(contents, MemoryBudget::new(16 << 20)) }
+    RocksOptions::new(contents, MemoryBudget::new(16 << 20))
 }
 
 /// All rows of `range`, at most `most`.
