@@ -154,7 +154,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
         step.ok(stored)?.map(Vec::into_boxed_slice)
     }
 
-    /// Stages and logs every row that has changed, in key order, and goes on with a move.
+    /// Stages and logs every row that is another than the store has, in key order, and goes on with a move.
     pub(crate) fn drain(&mut self, step: &mut Step<'_>) {
         if self.dirty > 0 {
             self.stage(step);
@@ -169,25 +169,29 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
         let before = progress.clone();
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for open in self.held.changed() {
-            key.clear();
-            TableKey::begin(&mut key, progress.generation);
-            open.key.encode(&mut key);
+            open.dirty = false;
             value.clear();
             match &open.row {
-                None => {
-                    value.push(GONE);
-                    progress.gone += 1;
-                    progress.live = progress.live.saturating_sub(u64::from(open.was_live()));
-                }
+                None => value.push(GONE),
                 Some(row) => {
                     value.push(LIVE);
-                    progress.live += u64::from(!open.was_live());
                     let encoded = state::codec::encode_into(&mut value, row);
                     step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
                 }
             }
+            if open.stored.as_deref() == Some(&value) {
+                continue;
+            }
+            match (open.was_live(), open.row.is_some()) {
+                (false, true) => progress.live += 1,
+                (true, false) => progress.live = progress.live.saturating_sub(1),
+                (true, true) | (false, false) => {}
+            }
+            progress.gone += u64::from(open.row.is_none());
+            key.clear();
+            TableKey::begin(&mut key, progress.generation);
+            open.key.encode(&mut key);
             changelog::put(step, self.column, &key, &value);
-            open.dirty = false;
             open.stored = Some(value.as_slice().into());
         }
         self.dirty = 0;
