@@ -17,7 +17,7 @@ use processing_core::record::{DurationMs, EventTime};
 use serde::{Deserialize, Serialize};
 
 use crate::earliest::{Act, Earliest};
-use crate::event::Item;
+use crate::event::{Item, ItemList};
 use crate::outcomes::Outcome;
 use crate::packed;
 use crate::performance::Fact;
@@ -57,7 +57,7 @@ pub enum TouchKind {
         request: u64,
         /// What was in it, best first.
         #[serde(with = "packed")]
-        items: Vec<Item>,
+        items: ItemList,
     },
     /// The user did something with an item.
     Acted {
@@ -77,7 +77,8 @@ pub enum TouchKind {
 impl Act for Touch {
     fn heap_bytes(&self) -> usize {
         match &self.kind {
-            TouchKind::Shown { items, .. } => items.len() * size_of::<Item>(),
+            TouchKind::Shown { items, .. } if items.spilled() => items.capacity() * size_of::<Item>(),
+            TouchKind::Shown { .. } => 0,
             TouchKind::Acted { .. } => 0,
         }
     }
@@ -97,13 +98,40 @@ struct List {
     model: Subject,
     request: u64,
     #[serde(with = "packed")]
-    items: Vec<Item>,
+    items: ItemList,
+    /// Most lists are left as they are: they are kept by the hundred thousand.
+    #[serde(with = "rarely")]
+    followed: Option<Box<Followed>>,
+}
+
+/// What users did with a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Followed {
     /// The places of items that were clicked, in order.
     clicked: Vec<u16>,
     /// Clicked, and no earlier list held the item.
     clicked_first: Vec<u16>,
     ratings: u64,
     rating_sum: i64,
+}
+
+/// Nothing is written as what begins with it, and costs no memory.
+mod rarely {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Followed;
+
+    pub(super) fn serialize<S: Serializer>(followed: &Option<Box<Followed>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match followed {
+            Some(followed) => followed.serialize(serializer),
+            None => Followed::default().serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Followed>>, D::Error> {
+        let followed = Followed::deserialize(deserializer)?;
+        Ok((followed != Followed::default()).then(|| Box::new(followed)))
+    }
 }
 
 /// Takes note of a click on the item at a place.
@@ -115,16 +143,22 @@ fn mark(clicked: &mut Vec<u16>, place: u16) {
 
 impl List {
     fn outcome(&self) -> Outcome {
-        let clicked: Vec<bool> = (0..self.items.len() as u16).map(|place| self.clicked.contains(&place)).collect();
+        let impressions = self.items.len() as u64;
+        let Some(followed) = &self.followed else { return Outcome { impressions, ..Outcome::default() } };
+        let clicked: Vec<bool> = (0..self.items.len() as u16).map(|place| followed.clicked.contains(&place)).collect();
         Outcome {
-            impressions: self.items.len() as u64,
-            clicks: self.clicked.len() as u64,
-            clicks_first: self.clicked_first.len() as u64,
+            impressions,
+            clicks: followed.clicked.len() as u64,
+            clicks_first: followed.clicked_first.len() as u64,
             ndcg_micros: ranking::ndcg(&clicked),
             reciprocal_rank_micros: ranking::reciprocal_rank(&clicked),
-            ratings: self.ratings,
-            rating_sum_micros: self.rating_sum,
+            ratings: followed.ratings,
+            rating_sum_micros: followed.rating_sum,
         }
+    }
+
+    fn followed(&mut self) -> &mut Followed {
+        self.followed.get_or_insert_default()
     }
 
     /// When its outcome is told.
@@ -136,49 +170,44 @@ impl List {
 
 /// What a minute brings.
 #[derive(Debug, Default)]
-struct Followed {
+struct Brought {
     /// When the outcomes of the lists that came are due; rarely more than one time.
     due: Vec<i64>,
     /// Outcomes that had to be told early.
     early: Vec<(Subject, Outcome)>,
     /// So many clicks belonged to no list.
     unattributed: u64,
-    /// Lists came, or something happened to those that there are.
-    is_changed: bool,
 }
 
 impl Shown {
     /// What the minute that begins at `start` changes.
-    fn follow(&mut self, window: DurationMs, start: i64, minute: TouchMinute) -> Followed {
-        let mut followed = Followed::default();
+    fn follow(&mut self, window: DurationMs, start: i64, minute: TouchMinute) -> Brought {
+        let mut brought = Brought::default();
         // Those that have been told lie in the row until it is written again.
         self.0.retain(|list| list.due(window) >= start);
         for Touch { at, kind } in minute.into_kept() {
             let time = start + i64::from(at);
             match kind {
                 TouchKind::Shown { model, request, items } => {
-                    let (clicked, clicked_first) = (Vec::new(), Vec::new());
-                    let list = List { time, model, request, items, clicked, clicked_first, ratings: 0, rating_sum: 0 };
+                    let list = List { time, model, request, items, followed: None };
                     let due = list.due(window);
-                    if followed.due.last() != Some(&due) {
-                        followed.due.push(due);
+                    if brought.due.last() != Some(&due) {
+                        brought.due.push(due);
                     }
                     self.0.push(list);
-                    followed.is_changed = true;
                     if self.0.len() > LISTS_MAX {
                         let oldest = self.0.remove(0);
                         let outcome = oldest.outcome();
-                        followed.early.push((oldest.model, outcome));
+                        brought.early.push((oldest.model, outcome));
                     }
                 }
                 TouchKind::Acted { item, is_click, rating, request, .. } => {
                     let found = self.attribute(window, time, (item, is_click, rating, request));
-                    followed.is_changed |= found;
-                    followed.unattributed += u64::from(is_click && !found);
+                    brought.unattributed += u64::from(is_click && !found);
                 }
             }
         }
-        followed
+        brought
     }
 
     fn attribute(
@@ -198,15 +227,16 @@ impl Shown {
         let last = places.next_back().unwrap_or(first);
         if is_click {
             if let Some(list) = self.0.get_mut(first.0) {
-                mark(&mut list.clicked_first, first.1);
+                mark(&mut list.followed().clicked_first, first.1);
             }
             if let Some(list) = self.0.get_mut(last.0) {
-                mark(&mut list.clicked, last.1);
+                mark(&mut list.followed().clicked, last.1);
             }
         }
         if let (Some(rating), Some(list)) = (rating, self.0.get_mut(last.0)) {
-            list.ratings += 1;
-            list.rating_sum += rating;
+            let followed = list.followed();
+            followed.ratings += 1;
+            followed.rating_sum += rating;
         }
         true
     }
@@ -267,22 +297,23 @@ impl Processor for Attributing {
     type Out = (Subject, Fact);
 
     fn process(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, (user, minute): Self::In) -> Result<(), Poison> {
-        let mut shown = ctx.store(&self.shown).get(&user).cloned().unwrap_or_default();
         let cut = minute.value.cut();
-        let followed = shown.follow(self.window, minute.start, minute.value);
-        for (model, outcome) in followed.early {
+        let mut brought = Brought::default();
+        ctx.store(&self.shown).change(&user, |row| {
+            let mut shown = row.take().unwrap_or_default();
+            brought = shown.follow(self.window, minute.start, minute.value);
+            *row = (!shown.0.is_empty()).then_some(shown);
+        });
+        for (model, outcome) in brought.early {
             ctx.forward(crowd.clone(), (user.scope.join(&model), Fact::Outcome { outcome, is_early: true }));
         }
-        if followed.unattributed > 0 {
-            ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Unattributed(followed.unattributed)));
+        if brought.unattributed > 0 {
+            ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Unattributed(brought.unattributed)));
         }
         if cut > 0 {
             ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Cut(cut)));
         }
-        if followed.is_changed {
-            ctx.store(&self.shown).put(&user, shown);
-        }
-        for due in followed.due {
+        for due in brought.due {
             let mut is_first = false;
             ctx.store(&self.due).change(&(crowd.clone(), due), |users| {
                 is_first = users.is_none();

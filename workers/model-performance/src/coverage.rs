@@ -15,7 +15,7 @@ use processing_core::aggregate::{Aggregate, Distinct, Exactness, Mergeable};
 use processing_core::record::{DurationMs, EventTime};
 use serde::{Deserialize, Serialize};
 
-use crate::event::Item;
+use crate::event::{Item, ItemList};
 use crate::packed;
 use crate::subject::Subject;
 
@@ -61,14 +61,16 @@ impl Items {
     }
 }
 
-impl Aggregate<Vec<Item>> for Items {
-    fn add(&mut self, more: &Vec<Item>) {
+impl Items {
+    fn extend(&mut self, more: &[Item]) {
         let many = match self {
             Self::Many(many) => many,
             Self::Few(few) => {
-                few.extend_from_slice(more);
-                few.sort_unstable();
-                few.dedup();
+                for item in more {
+                    if let Err(place) = few.binary_search(item) {
+                        few.insert(place, *item);
+                    }
+                }
                 if few.len() > FEW {
                     let mut many = Distinct::default();
                     few.iter().for_each(|Item(item)| many.add_hash(u64::from(*item)));
@@ -78,6 +80,12 @@ impl Aggregate<Vec<Item>> for Items {
             }
         };
         more.iter().for_each(|Item(item)| many.add_hash(u64::from(*item)));
+    }
+}
+
+impl Aggregate<ItemList> for Items {
+    fn add(&mut self, more: &ItemList) {
+        self.extend(more);
     }
 }
 
@@ -92,7 +100,7 @@ impl Mergeable for Items {
 
     fn merge(&mut self, other: &Self) {
         match (&mut *self, other) {
-            (_, Self::Few(few)) => self.add(few),
+            (_, Self::Few(few)) => self.extend(few),
             (Self::Few(few), Self::Many(many)) => {
                 let mut many = many.clone();
                 few.iter().for_each(|Item(item)| many.add_hash(u64::from(*item)));

@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use events::identity::IdHash;
 use processing_core::record::EventTime;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::subject::Subject;
 
@@ -105,6 +106,10 @@ impl Item {
     }
 }
 
+/// Items side by side. Ten are what most lists have, and those take no allocation: a worker makes, keeps and sends them by the
+/// hundred thousand.
+pub type ItemList = SmallVec<[Item; 10]>;
+
 /// A request for recommendations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -122,7 +127,7 @@ pub struct Response {
     /// The model that answers.
     pub name: ModelName,
     /// The items, best first.
-    pub items: Vec<Item>,
+    pub items: ItemList,
     /// Their scores in millionths.
     pub scores: Vec<i64>,
     /// How long it took by its own word, in milliseconds.

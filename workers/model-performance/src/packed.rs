@@ -9,6 +9,7 @@
 //! Not here: what is in a list. Invariant: a list is read as it was written, in its order.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
@@ -26,20 +27,20 @@ pub fn serialize<S: Serializer>(items: &[Item], serializer: S) -> Result<S::Ok, 
 ///
 /// # Errors
 /// Bytes that are no whole items.
-pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Item>, D::Error> {
-    deserializer.deserialize_bytes(ItemsVisitor)
+pub fn deserialize<'de, D: Deserializer<'de>, L: FromIterator<Item>>(deserializer: D) -> Result<L, D::Error> {
+    deserializer.deserialize_bytes(ItemsVisitor(PhantomData))
 }
 
-struct ItemsVisitor;
+struct ItemsVisitor<L>(PhantomData<L>);
 
-impl Visitor<'_> for ItemsVisitor {
-    type Value = Vec<Item>;
+impl<L: FromIterator<Item>> Visitor<'_> for ItemsVisitor<L> {
+    type Value = L;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of items")
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<Item>, E> {
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<L, E> {
         let (items, []) = bytes.as_chunks::<4>() else {
             return Err(E::custom("a list of items is cut off"));
         };

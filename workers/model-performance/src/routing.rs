@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Touch, TouchKind};
 use crate::coverage::{self, ModelMinute};
-use crate::event::{Interaction, Item, ModelEvent, Response, Understanding, What};
+use crate::event::{Interaction, ItemList, ModelEvent, Response, Understanding, What};
 use crate::experiments::Role;
 use crate::leads::{LeadKind, LeadStep};
 use crate::performance::Fact;
@@ -28,7 +28,7 @@ pub enum Routed {
     /// Something about a model, by the model.
     Fact(Subject, Fact),
     /// An item that somebody touched, by the tenant.
-    Item(ModelMinute, Vec<Item>),
+    Item(ModelMinute, ItemList),
     /// Something about a lead, by the lead.
     Lead(Subject, LeadStep),
     /// Something in an experiment, by experiment and user.
@@ -100,7 +100,7 @@ fn interacted(
         all.push(Routed::Fact(tenant(scope), Fact::Rated(rating)));
     }
     let Some(item) = interaction.item else { return all };
-    all.push(Routed::Item(coverage::minute(tenant(scope), time), vec![item]));
+    all.push(Routed::Item(coverage::minute(tenant(scope), time), [item].into_iter().collect()));
     let is_click = settings.clicks.iter().any(|name| name.eq_ignore_ascii_case(&interaction.action));
     if let Some(who) = who.filter(|_| is_click || interaction.rating.is_some()) {
         let request = interaction.request.as_deref().map(hash);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Touch, TouchKind};
 use crate::coverage::{self, ModelMinute};
-use crate::event::{Item, ModelName};
+use crate::event::{ItemList, ModelName};
 use crate::packed;
 use crate::performance::Fact;
 use crate::subject::{Member, Subject};
@@ -42,7 +42,7 @@ pub struct Given {
     pub name: ModelName,
     /// The items, best first.
     #[serde(with = "packed")]
-    pub items: Vec<Item>,
+    pub items: ItemList,
     /// Their scores in millionths.
     pub scores: Vec<i64>,
     /// How long it took by its own word, in milliseconds.
@@ -59,7 +59,7 @@ pub enum Ended {
     /// A list that a user was shown.
     Shown(Member, Touch),
     /// Items that were shown, by the model.
-    Items(ModelMinute, Vec<Item>),
+    Items(ModelMinute, ItemList),
 }
 
 /// What follows from a request and its answer.

@@ -15,7 +15,7 @@ use crate::arms::Arms;
 use crate::attribution::{self, Attributing, Touch, TouchMinute};
 use crate::coverage::{self, Counted, Coverage, Items, ModelMinute};
 use crate::drift::{History, REFERENCE};
-use crate::event::{Item, ModelEvent, What};
+use crate::event::{ItemList, ModelEvent, What};
 use crate::judging::Judging;
 use crate::leads::{self, LeadMinute, LeadStep};
 use crate::performance::{Fact, Performance};
@@ -258,10 +258,10 @@ only! {
     given: Routed::Given => (Member, Given);
     acted: Routed::Touch => (Member, Touch);
     fact: Routed::Fact => (Subject, Fact);
-    item: Routed::Item => (ModelMinute, Vec<Item>);
+    item: Routed::Item => (ModelMinute, ItemList);
     lead: Routed::Lead => (Subject, LeadStep);
     trial: Routed::Trial => (Member, Trial);
     served: Ended::Fact => (Subject, Fact);
     shown: Ended::Shown => (Member, Touch);
-    items: Ended::Items => (ModelMinute, Vec<Item>);
+    items: Ended::Items => (ModelMinute, ItemList);
 }

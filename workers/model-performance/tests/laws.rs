@@ -3,7 +3,7 @@
 
 use model_performance::attribution::{Touch, TouchKind, TouchMinute};
 use model_performance::coverage::{Counted, Coverage, Items};
-use model_performance::event::{Item, Understanding};
+use model_performance::event::{Item, ItemList, Understanding};
 use model_performance::leads::{LeadKind, LeadMinute, LeadStep};
 use model_performance::outcomes::Outcome;
 use model_performance::performance::{Fact, Performance};
@@ -69,7 +69,7 @@ proptest! {
     fn a_users_minute(touches in prop::collection::vec((0_i64..90, 0_u32..5, any::<bool>()), 0..160), seed: u64) {
         let touch = |(number, (time, item, is_click)): (usize, (i64, u32, bool))| {
             let kind = match number % 3 {
-                0 => TouchKind::Shown { model: subject(1), request: item.into(), items: vec![Item(item)] },
+                0 => TouchKind::Shown { model: subject(1), request: item.into(), items: [Item(item)].into_iter().collect() },
                 _ => TouchKind::Acted { item: Item(item), is_click, rating: None, request: None, id: number as u64 },
             };
             Touch::at(EventTime(time), kind)
@@ -88,7 +88,7 @@ proptest! {
     #[test]
     fn the_items_of_28_days(items in prop::collection::vec(prop::collection::vec(0_u32..2_000, 0..20), 0..60), seed: u64) {
         let of = |items: Vec<u32>| items.into_iter().map(Item).collect();
-        let items: Vec<Vec<Item>> = items.into_iter().map(of).collect();
+        let items: Vec<ItemList> = items.into_iter().map(of).collect();
         laws::exact(&fold_of::<Items>(), &items, seed, Items::count);
     }
 
@@ -97,7 +97,7 @@ proptest! {
     fn a_tenants_coverage(items in prop::collection::btree_map(0_u8..60, 0_u32..99, 0..60), seed: u64) {
         let shown = |items: u32| {
             let mut shown = Items::default();
-            shown.add(&(0..items).map(Item).collect::<Vec<_>>());
+            shown.add(&(0..items).map(Item).collect::<ItemList>());
             shown
         };
         let of = |(model, items)| Counted { model: subject(model), items: shown(items) };

@@ -82,7 +82,7 @@ fn answered<'e>(settings: &ModelSettings, events: &'e Events) -> (Vec<Given<'e>>
 pub(crate) fn served(settings: &ModelSettings, events: &Events) -> Vec<(String, i64, Vec<Item>)> {
     let (given, _) = answered(settings, events);
     let lists = given.into_iter().filter(|given| !given.answer.items.is_empty());
-    lists.map(|given| (given.model, given.time, given.answer.items.clone())).collect()
+    lists.map(|given| (given.model, given.time, given.answer.items.to_vec())).collect()
 }
 
 /// What is known of requests, answers and lists.
@@ -118,7 +118,7 @@ pub(crate) fn notes(settings: &ModelSettings, events: &Events) -> Vec<Note> {
                     who,
                     model,
                     request,
-                    items,
+                    items: items.into_vec(),
                     clicked: none.clone(),
                     first: none,
                     ratings: vec![],
