@@ -58,6 +58,7 @@ impl Worker {
             future_bound,
             epoch: 0,
             cached_bytes: processing_core::limits::CACHED_BYTES_MAX,
+            applied_bytes: processing_core::limits::APPLIED_BYTES_MAX,
             state: StatePlace::Memory,
         };
         let shared = Arc::clone(&log) as Arc<dyn Log>;

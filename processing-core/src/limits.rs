@@ -16,7 +16,7 @@ const MIB: usize = 1024 * KIB;
 /// records. Encoding, sending and writing it takes about as much again.
 pub const TRANSACTION_BYTES_MAX: usize = 8 * MIB;
 /// Committed rows that all tasks of a process keep in memory before they write them to their stores, in equal parts of its
-/// threads.
+/// threads; less where the process has less memory.
 pub const APPLIED_BYTES_MAX: usize = 40 * MIB;
 /// What all tasks of a process have committed of their state since they last wrote to their stores, overwritten rows
 /// included, in equal parts of its threads: a crash would have to bring it back from the changelogs, at about 30 ns a byte.
@@ -94,11 +94,12 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Those of one of so many threads, whose stores may keep `cached_bytes` between transactions.
-    pub fn of_one_of(threads: u32, cached_bytes: usize) -> Self {
+    /// Those of one of so many threads, whose stores may keep `cached_bytes` between transactions, and those of all threads
+    /// `applied_bytes` that are committed and not written.
+    pub fn of_one_of(threads: u32, cached_bytes: usize, applied_bytes: usize) -> Self {
         let whole = Self::default();
         let part = |bytes: usize| (bytes / threads.max(1) as usize).max(APPLIED_BYTES_MIN);
-        let all_applied_bytes = part(whole.all_applied_bytes);
+        let all_applied_bytes = part(applied_bytes);
         Self {
             all_applied_bytes,
             all_changed_bytes: part(whole.all_changed_bytes),

@@ -54,7 +54,7 @@ pub enum StatePlace {
     Folder {
         /// `state.dir`.
         dir: PathBuf,
-        /// Block cache and memtables of all of them together, and of whoever else shares it.
+        /// RocksDB's blocks of all of them together, and of whoever else shares it.
         budget: MemoryBudget,
     },
 }
@@ -78,6 +78,9 @@ pub struct RunOptions {
     pub epoch: u32,
     /// Rows that all stores of one thread's tasks keep in memory between transactions, in bytes, about.
     pub cached_bytes: usize,
+    /// Committed rows that the tasks of all threads keep in memory before they write them to their stores, in bytes; see
+    /// [`crate::limits::APPLIED_BYTES_MAX`].
+    pub applied_bytes: usize,
     /// Where the stores are.
     pub state: StatePlace,
 }
@@ -94,6 +97,7 @@ impl RunOptions {
             future_bound: settings.event_time.future_bound,
             epoch: 0,
             cached_bytes: settings.cached_by_each_thread(),
+            applied_bytes: settings.applied_by_all_threads(),
             state: StatePlace::Folder { dir: settings.state.dir.clone(), budget },
         }
     }
@@ -495,7 +499,15 @@ impl Supervisor {
         shutdown: Shutdown,
     ) -> Station {
         let RunOptions {
-            instance, threads, commit_interval, idle_after, idle_close, future_bound, cached_bytes, ..
+            instance,
+            threads,
+            commit_interval,
+            idle_after,
+            idle_close,
+            future_bound,
+            cached_bytes,
+            applied_bytes,
+            ..
         } = self.options.clone();
         let Surroundings { clock, telemetry, board, .. } = self.around.clone();
         Station {
@@ -508,7 +520,7 @@ impl Supervisor {
                 idle_close,
                 future_bound,
                 epoch,
-                bounds: Bounds::of_one_of(threads, cached_bytes),
+                bounds: Bounds::of_one_of(threads, cached_bytes, applied_bytes),
             },
             clock,
             board,

@@ -53,6 +53,7 @@ impl Twin {
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
             cached_bytes: processing_core::limits::CACHED_BYTES_MAX,
+            applied_bytes: processing_core::limits::APPLIED_BYTES_MAX,
             state: StatePlace::Memory,
         };
         let around = Surroundings::quiet(plan.name());

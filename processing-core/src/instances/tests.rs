@@ -114,6 +114,7 @@ impl Instance {
             future_bound: None,
             epoch: 0,
             cached_bytes: crate::limits::CACHED_BYTES_MAX,
+            applied_bytes: crate::limits::APPLIED_BYTES_MAX,
             state: StatePlace::Memory,
         };
         let shared = Arc::clone(log) as Arc<dyn Log>;

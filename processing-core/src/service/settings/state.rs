@@ -1,12 +1,13 @@
 //! Where state lives and how much memory it may take.
 //!
-//! Invariant: there is one memory budget per process; the cache is a part of it.
+//! Invariant: there is one memory budget per process, and all that its stores hold is a part of it.
 
 use std::path::PathBuf;
 
 use state::{MemoryBudget, OrderedOptions};
 
 use super::{Settings, SettingsError, Spec, ValueKind, Values};
+use crate::limits::APPLIED_BYTES_MAX;
 
 const MIB: u64 = 1 << 20;
 
@@ -27,8 +28,8 @@ pub(super) const SPECS: &[Spec] = &[
     Spec::new(
         "memory.budget.bytes",
         ValueKind::Bytes { min: 16 * MIB, max: 1 << 40 },
-        "128MiB",
-        "Decoded rows, block cache and memtables of this process together; below half of a container's limit",
+        "144MiB",
+        "Decoded rows, committed rows that wait to be written, RocksDB's blocks and the embedded log's buffers, of this process together; below half of a container's limit",
     ),
 ];
 
@@ -54,12 +55,21 @@ impl StateSettings {
 }
 
 impl Settings {
-    /// What is left to the block cache and the memtables of the stores.
+    /// What is left to the blocks of the stores.
     pub fn memory_of_stores(&self) -> MemoryBudget {
+        MemoryBudget::new(self.beside_caches().saturating_sub(self.applied_by_all_threads()))
+    }
+
+    /// Committed rows that the tasks of all threads keep in memory before they write them to their stores, in bytes: as
+    /// many as are of use, or two thirds of what is left.
+    pub fn applied_by_all_threads(&self) -> usize {
+        APPLIED_BYTES_MAX.min(self.beside_caches() / 3 * 2)
+    }
+
+    fn beside_caches(&self) -> usize {
         // The embedded log fills a buffer while another one is written.
         let log = if self.is_embedded() { 2 * OrderedOptions::default().write_buffer_bytes } else { 0 };
-        let left = self.state.memory_budget_bytes.saturating_sub(self.state.cache_bytes);
-        MemoryBudget::new(bytes(left).saturating_sub(log))
+        bytes(self.state.memory_budget_bytes.saturating_sub(self.state.cache_bytes)).saturating_sub(log)
     }
 
     /// Rows that the stores of one thread's tasks keep in memory between transactions, in bytes.

@@ -232,7 +232,7 @@ const LONG: &str = "eighty-letters-are-enough-to-be-too-long-when-they-are-follo
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (case, part) in [
-        (Case { flags: vec![("statestore.cache.max.bytes", "65MiB")], ..Case::default() }, "at most half"),
+        (Case { flags: vec![("statestore.cache.max.bytes", "73MiB")], ..Case::default() }, "at most half"),
         (
             Case {
                 flags: vec![("commit.interval.ms", "5s"), ("kafka.transaction.timeout.ms", "9999")],
@@ -371,5 +371,28 @@ proptest! {
             sources.environment.insert(spec.variable(), value.clone());
         }
         drop(Settings::load(declared(), &sources));
+    }
+}
+
+#[test]
+fn all_that_stores_hold_is_within_the_budget() {
+    const LOG_MIB: usize = 16;
+    for (budget, cache, is_embedded, applied, blocks) in [
+        ("144MiB", "64MiB", true, 40, 24),
+        ("144MiB", "64MiB", false, 40, 40),
+        ("1GiB", "256MiB", false, 40, 728),
+        ("72MiB", "36MiB", false, 24, 12),
+        ("64MiB", "24MiB", true, 16, 8),
+    ] {
+        let mut flags = vec![("memory.budget.bytes", budget), ("statestore.cache.max.bytes", cache)];
+        if !is_embedded {
+            flags.push(("kafka.bootstrap.servers", "localhost:9092"));
+        }
+        let settings = Case { flags, ..Case::default() }.load().unwrap();
+        let (held, stores) = (settings.applied_by_all_threads(), settings.memory_of_stores().bytes());
+        let log = if is_embedded { LOG_MIB << 20 } else { 0 };
+        let cached = settings.cached_by_each_thread() * settings.application.threads as usize;
+        assert!(cached + held + stores + log <= settings.state.memory_budget_bytes as usize, "{budget} {cache}");
+        assert_eq!((held >> 20, stores >> 20), (applied, blocks), "{budget} {cache}");
     }
 }

@@ -319,6 +319,7 @@ impl Demo {
             future_bound: Some(DurationMs::hours(1)),
             epoch: 0,
             cached_bytes: processing_core::limits::CACHED_BYTES_MAX,
+            applied_bytes: processing_core::limits::APPLIED_BYTES_MAX,
             state: StatePlace::Folder { dir: data.join("state"), budget: budget.clone() },
         }
     }
