@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    DBRawIteratorWithThreadMode, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, FlushOptions, ReadOptions,
+    DBRawIteratorWithThreadMode, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, FlushOptions, Options, ReadOptions,
     WaitForCompactOptions, WriteBatch, WriteOptions, properties,
 };
 
@@ -97,8 +97,7 @@ impl RocksBase {
         let record = self.db.get(FORMAT_KEY).map_err(|error| self.failed(error))?;
         let record = record.and_then(|record| Contents::with_version(record, version));
         let record = record.ok_or_else(|| damaged(&self.path, "it has no format record"))?;
-        self.db.put_opt(FORMAT_KEY, record, &without_log()).map_err(|error| self.failed(error))?;
-        self.flush_record()
+        put_record(&self.db, &record).map_err(|error| self.failed(error))
     }
 
     /// Waits until the files are no longer rewritten in the background. Whoever copies the folder, or
@@ -114,19 +113,20 @@ impl RocksBase {
     }
 
     fn create(path: &Path, options: &RocksOptions) -> Result<Self, StoreError> {
-        let db = open_files(path, &options.budget, &[DEFAULT_COLUMN_FAMILY_NAME.to_owned()])?;
-        let mut base = Self::on(db, path, options);
+        let tuned = tuning::task(&options.budget);
+        let db = open_files(path, &tuned, &[DEFAULT_COLUMN_FAMILY_NAME.to_owned()])?;
+        let mut base = Self::on(db, path, options, tuned);
         let contents = &options.contents;
         base.know(contents, contents);
         let record = if options.adapt { contents.without_words().to_bytes() } else { contents.to_bytes() };
-        base.db.put_opt(FORMAT_KEY, record, &without_log()).map_err(|error| base.failed(error))?;
-        base.flush_record()?;
+        put_record(&base.db, &record).map_err(|error| base.failed(error))?;
         Ok(base)
     }
 
     /// Opens what is there; `None` if it was never finished and holds nothing.
     fn reopen(path: &Path, options: &RocksOptions) -> Result<Option<Self>, StoreError> {
-        let Some(Found { mut db, record, families }) = Found::open(path, &options.budget)? else { return Ok(None) };
+        let tuned = tuning::task(&options.budget);
+        let Some(Found { mut db, record, families }) = Found::open(path, &tuned)? else { return Ok(None) };
         let refused = |error| refused(path, &error);
         let contents = &options.contents;
         let (stored, adapted) = if options.adapt {
@@ -139,7 +139,7 @@ impl RocksBase {
         };
         // ORDER: what is refused stays readable to the program that wrote it.
         migrate(&mut db, path, &record, &families)?;
-        let mut base = Self::on(db, path, options);
+        let mut base = Self::on(db, path, options, tuned);
         base.become_of(&stored, &adapted)?;
         base.know(contents, &adapted);
         base.found = stored;
@@ -152,11 +152,12 @@ impl RocksBase {
         if !path.exists() || !has_store(path)? {
             return Ok(None);
         }
-        let Some(Found { mut db, record, families }) = Found::open(path, &budget)? else { return Ok(None) };
+        let tuned = tuning::task(&budget);
+        let Some(Found { mut db, record, families }) = Found::open(path, &tuned)? else { return Ok(None) };
         let contents = Contents::from_bytes(&record).map_err(|error| refused(path, &error))?;
         migrate(&mut db, path, &record, &families)?;
         let options = RocksOptions::new(contents, budget);
-        let mut base = Self::on(db, path, &options);
+        let mut base = Self::on(db, path, &options, tuned);
         base.know(&options.contents, &options.contents);
         Ok(Some(base))
     }
@@ -179,8 +180,7 @@ impl RocksBase {
         });
         let noted = Contents::new(columns).ok_or_else(|| damaged(&self.path, "two columns have one name"))?;
         if noted != stored {
-            self.db.put_opt(FORMAT_KEY, noted.to_bytes(), &without_log()).map_err(|error| self.failed(error))?;
-            self.flush_record()?;
+            put_record(&self.db, &noted.to_bytes()).map_err(|error| self.failed(error))?;
         }
         Ok(())
     }
@@ -201,8 +201,8 @@ impl RocksBase {
             batch.delete_range(start, end);
             batch.delete(position_key(gone.id));
         }
-        self.db.write_opt(batch, &without_log()).map_err(|error| self.failed(error))?;
-        self.flush_record()
+        let written = self.db.write_opt(batch, &without_log()).and_then(|()| flush(&self.db));
+        written.map_err(|error| self.failed(error))
     }
 
     /// Columns have the numbers of `contents`; those in the store are those of the same names in `stored`.
@@ -217,14 +217,14 @@ impl RocksBase {
         }
     }
 
-    fn on(db: Db, path: &Path, options: &RocksOptions) -> Self {
+    fn on(db: Db, path: &Path, options: &RocksOptions, tuned: Options) -> Self {
         Self {
             db,
             path: path.to_path_buf(),
             stored: Vec::new(),
             found: options.contents.clone(),
             read: ReadOptions::default(),
-            intake: Intake::new(tuning::task(&options.budget), path),
+            intake: Intake::new(tuned, path),
         }
     }
 
@@ -238,13 +238,6 @@ impl RocksBase {
     fn rows(&self, column: ColumnId, range: KeyRange<'_>) -> Result<Rows<'_>, StoreError> {
         let [start, end] = row_bounds(self.stored(column)?, range);
         Ok(self.db.raw_iterator_opt(walk::within(KeyRange::new(&start, &end))))
-    }
-
-    /// Puts a format record on disk, which is no row and comes by itself.
-    fn flush_record(&self) -> Result<(), StoreError> {
-        let mut options = FlushOptions::default();
-        options.set_wait(true);
-        self.db.flush_opt(&options).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: rocksdb::Error) -> StoreError {
@@ -347,10 +340,10 @@ struct Found {
 
 impl Found {
     /// `None` if the store was never finished and holds nothing.
-    fn open(path: &Path, budget: &MemoryBudget) -> Result<Option<Self>, StoreError> {
+    fn open(path: &Path, options: &Options) -> Result<Option<Self>, StoreError> {
         let at_path = |error| opening_error(path, error);
         let families = Db::list_cf(&rocksdb::Options::default(), path).map_err(at_path)?;
-        let db = open_files(path, budget, &families)?;
+        let db = open_files(path, options, &families)?;
         if let Some(record) = db.get(FORMAT_KEY).map_err(at_path)? {
             return Ok(Some(Self { db, record, families }));
         }
@@ -366,10 +359,9 @@ impl Found {
     }
 }
 
-pub(super) fn open_files(path: &Path, budget: &MemoryBudget, families: &[String]) -> Result<Db, StoreError> {
-    let options = tuning::task(budget);
+pub(super) fn open_files(path: &Path, options: &Options, families: &[String]) -> Result<Db, StoreError> {
     let families = families.iter().map(|name| (name.as_str(), options.clone()));
-    Db::open_cf_with_opts(&options, path, families).map_err(|error| opening_error(path, error))
+    Db::open_cf_with_opts(options, path, families).map_err(|error| opening_error(path, error))
 }
 
 /// Whether `path` holds a RocksDB; one without its `CURRENT` file would be overwritten by a new one.
@@ -385,6 +377,19 @@ fn has_store(path: &Path) -> Result<bool, StoreError> {
         files |= name.starts_with("MANIFEST") || name.ends_with(".sst");
     }
     if files { Err(damaged(path, "its CURRENT file is missing")) } else { Ok(false) }
+}
+
+/// Puts a format record on disk: it is no row, and comes by itself.
+pub(super) fn put_record(db: &Db, record: &[u8]) -> Result<(), rocksdb::Error> {
+    db.put_opt(FORMAT_KEY, record, &without_log())?;
+    flush(db)
+}
+
+/// Puts on disk what did not come as a file.
+pub(super) fn flush(db: &Db) -> Result<(), rocksdb::Error> {
+    let mut options = FlushOptions::default();
+    options.set_wait(true);
+    db.flush_opt(&options)
 }
 
 pub(super) fn without_log() -> WriteOptions {

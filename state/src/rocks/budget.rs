@@ -15,8 +15,8 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of `bytes`, of which at most half is memtables. Below 8 MiB it is raised to that: with
-    /// less, the stores would flush without end.
+    /// A budget of `bytes`, of which at most half is memtables: stores fill them only while they are migrated from an
+    /// earlier version. Below 8 MiB it is raised to that.
     pub fn new(bytes: usize) -> Self {
         let bytes = bytes.max(8 << 20);
         let mut options = LruCacheOptions::default();

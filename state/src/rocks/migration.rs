@@ -15,11 +15,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use rocksdb::{ColumnFamily, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteBatch};
+use rocksdb::{ColumnFamily, DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteBatch};
 
-use super::base::{damaged, refused, without_log};
+use super::base::{damaged, flush, put_record, refused, without_log};
 use super::failure::store_error;
-use super::layout::{ALL_ROWS, FORMAT_KEY, row_key};
+use super::layout::{ALL_ROWS, row_key};
 use super::{Db, walk};
 use crate::error::StoreError;
 use crate::format::{ColumnContents, Contents, FAMILIES_VERSION, version_of};
@@ -84,7 +84,7 @@ impl Step {
                 copy(db, family, *column)
             }
             Self::Flush => flush(db),
-            Self::Record(record) => db.put_opt(FORMAT_KEY, record, &without_log()).and_then(|()| flush(db)),
+            Self::Record(record) => put_record(db, record),
             Self::Drop(family) => db.drop_cf(family),
         };
         done.map_err(|error| store_error(path, error))
@@ -119,12 +119,6 @@ fn copy(db: &Db, family: &ColumnFamily, column: ColumnId) -> Result<(), rocksdb:
     })?;
     written?;
     db.write_opt(batch, &without_log())
-}
-
-fn flush(db: &Db) -> Result<(), rocksdb::Error> {
-    let mut options = FlushOptions::default();
-    options.set_wait(true);
-    db.flush_opt(&options)
 }
 
 fn family_name(column: &ColumnContents) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use rocksdb::{DB, IteratorMode, Options};
+use rocksdb::{DB, FlushOptions, IteratorMode, Options};
 
 use super::*;
 use crate::batch::Batch;
@@ -13,6 +13,8 @@ use crate::keys::KeyFamily;
 use crate::position::Position;
 use crate::rocks::base::{RocksBase, RocksOptions, open_files};
 use crate::rocks::budget::MemoryBudget;
+use crate::rocks::layout::FORMAT_KEY;
+use crate::rocks::tuning;
 use crate::store::{Base, KeyRange};
 
 type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
@@ -124,7 +126,7 @@ fn taken(path: &Path, count: usize) -> (Db, String) {
 
 fn left(path: &Path) -> (Db, Vec<Step>) {
     let families = DB::list_cf(&Options::default(), path).unwrap();
-    let db = open_files(path, &MemoryBudget::default(), &families).unwrap();
+    let db = open_files(path, &tuning::task(&MemoryBudget::default()), &families).unwrap();
     let record = db.get(FORMAT_KEY).unwrap().unwrap();
     let steps = steps(path, &record, &families).unwrap();
     (db, steps)
