@@ -337,8 +337,9 @@ pub const SETTINGS_FILE_BYTES_MAX: u64 = MIB as u64;
 
 // ---- Relations ---------------------------------------------------------------------------------
 
-// Every staged write becomes a changelog record in the same outbox.
+// Rows that were committed were changed.
 const _: () = assert!(APPLIED_BYTES_MIN <= APPLIED_BYTES_MAX && APPLIED_BYTES_MAX <= CHANGED_BYTES_MAX);
+// Every staged write becomes a changelog record in the same outbox.
 const _: () = assert!(STAGED_BYTES_MAX <= OUTBOX_BYTES_MAX);
 // A row's place is told in 32 bits.
 const _: () = assert!(JOIN_ROW_BYTES + RECORD_BYTES_MAX < u32::MAX as usize);

@@ -78,8 +78,7 @@ impl Act for Touch {
     fn heap_bytes(&self) -> usize {
         match &self.kind {
             TouchKind::Shown { items, .. } if items.spilled() => items.capacity() * size_of::<Item>(),
-            TouchKind::Shown { .. } => 0,
-            TouchKind::Acted { .. } => 0,
+            TouchKind::Shown { .. } | TouchKind::Acted { .. } => 0,
         }
     }
 }
