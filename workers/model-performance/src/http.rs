@@ -24,7 +24,7 @@ use axum::response::Response;
 use axum::routing::get;
 use processing_core::prelude::StateKey;
 use processing_core::query::Queries;
-use processing_core::record::{DurationMs, EventTime};
+use processing_core::record::EventTime;
 use processing_core::service::parameters::answer;
 use processing_core::service::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,11 @@ use crate::performance::Performance;
 use crate::results::experiment::AbResults;
 use crate::results::performance::PerformanceRecord;
 use crate::settings::ModelSettings;
-use crate::span::Span;
+use crate::span::{MINUTE, Span};
 use crate::subject::Subject;
 use crate::topology::SHOWN;
 use crate::verdict::Standing;
 
-const MINUTE: i64 = DurationMs::minutes(1).0;
 /// What a model's route shows at most, and unless asked otherwise.
 const MINUTES_MAX: i64 = SHOWN.0 / MINUTE;
 

@@ -16,6 +16,7 @@ pub mod http;
 pub mod intents;
 pub mod judging;
 pub mod leads;
+pub mod lists;
 pub mod outcomes;
 pub mod packed;
 pub mod performance;
@@ -33,6 +34,7 @@ pub mod subject;
 pub mod tally;
 mod topology;
 pub mod trials;
+pub mod untold;
 pub mod verdict;
 
 pub use settings::ModelSettings;

@@ -52,9 +52,8 @@ pub struct Outcomes {
 
 impl Outcomes {
     /// Takes in a list.
-    pub fn add(&mut self, outcome: &Outcome, is_early: bool) {
+    pub fn add(&mut self, outcome: &Outcome) {
         self.lists += 1;
-        self.early += u64::from(is_early);
         self.impressions += outcome.impressions;
         self.clicks += outcome.clicks;
         self.clicks_first += outcome.clicks_first;

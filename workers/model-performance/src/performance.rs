@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Understanding;
 use crate::intents::Intents;
-use crate::outcomes::{Outcome, Outcomes};
+use crate::outcomes::Outcomes;
 use crate::series::AllSeries;
 use crate::serving::Serving;
 use crate::statistics::calibration::Calibration;
@@ -39,13 +39,8 @@ pub enum Fact {
     ShownToNobody,
     /// The scores of a list, in millionths.
     Scores(Vec<i64>),
-    /// What became of a list.
-    Outcome {
-        /// What.
-        outcome: Outcome,
-        /// It had to be told before its time.
-        is_early: bool,
-    },
+    /// What became of lists.
+    Lists(Outcomes),
     /// So many clicks belonged to no list.
     Unattributed(u64),
     /// So many events were too many to be looked at.
@@ -100,7 +95,7 @@ pub struct Performance {
 impl Aggregate<Fact> for Performance {
     fn add(&mut self, fact: &Fact) {
         match fact {
-            Fact::Outcome { outcome, is_early } => self.outcomes.add(outcome, *is_early),
+            Fact::Lists(outcomes) => self.outcomes.merge(outcomes),
             Fact::Unattributed(clicks) => self.unattributed += clicks,
             Fact::Cut(events) => self.cut += events,
             Fact::Measured { metric, time, id, value } => self.series.add(metric, *time, *id, *value),

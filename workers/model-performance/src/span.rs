@@ -2,8 +2,12 @@
 //!
 //! Not here: windows themselves. Invariant: the value and the window are those that closed together.
 
+use processing_core::record::DurationMs;
 use processing_core::windowed::Closed;
 use serde::{Deserialize, Serialize};
+
+/// The span in which most of this worker counts, in milliseconds.
+pub(crate) const MINUTE: i64 = DurationMs::minutes(1).0;
 
 /// What a span of time held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

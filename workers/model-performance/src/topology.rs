@@ -110,8 +110,9 @@ where
         .already_keyed_by(|(user, _): &(Member, Span<TouchMinute>)| attribution::crowd(user))
         .process("attributing", |setup| Attributing {
             window: settings.attribution,
-            shown: setup.key_value_store("shown"),
-            due: setup.key_value_store("due"),
+            lists: setup.windowed_store("lists", Attributing::kept(settings.attribution)),
+            waiting: setup.key_value_store("waiting"),
+            untold: setup.key_value_store("untold"),
             matures: setup.timer("matures"),
         })
         .key_by_first()

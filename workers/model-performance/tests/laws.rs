@@ -5,7 +5,7 @@ use model_performance::attribution::{Touch, TouchKind, TouchMinute};
 use model_performance::coverage::{Counted, Coverage, Items};
 use model_performance::event::{Item, ItemList, Understanding};
 use model_performance::leads::{LeadKind, LeadMinute, LeadStep};
-use model_performance::outcomes::Outcome;
+use model_performance::outcomes::{Outcome, Outcomes};
 use model_performance::performance::{Fact, Performance};
 use model_performance::subject::Subject;
 use processing_core::aggregate::{Aggregate as _, fold_of, laws};
@@ -29,9 +29,13 @@ fn fact() -> impl Strategy<Value = Fact> {
         Just(Fact::Repeated),
         Just(Fact::ShownToNobody),
         prop::collection::vec(-9_000_000_i64..9_000_000, 0..4).prop_map(Fact::Scores),
-        (0_u64..5, 0_u64..5, any::<bool>()).prop_map(|(impressions, clicks, is_early)| Fact::Outcome {
-            outcome: Outcome { impressions, clicks, ndcg_micros: (clicks > 0).then_some(7), ..Outcome::default() },
-            is_early,
+        prop::collection::vec((0_u64..5, 0_u64..5), 0..3).prop_map(|lists| {
+            let mut outcomes = Outcomes { early: lists.len() as u64, ..Outcomes::default() };
+            for (impressions, clicks) in lists {
+                let ndcg_micros = (clicks > 0).then_some(7);
+                outcomes.add(&Outcome { impressions, clicks, ndcg_micros, ..Outcome::default() });
+            }
+            Fact::Lists(outcomes)
         }),
         (0_u64..5).prop_map(Fact::Unattributed),
         (0_u64..5).prop_map(Fact::Cut),

@@ -64,6 +64,38 @@ fn a_click_is_counted_for_the_list_that_it_came_of() {
     );
 }
 
+/// Lists of one minute and of several. The named click belongs to its list alone, though others hold the item; the last
+/// moment of a list's two minutes counts, and what was clicked before anything was shown belongs to nothing.
+#[test]
+fn a_click_belongs_to_the_latest_list_with_the_item_and_is_told_of_the_earliest() {
+    check(
+        &two_minutes(),
+        r#"
+        click 10:00:09 ana i1
+        give  10:00:10 ana r1 a i1,i2
+        give  10:00:50 ana r2 b i2,i3
+        give  10:01:05 ana r3 c i2,i4
+        crash
+        click 10:01:10 ana i2
+        click 10:01:11 ana i2
+        in user-interactions 10:01:12 ana {"event_id": "named", "timestamp": "$time", "userId": "ana", "interactionType": "click", "movieId": "i2", "request_id": "r2"}
+        rate  10:01:20 ana i3 5
+        crash
+        click 10:02:10 ana i1
+        click 10:02:11 ana i2
+        end 10:08
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(10:01), "interactions": {"unattributed_clicks": 1}}
+        has model.performance.1m.v1 lens/lens/a// {"window_end_ms": $ms(10:01)}
+        has model.performance.1m.v1 lens/lens/b// {"window_end_ms": $ms(10:01)}
+        has model.performance.1m.v1 lens/lens/// {"window_end_ms": $ms(10:02), "interactions": {"unattributed_clicks": 0, "ratings": 1}}
+        has model.performance.1m.v1 lens/lens/c// {"window_end_ms": $ms(10:02)}
+        has model.performance.1m.v1 lens/lens/a// {"window_end_ms": $ms(10:03), "recommendations": {"lists": 1, "impressions": 2, "clicks": 1, "clicks_first_touch": 2, "ndcg": 1.0, "mean_rating": null}}
+        has model.performance.1m.v1 lens/lens/b// {"window_end_ms": $ms(10:03), "recommendations": {"lists": 1, "impressions": 2, "clicks": 1, "clicks_first_touch": 1, "ndcg": 1.0, "mean_rating": 5.0}}
+        has model.performance.1m.v1 lens/lens/c// {"window_end_ms": $ms(10:04), "recommendations": {"lists": 1, "impressions": 2, "clicks": 1, "clicks_first_touch": 0, "ndcg": 1.0}}
+        "#,
+    );
+}
+
 #[test]
 fn a_models_coverage_is_told_at_the_end_of_the_day() {
     check(
