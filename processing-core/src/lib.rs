@@ -82,6 +82,7 @@ mod idleness;
 pub mod instances;
 pub mod join;
 pub mod keeper;
+mod key_filter;
 pub mod latest;
 pub mod layout;
 pub mod limits;

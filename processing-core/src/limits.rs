@@ -31,9 +31,9 @@ pub const SNAPSHOT_MEMORY: usize = 64 * MIB;
 pub const HELD_BYTES_MAX: usize = 16 * MIB;
 /// Rows that all stores of one thread's tasks keep in memory between transactions, about.
 pub const CACHED_BYTES_MAX: usize = 64 * MIB;
-/// What spares looks into the store for ids that are new, of each pane of one task, where the caches have no room to know in
-/// which row each is; with more ids the store is asked for each.
-pub const ID_FILTER_BYTES_MAX: usize = 16 * MIB;
+/// What spares looks into the store for keys that are new: of ids, of each pane of one task, where the caches have no room to
+/// know in which row each is; of rows, of each pane of a store. With more keys the store is asked for each.
+pub const KEY_FILTER_BYTES_MAX: usize = 16 * MIB;
 /// Results and changelog records of one task that wait for the transaction before its thread commits early.
 pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// What each partition of each topic that a task writes keeps of it for the next transaction: one of usual size then

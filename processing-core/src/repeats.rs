@@ -26,7 +26,6 @@
 //! Invariant: whether a record passes hangs on the records before it in its partition alone, and not on when rows expire or
 //! on how many ids a row holds.
 
-mod filter;
 mod index;
 mod run;
 
@@ -38,11 +37,11 @@ use rustc_hash::{FxHashMap, FxHasher};
 use state::keys::ids::IdsKey;
 use state::{ColumnId, StateKey};
 
-use self::filter::IdFilter;
 use self::index::RowIndex;
 use self::run::Run;
 use crate::changelog;
 use crate::error::CoreError;
+use crate::key_filter::{self, KeyFilter};
 use crate::process::{Head, Pipe, Timed};
 use crate::record::EventTime;
 use crate::step::Step;
@@ -96,7 +95,7 @@ struct Pane<J> {
     /// Of the others, those that are in rows of many.
     many: RowIndex,
     /// Those that have rows of their own; `None` where only the store knows them.
-    alone: Option<IdFilter>,
+    alone: Option<KeyFilter>,
 }
 
 /// The rows.
@@ -191,7 +190,7 @@ impl<J: StateKey> Memory<J> {
             }
         }
         let filters = panes.values().filter_map(|pane| pane.alone.as_ref());
-        step.kept_bytes.push(kept + filters.map(IdFilter::bytes).sum::<usize>());
+        step.kept_bytes.push(kept + filters.map(KeyFilter::bytes).sum::<usize>());
     }
 
     /// Drops what no record to come can repeat.
@@ -219,7 +218,7 @@ impl Store {
     /// The pane that starts there. From when it is first needed, all of its ids come by here.
     fn open<'p, J>(self, step: &mut Step<'_>, panes: &'p mut BTreeMap<i64, Pane<J>>, start: i64) -> &'p mut Pane<J> {
         panes.entry(start).or_insert_with(|| {
-            let alone = self.has_none_alone(step, start).then(IdFilter::default);
+            let alone = self.has_none_alone(step, start).then(KeyFilter::default);
             Pane { fresh: FxHashMap::default(), many: self.index(step, start), alone }
         })
     }
@@ -276,15 +275,12 @@ impl Store {
     }
 }
 
-/// A hash of an id, the same for who asks and who answers. Its last step is that of MurmurHash3: ids are often hashes
-/// already, but may be numbers that follow each other.
+/// A hash of an id, the same for who asks and who answers: ids are often hashes already, but may be numbers that follow each
+/// other.
 fn mixed(id: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(id);
-    let mut hash = hasher.finish();
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    key_filter::mixed(hasher.finish())
 }
 
 impl<P, J, C> Pipe for DistinctBy<P, J, C>

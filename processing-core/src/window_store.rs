@@ -7,7 +7,10 @@
 //! A record touches one row: (pane, first window that accepts it, key). Rows stay decoded while they
 //! are hot and are encoded once per commit. A pane of which every row is in memory is *whole*: it is
 //! folded into, closed and forgotten without a look-up; a pane that is opened, closed and expired
-//! between two commits never reaches the store at all.
+//! between two commits never reaches the store at all. Where memory is short, a pane remembers of the rows that
+//! it lets go only that they are ([`pane`]).
+
+mod pane;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,10 +23,10 @@ use state::{ColumnId, OwnedRange, StateKey};
 
 use crate::aggregate::Mergeable;
 use crate::changelog;
-use crate::chunked_map::ChunkedMap;
 use crate::error::CoreError;
 use crate::step::Step;
 use crate::window::Windows;
+use pane::{PaneRows, Slot};
 
 /// The value of a row: an aggregate, or whatever else an operator keeps under a time and a key. `Default` is what
 /// stands where there is no row yet.
@@ -51,67 +54,6 @@ pub(crate) struct WindowStore<K, A, G = Windows> {
     cooled: i64,
 }
 
-#[derive(Clone)]
-pub(crate) struct PaneRows<K, A> {
-    rows: ChunkedMap<(i64, K), Slot<A>>,
-    /// The store holds no row of this pane that is not here.
-    whole: bool,
-    dirty: usize,
-    /// About what they take.
-    bytes: usize,
-}
-
-#[derive(Clone)]
-struct Slot<A> {
-    value: A,
-    dirty: bool,
-    /// Was asked for since the rows that nobody asks for were last let go.
-    used: bool,
-    /// What the value took outside of itself when it was last asked.
-    heap_bytes: u32,
-}
-
-impl<A: Row> Slot<A> {
-    fn new(value: A) -> Self {
-        let heap_bytes = heap_bytes(&value);
-        Self { value, dirty: false, used: true, heap_bytes }
-    }
-
-    /// Asks again; answers what it was before and is now.
-    fn weigh(&mut self) -> (usize, usize) {
-        let before = std::mem::replace(&mut self.heap_bytes, heap_bytes(&self.value));
-        (before as usize, self.heap_bytes as usize)
-    }
-}
-
-fn heap_bytes<A: Row>(value: &A) -> u32 {
-    u32::try_from(value.heap_bytes()).unwrap_or(u32::MAX)
-}
-
-impl<K: StateKey, A> PaneRows<K, A> {
-    /// A row in memory, without what its value holds outside of itself.
-    const ROW_BYTES: usize = ChunkedMap::<(i64, K), Slot<A>>::ENTRY_BYTES;
-
-    fn bytes_of(slot: &Slot<A>) -> usize {
-        Self::ROW_BYTES + slot.heap_bytes as usize
-    }
-
-    /// Keeps the rows that were asked for since the last time, and begins to watch them anew.
-    fn let_idle_go(&mut self) {
-        let Self { rows, whole, bytes, .. } = self;
-        let before = rows.len();
-        rows.retain(|slot| slot.used);
-        if rows.len() < before {
-            *whole = false;
-        }
-        *bytes = size_of::<Self>();
-        for (_, slot) in rows.iter_mut() {
-            slot.used = false;
-            *bytes += Self::bytes_of(slot);
-        }
-    }
-}
-
 impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
     pub(crate) fn new(name: &'static str, column: ColumnId, windows: G) -> Self {
         Self { name, column, windows, panes: BTreeMap::new(), bytes: 0, cooled: i64::MIN }
@@ -124,37 +66,17 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         }
         let column = self.column;
         let Some(rows) = self.panes.get_mut(&pane) else { return };
-        let whole = rows.whole;
-        let opened = rows.rows.get_or_insert((first, key), |(first, key)| {
-            let stored = if whole { None } else { load(step, column, pane, *first, key) };
-            Slot::new(stored.unwrap_or_default())
-        });
-        let Some((slot, is_new)) = opened else { return };
-        if is_new {
-            let size = PaneRows::<K, A>::bytes_of(slot);
-            rows.bytes += size;
-            self.bytes += size;
-        }
-        slot.used = true;
-        let becomes_dirty = !slot.dirty;
-        rows.dirty += usize::from(becomes_dirty);
-        slot.dirty = true;
-        fold(&mut slot.value);
-        // Once for each row and commit; what it grows by afterwards is bounded by what is read for it.
-        if becomes_dirty {
-            let (before, now) = slot.weigh();
-            rows.bytes = rows.bytes - before + now;
-            self.bytes = self.bytes - before + now;
-            step.held_bytes += PaneRows::<K, A>::ROW_BYTES + now;
-        }
+        let before = rows.bytes;
+        step.held_bytes += rows.fold((first, key), |(first, key)| load(step, column, pane, *first, key), fold);
+        self.bytes = self.bytes - before + rows.bytes;
     }
 
     /// Begins to keep a pane in memory: whole, if the store has no row of it.
     fn open(&mut self, step: &mut Step<'_>, pane: i64) {
         let whole = is_empty(step, self.column, pane);
-        let bytes = size_of::<PaneRows<K, A>>();
-        self.panes.insert(pane, PaneRows { rows: ChunkedMap::default(), whole, dirty: 0, bytes });
-        self.bytes += bytes;
+        let rows = PaneRows::new(whole);
+        self.bytes += rows.bytes;
+        self.panes.insert(pane, rows);
     }
 
     /// Brings every row of a pane into memory.
@@ -163,32 +85,31 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
             self.open(step, pane);
         }
         let Some(rows) = self.panes.get_mut(&pane) else { return };
-        if rows.whole {
+        if rows.is_whole() {
             return;
         }
-        let mut added = 0;
+        let before = rows.bytes;
         scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
             let opened = rows.rows.get_or_insert((first, key), |_| Slot::new(value));
-            added += opened.filter(|(_, is_new)| *is_new).map_or(0, |(slot, _)| PaneRows::<K, A>::bytes_of(slot));
+            rows.bytes += opened.filter(|(_, is_new)| *is_new).map_or(0, |(slot, _)| PaneRows::<K, A>::bytes_of(slot));
             ControlFlow::Continue(())
         });
-        rows.whole = true;
-        rows.bytes += added;
-        self.bytes += added;
+        rows.make_whole();
+        self.bytes = self.bytes - before + rows.bytes;
     }
 
     /// Every row of a pane: first accepting window, key, value; in no order.
     pub(crate) fn rows_of(&mut self, step: &mut Step<'_>, pane: i64) -> impl Iterator<Item = (i64, &K, &A)> {
         self.complete(step, pane);
         let rows = self.panes.get(&pane).map(|pane| &pane.rows);
-        rows.into_iter().flat_map(ChunkedMap::iter).map(|((first, key), slot)| (*first, key, &slot.value))
+        rows.into_iter().flat_map(|rows| rows.iter()).map(|((first, key), slot)| (*first, key, &slot.value))
     }
 
     /// Shows every row of a pane with its first accepting window, in no order, and keeps none of them in memory.
     pub(crate) fn visit(&self, step: &mut Step<'_>, pane: i64, mut each: impl FnMut(i64, &K, &A)) {
         let held = self.panes.get(&pane);
         let rows = held.map(|held| &held.rows);
-        if held.is_none_or(|held| !held.whole) {
+        if held.is_none_or(|held| !held.is_whole()) {
             scan_rows(step, self.column, self.name, &PaneKey::of_pane(pane), |first, key, value| {
                 let row = (first, key);
                 if rows.is_none_or(|rows| rows.get(&row).is_none()) {
@@ -197,7 +118,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
                 ControlFlow::Continue(())
             });
         }
-        let held = rows.into_iter().flat_map(ChunkedMap::iter);
+        let held = rows.into_iter().flat_map(|rows| rows.iter());
         held.for_each(|((first, key), slot)| each(*first, key, &slot.value));
     }
 
@@ -239,7 +160,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
 
     /// The rows of a pane that are `wanted`, which are those of `range` in the store, in the order of what they are
     /// `named`: all of them, or as many as `most` from the store, and whether there are more.
-    fn slice<R: Ord + Clone>(
+    fn slice<R: Ord>(
         &self,
         step: &mut Step<'_>,
         pane: i64,
@@ -252,29 +173,29 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         let in_memory =
             held.into_iter().flat_map(|rows| rows.rows.iter()).filter(|((first, key), _)| wanted(*first, key));
         let named_again = |(first, key): &(i64, K)| named(*first, key.clone());
-        if held.is_some_and(|rows| rows.whole) {
+        if held.is_some_and(PaneRows::is_whole) {
             let mut rows: Vec<_> = in_memory.map(|(row, slot)| (named_again(row), slot.value.clone())).collect();
             rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             return (rows, false);
         }
-        let (mut slice, mut more) = (BTreeMap::new(), false);
+        let (mut stored, mut more) = (Vec::new(), false);
         scan_rows(step, self.column, self.name, range, |first, key: K, value: A| {
-            more = slice.len() >= most;
+            more = stored.len() >= most;
             if more {
                 return ControlFlow::Break(());
             }
-            slice.insert(named(first, key), value);
+            stored.push((named(first, key), value));
             ControlFlow::Continue(())
         });
-        let last = slice.last_key_value().filter(|_| more).map(|(row, _)| row.clone());
         // What the open transaction has changed is not staged yet.
-        for (row, slot) in in_memory.filter(|(_, slot)| slot.dirty) {
-            let row = named_again(row);
-            if last.as_ref().is_none_or(|last| row <= *last) {
-                slice.insert(row, slot.value.clone());
-            }
+        let changed = in_memory.filter(|(_, slot)| slot.dirty);
+        let mut changed: Vec<_> = changed.map(|(row, slot)| (named_again(row), &slot.value)).collect();
+        changed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        if let Some((last, _)) = stored.last().filter(|_| more) {
+            let end = changed.partition_point(|(row, _)| row <= last);
+            changed.truncate(end);
         }
-        (slice.into_iter().collect(), more)
+        (overlaid(stored, changed), more)
     }
 
     /// The value of a row of a pane that begins with its first window, as it is now.
@@ -299,7 +220,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
             slot.used = true;
             return Some(look(&slot.value));
         }
-        if rows.whole {
+        if !rows.may_be_elsewhere(row) {
             return None;
         }
         let slot = Slot::new(load(step, self.column, pane, row.0, &row.1)?);
@@ -319,7 +240,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
         let rows = self.panes.get(&pane)?;
         match rows.rows.get(row) {
             Some(slot) => Some(Cow::Borrowed(&slot.value)),
-            None if rows.whole => None,
+            None if !rows.may_be_elsewhere(row) => None,
             None => load(step, self.column, pane, row.0, &row.1).map(Cow::Owned),
         }
     }
@@ -365,13 +286,23 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
     }
 
     /// Keeps memory within its bound: closed panes go, then rows that nobody has asked for since this was last needed,
-    /// then the oldest panes; all are staged now.
+    /// then those of the oldest panes, then what is known of the oldest panes; all are staged now.
     fn evict(&mut self, bytes_max: usize) {
         self.forget(self.cooled);
         if self.bytes > bytes_max {
             self.panes.values_mut().for_each(PaneRows::let_idle_go);
             self.bytes = self.panes.values().map(|rows| rows.bytes).sum();
         }
+        let Self { panes, bytes, .. } = self;
+        panes.retain(|_, rows| {
+            if *bytes <= bytes_max {
+                return true;
+            }
+            *bytes -= rows.bytes;
+            let stays = rows.let_all_go();
+            *bytes += if stays { rows.bytes } else { 0 };
+            stays
+        });
         while self.bytes > bytes_max
             && let Some((_, rows)) = self.panes.pop_first()
         {
@@ -422,6 +353,25 @@ fn scan_rows<K: StateKey, A: Row>(
     if let Some(error) = broken {
         step.fail(error);
     }
+}
+
+/// Rows in their order, those that have changed as they are now.
+fn overlaid<R: Ord, A: Clone>(stored: Vec<(R, A)>, changed: Vec<(R, &A)>) -> Vec<(R, A)> {
+    if changed.is_empty() {
+        return stored;
+    }
+    let mut all = Vec::with_capacity(stored.len() + changed.len());
+    let mut changed = changed.into_iter().peekable();
+    for (row, value) in stored {
+        while let Some((row, value)) = changed.next_if(|(newer, _)| *newer < row) {
+            all.push((row, value.clone()));
+        }
+        let newer = changed.next_if(|(newer, _)| *newer == row);
+        let value = newer.map_or(value, |(_, value)| value.clone());
+        all.push((row, value));
+    }
+    all.extend(changed.map(|(row, value)| (row, value.clone())));
+    all
 }
 
 /// Rows in their order, and whether there are more.

@@ -1,18 +1,18 @@
-//! A set of ids that may say yes by mistake and never no: what spares a look into the store for each id that is new.
+//! A set of keys that may say yes by mistake and never no: what spares a look into the store for each key that is new.
 //!
-//! Not here: the ids themselves; they are rows. Invariant: whatever was put in is found, and memory stays within
-//! [`ID_FILTER_BYTES_MAX`].
+//! Not here: the keys themselves; they are rows. Invariant: whatever was put in is found, and memory stays within
+//! [`KEY_FILTER_BYTES_MAX`].
 //!
 //! A Bloom filter in blocks of one cache line, one bit in each of a block's eight words (F. Putze, P. Sanders, J. Singler,
 //! "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). It grows by layers, each four times as large as the one
-//! before: 16 bits an id keep the mistakes of all together at about one in a hundred.
+//! before: 16 bits a key keep the mistakes of all together at about one in a hundred.
 
-use crate::limits::ID_FILTER_BYTES_MAX;
+use crate::limits::KEY_FILTER_BYTES_MAX;
 
 /// Bits of a block.
 const BLOCK_BITS: usize = 512;
-const BITS_PER_ID: usize = 16;
-/// Blocks of the first layer, which is one for 64 ids.
+const BITS_PER_KEY: usize = 16;
+/// Blocks of the first layer, which is one for 64 keys.
 const BLOCKS_FIRST: usize = 2;
 /// How much larger each layer is than the one before.
 const GROWTH: usize = 4;
@@ -28,34 +28,41 @@ const SALTS: [u64; 8] = [
     0x1b87_3593_cc9e_2d51,
 ];
 
-/// The ids that have come, approximately.
+/// A hash whose bits all hang on all bits of this one: the last step of MurmurHash3.
+pub(crate) fn mixed(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+/// The keys that were put in, approximately.
 #[derive(Debug, Clone, Default)]
-pub(super) struct IdFilter {
+pub(crate) struct KeyFilter {
     layers: Vec<Layer>,
 }
 
 #[derive(Debug, Clone)]
 struct Layer {
     blocks: Vec<[u64; 8]>,
-    /// So many more ids keep its mistakes rare.
+    /// So many more keys keep its mistakes rare.
     room: usize,
 }
 
-impl IdFilter {
-    /// Whether the id of this hash may have been put in; `false` is certain.
-    pub(super) fn may_hold(&self, hash: u64) -> bool {
+impl KeyFilter {
+    /// Whether the key of this hash may have been put in; `false` is certain.
+    pub(crate) fn may_hold(&self, hash: u64) -> bool {
         self.layers.iter().any(|layer| layer.holds(hash))
     }
 
-    /// Puts the id of this hash in. Answers `false` when there is no room for it: the filter is of no use from then on.
+    /// Puts the key of this hash in. Answers `false` when there is no room for it: the filter is of no use from then on.
     #[must_use]
-    pub(super) fn put(&mut self, hash: u64) -> bool {
+    pub(crate) fn put(&mut self, hash: u64) -> bool {
         if self.layers.last().is_none_or(|layer| layer.room == 0) {
             let blocks = self.layers.last().map_or(BLOCKS_FIRST, |layer| layer.blocks.len() * GROWTH);
-            if self.bytes() + blocks * BLOCK_BITS / 8 > ID_FILTER_BYTES_MAX {
+            if self.bytes() + blocks * BLOCK_BITS / 8 > KEY_FILTER_BYTES_MAX {
                 return false;
             }
-            self.layers.push(Layer { blocks: vec![[0; 8]; blocks], room: blocks * BLOCK_BITS / BITS_PER_ID });
+            self.layers.push(Layer { blocks: vec![[0; 8]; blocks], room: blocks * BLOCK_BITS / BITS_PER_KEY });
         }
         if let Some(layer) = self.layers.last_mut() {
             layer.put(hash);
@@ -64,7 +71,7 @@ impl IdFilter {
     }
 
     /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.layers.iter().map(|layer| layer.blocks.len() * BLOCK_BITS / 8).sum()
     }
 }
@@ -96,28 +103,27 @@ fn bits(hash: u64) -> impl Iterator<Item = u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mixed;
     use super::*;
 
-    fn hash(id: u64) -> u64 {
-        mixed(&id.to_be_bytes())
+    fn hash(key: u64) -> u64 {
+        mixed(key)
     }
 
     #[test]
     fn what_was_put_in_is_found_and_mistakes_are_rare() {
-        let mut filter = IdFilter::default();
-        for id in 0..200_000_u64 {
-            assert!(filter.put(hash(id)));
+        let mut filter = KeyFilter::default();
+        for key in 0..200_000_u64 {
+            assert!(filter.put(hash(key)));
         }
-        assert!((0..200_000).all(|id| filter.may_hold(hash(id))));
-        let mistakes = (200_000..400_000).filter(|id| filter.may_hold(hash(*id))).count();
+        assert!((0..200_000).all(|key| filter.may_hold(hash(key))));
+        let mistakes = (200_000..400_000).filter(|key| filter.may_hold(hash(*key))).count();
         assert!(mistakes < 2_000, "{mistakes} of 200 000");
         assert!(filter.bytes() < 1 << 20, "{} bytes", filter.bytes());
     }
 
     #[test]
-    fn a_few_ids_take_little() {
-        let mut filter = IdFilter::default();
+    fn a_few_keys_take_little() {
+        let mut filter = KeyFilter::default();
         assert!(!filter.may_hold(hash(1)));
         assert!(filter.put(hash(1)) && filter.may_hold(hash(1)));
         assert_eq!(filter.bytes(), 128);
@@ -125,9 +131,9 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bound_and_says_so() {
-        let mut filter = IdFilter::default();
-        let taken = (0..u64::MAX).take_while(|id| filter.put(hash(*id))).count();
-        assert!(taken > 1_000_000, "{taken} ids");
-        assert!(filter.bytes() <= ID_FILTER_BYTES_MAX);
+        let mut filter = KeyFilter::default();
+        let taken = (0..u64::MAX).take_while(|key| filter.put(hash(*key))).count();
+        assert!(taken > 1_000_000, "{taken} keys");
+        assert!(filter.bytes() <= KEY_FILTER_BYTES_MAX);
     }
 }
