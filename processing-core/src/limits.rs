@@ -17,7 +17,7 @@ const MIB: usize = 1024 * KIB;
 pub const TRANSACTION_BYTES_MAX: usize = 8 * MIB;
 /// Committed rows that all tasks of a process keep in memory before they write them to their stores, in equal parts of its
 /// threads; less where the process has less memory.
-pub const APPLIED_BYTES_MAX: usize = 40 * MIB;
+pub const APPLIED_BYTES_MAX: usize = 28 * MIB;
 /// What all tasks of a process have committed of their state since they last wrote to their stores, overwritten rows
 /// included, in equal parts of its threads: a crash would have to bring it back from the changelogs, at about 30 ns a byte.
 pub const CHANGED_BYTES_MAX: usize = 64 * MIB;

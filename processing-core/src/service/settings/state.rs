@@ -28,7 +28,7 @@ pub(super) const SPECS: &[Spec] = &[
     Spec::new(
         "memory.budget.bytes",
         ValueKind::Bytes { min: 16 * MIB, max: 1 << 40 },
-        "144MiB",
+        "128MiB",
         "Decoded rows, committed rows that wait to be written, RocksDB's blocks and the embedded log's buffers, of this process together; below half of a container's limit",
     ),
 ];

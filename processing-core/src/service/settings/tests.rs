@@ -378,10 +378,10 @@ proptest! {
 fn all_that_stores_hold_is_within_the_budget() {
     const LOG_MIB: usize = 16;
     for (budget, cache, is_embedded, applied, blocks) in [
-        ("144MiB", "64MiB", true, 40, 24),
-        ("144MiB", "64MiB", false, 40, 40),
-        ("1GiB", "256MiB", false, 40, 728),
-        ("72MiB", "36MiB", false, 24, 12),
+        ("128MiB", "64MiB", true, 28, 20),
+        ("128MiB", "64MiB", false, 28, 36),
+        ("1GiB", "256MiB", false, 28, 740),
+        ("64MiB", "32MiB", false, 21, 10),
         ("64MiB", "24MiB", true, 16, 8),
     ] {
         let mut flags = vec![("memory.budget.bytes", budget), ("statestore.cache.max.bytes", cache)];
