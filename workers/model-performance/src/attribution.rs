@@ -123,7 +123,7 @@ impl Attributing {
     /// Tells what became of a crowd's minute.
     fn tell(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, start: i64, untold: &Untold) {
         for (model, outcomes) in untold.outcomes() {
-            ctx.forward(crowd.clone(), (crowd.scope.join(&model), Fact::Lists(outcomes)));
+            ctx.forward(crowd.clone(), (crowd.scope.join(model), Fact::Lists(outcomes)));
         }
         for user in untold.users() {
             let user = crowd.scope.member(*user);
@@ -152,7 +152,7 @@ impl Processor for Attributing {
                 TouchKind::Shown { model, request, items } => visit.show(List { at, model, request, items }),
                 TouchKind::Acted { item, is_click, rating, request, .. } => {
                     let is_found =
-                        visit.attribute(&Asked { time: start + i64::from(at), item, request }, is_click, rating);
+                        visit.attribute(&Sought { time: start + i64::from(at), item, request }, is_click, rating);
                     unattributed += u64::from(is_click && !is_found);
                 }
             }
@@ -188,15 +188,14 @@ impl Processor for Attributing {
     }
 }
 
-/// What a click or rating asks for.
-struct Asked {
+/// What a click or rating is looked for by.
+struct Sought {
     time: i64,
     item: Item,
     request: Option<u64>,
 }
 
 /// An item in a list.
-#[derive(Debug, Clone)]
 struct Impression {
     /// The minute of the list, and its place in that.
     start: i64,
@@ -243,7 +242,7 @@ impl Visit<'_, '_, '_> {
     fn give_way(&mut self, minute: WaitingMinute) {
         self.waiting.forget_oldest();
         let lists = self.lists(minute.start());
-        let at = lists.len() - usize::from(minute.lists).min(lists.len());
+        let at = minute.first_of(lists);
         let Some((model, impressions)) = lists.get(at).map(|list| (list.model.clone(), list.impressions())) else {
             return;
         };
@@ -259,13 +258,14 @@ impl Visit<'_, '_, '_> {
     }
 
     /// Whether there is a list to which a click or rating belongs.
-    fn attribute(&mut self, asked: &Asked, is_click: bool, rating: Option<i64>) -> bool {
-        let minutes: Vec<WaitingMinute> = self.waiting.with(asked.item, self.of.window, asked.time).collect();
-        let Some(last) = minutes.iter().rev().find_map(|minute| self.latest(*minute, asked)) else { return false };
+    fn attribute(&mut self, sought: &Sought, is_click: bool, rating: Option<i64>) -> bool {
+        let minutes: Vec<WaitingMinute> = self.waiting.with(sought.item, self.of.window, sought.time).collect();
+        let latest = minutes.iter().rev().find_map(|minute| self.impressions(*minute, sought).next_back());
+        let Some(last) = latest else { return false };
         if is_click {
-            let first = minutes.iter().find_map(|minute| self.earliest(*minute, asked));
-            let first = first.unwrap_or_else(|| last.clone());
-            self.follow(&first, |followed| followed.click_first(first.place));
+            if let Some(first) = minutes.iter().find_map(|minute| self.impressions(*minute, sought).next()) {
+                self.follow(&first, |followed| followed.click_first(first.place));
+            }
             self.follow(&last, |followed| followed.click(last.place));
         }
         if let Some(rating) = rating {
@@ -274,28 +274,19 @@ impl Visit<'_, '_, '_> {
         true
     }
 
-    fn earliest(&mut self, minute: WaitingMinute, asked: &Asked) -> Option<Impression> {
-        self.impressions(minute, asked).next()
-    }
-
-    fn latest(&mut self, minute: WaitingMinute, asked: &Asked) -> Option<Impression> {
-        self.impressions(minute, asked).next_back()
-    }
-
     /// Where the item stands in the lists of a minute, in their order.
     fn impressions<'l>(
         &'l mut self,
         minute: WaitingMinute,
-        asked: &'l Asked,
+        sought: &'l Sought,
     ) -> impl DoubleEndedIterator<Item = Impression> + use<'l> {
         let (start, window) = (minute.start(), self.of.window.0);
         let lists = self.lists(start);
-        let told = lists.len() - usize::from(minute.lists).min(lists.len());
-        lists.iter().enumerate().skip(told).filter_map(move |(at, list)| {
+        lists.iter().enumerate().skip(minute.first_of(lists)).filter_map(move |(at, list)| {
             let shown = start + i64::from(list.at);
-            let is_near = shown <= asked.time && asked.time <= shown.saturating_add(window);
-            let is_named = asked.request.is_none_or(|request| request == list.request);
-            let place = list.items.iter().position(|item| *item == asked.item).filter(|_| is_near && is_named)?;
+            let is_near = shown <= sought.time && sought.time <= shown.saturating_add(window);
+            let is_named = sought.request.is_none_or(|request| request == list.request);
+            let place = list.items.iter().position(|item| *item == sought.item).filter(|_| is_near && is_named)?;
             let (list, model, impressions) = (at as u16, list.model.clone(), list.impressions());
             Some(Impression { start, list, model, impressions, place: place as u16 })
         })
@@ -316,8 +307,8 @@ impl Visit<'_, '_, '_> {
     fn follow(&mut self, of: &Impression, follow: impl FnOnce(&mut Followed)) {
         let id = (self.user.id, of.list);
         self.ctx.store(&self.of.untold).change(&(self.crowd.clone(), of.start), |untold| {
-            if let Some(followed) = untold.as_mut().and_then(|it| it.follow(id, &of.model, of.impressions)) {
-                follow(followed);
+            if let Some(untold) = untold {
+                follow(untold.follow(id, &of.model, of.impressions));
             }
         });
     }

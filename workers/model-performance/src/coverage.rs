@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Item, ItemList};
 use crate::packed;
+use crate::span::MINUTE;
 use crate::subject::Subject;
 
 /// Items count for so long.
@@ -33,7 +34,7 @@ pub type ModelMinute = (Subject, u8);
 
 /// The minute that holds this moment.
 pub fn minute(model: Subject, time: EventTime) -> ModelMinute {
-    (model, (time.0.div_euclid(60_000).rem_euclid(60)) as u8)
+    (model, (time.0.div_euclid(MINUTE).rem_euclid(60)) as u8)
 }
 
 /// Distinct items. Which of the two it is depends on how many they are alone.

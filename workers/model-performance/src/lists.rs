@@ -15,7 +15,7 @@ use crate::span::MINUTE;
 use crate::subject::Subject;
 
 /// So many lists of a user wait for clicks.
-pub const LISTS_MAX: usize = 64;
+const LISTS_MAX: usize = 64;
 
 /// A list of a user's minute. What became of it stands with those that are still to be told ([`crate::untold`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct WaitingMinute {
     /// Which one, counted from 1970 UTC: a shorter number to write than the time at which it began.
     minute: i64,
     /// So many of its lists wait, which are its last ones.
-    pub lists: u16,
+    lists: u16,
     /// A filter of the items in its lists, with three bits for each (B. Bloom, "Space/time trade-offs in hash coding with
     /// allowable errors", CACM 13(7), 1970): of a list of ten, one item in twenty that is not in it has its bits set.
     items: u64,
@@ -58,6 +58,11 @@ impl WaitingMinute {
     /// When it began.
     pub fn start(&self) -> i64 {
         self.minute * MINUTE
+    }
+
+    /// The place of the first one that waits among all of the minute.
+    pub fn first_of(&self, all: &[List]) -> usize {
+        all.len().saturating_sub(self.lists.into())
     }
 }
 

@@ -6,6 +6,8 @@
 //! Not here: when they are told ([`crate::attribution`]). Invariant: each list that was shown is counted by its model or
 //! stands for itself, until it is taken.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -21,20 +23,17 @@ type Places = SmallVec<[u16; 4]>;
 pub struct Untold {
     /// Who was shown one: what their rows say of this minute is no longer of use once it is told.
     users: Vec<u64>,
-    /// In their order.
-    left_alone: Vec<LeftAlone>,
-    /// In the order of [`ListId`].
-    followed: Vec<Followed>,
+    /// By the model within the tenant.
+    left_alone: BTreeMap<Subject, LeftAlone>,
+    followed: BTreeMap<ListId, Followed>,
 }
 
 /// Which of a crowd's minute: the user, and the list's place among the minute's lists of that user.
 pub type ListId = (u64, u16);
 
 /// Lists of a model that were left as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct LeftAlone {
-    /// Within the tenant.
-    model: Subject,
     lists: u64,
     impressions: u64,
 }
@@ -42,7 +41,6 @@ struct LeftAlone {
 /// What users did with a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followed {
-    id: ListId,
     model: Subject,
     impressions: u16,
     /// The places of items that were clicked.
@@ -61,6 +59,12 @@ fn mark(clicked: &mut Places, place: u16) {
 }
 
 impl Followed {
+    /// Nothing yet.
+    fn new(model: Subject, impressions: u16) -> Self {
+        let (clicked, clicked_first) = (Places::new(), Places::new());
+        Self { model, impressions, clicked, clicked_first, ratings: 0, rating_sum: 0 }
+    }
+
     /// The item at this place was clicked, and this is the latest list with it.
     pub fn click(&mut self, place: u16) {
         mark(&mut self.clicked, place);
@@ -97,54 +101,39 @@ impl Untold {
         if self.users.last() != Some(&user) {
             self.users.push(user);
         }
-        let at = match self.left_alone.binary_search_by(|left| left.model.cmp(model)) {
-            Ok(at) => at,
-            Err(at) => {
-                self.left_alone.insert(at, LeftAlone { model: model.clone(), lists: 0, impressions: 0 });
-                at
-            }
-        };
-        if let Some(left) = self.left_alone.get_mut(at) {
+        // Most models are there already: they are found without a copy of the name.
+        if !self.left_alone.contains_key(model) {
+            self.left_alone.insert(model.clone(), LeftAlone::default());
+        }
+        if let Some(left) = self.left_alone.get_mut(model) {
             left.lists += 1;
             left.impressions += u64::from(impressions);
         }
     }
 
     /// A list that was added, which from now on stands for itself.
-    pub fn follow(&mut self, id: ListId, model: &Subject, impressions: u16) -> Option<&mut Followed> {
-        let at = match self.followed.binary_search_by_key(&id, |followed| followed.id) {
-            Ok(at) => at,
-            Err(at) => {
-                self.take_left_alone(model, impressions);
-                let (clicked, clicked_first) = (Places::new(), Places::new());
-                let model = model.clone();
-                let followed = Followed { id, model, impressions, clicked, clicked_first, ratings: 0, rating_sum: 0 };
-                self.followed.insert(at, followed);
-                at
-            }
-        };
-        self.followed.get_mut(at)
+    pub fn follow(&mut self, id: ListId, model: &Subject, impressions: u16) -> &mut Followed {
+        if !self.followed.contains_key(&id) {
+            self.take_left_alone(model, impressions);
+        }
+        self.followed.entry(id).or_insert_with(|| Followed::new(model.clone(), impressions))
     }
 
     /// Takes a list out that was added.
     pub fn take(&mut self, id: ListId, model: &Subject, impressions: u16) -> Outcome {
-        match self.followed.binary_search_by_key(&id, |followed| followed.id) {
-            Ok(at) => self.followed.remove(at).outcome(),
-            Err(_) => {
-                self.take_left_alone(model, impressions);
-                Outcome { impressions: impressions.into(), ..Outcome::default() }
-            }
+        if let Some(followed) = self.followed.remove(&id) {
+            return followed.outcome();
         }
+        self.take_left_alone(model, impressions);
+        Outcome { impressions: impressions.into(), ..Outcome::default() }
     }
 
     fn take_left_alone(&mut self, model: &Subject, impressions: u16) {
-        let Ok(at) = self.left_alone.binary_search_by(|left| left.model.cmp(model)) else { return };
-        if let Some(left) = self.left_alone.get_mut(at) {
-            left.lists = left.lists.saturating_sub(1);
-            left.impressions = left.impressions.saturating_sub(impressions.into());
-            if left.lists == 0 {
-                self.left_alone.remove(at);
-            }
+        let Some(left) = self.left_alone.get_mut(model) else { return };
+        left.lists = left.lists.saturating_sub(1);
+        left.impressions = left.impressions.saturating_sub(impressions.into());
+        if left.lists == 0 {
+            self.left_alone.remove(model);
         }
     }
 
@@ -153,23 +142,14 @@ impl Untold {
         &self.users
     }
 
-    /// What became of the lists, by the model within the tenant, in its order.
-    pub fn outcomes(&self) -> Vec<(Subject, Outcomes)> {
-        let left_alone = self.left_alone.iter().map(|LeftAlone { model, lists, impressions }| {
-            (model.clone(), Outcomes { lists: *lists, impressions: *impressions, ..Outcomes::default() })
+    /// What became of the lists, by the model within the tenant.
+    pub fn outcomes(&self) -> BTreeMap<&Subject, Outcomes> {
+        let left_alone = self.left_alone.iter().map(|(model, LeftAlone { lists, impressions })| {
+            (model, Outcomes { lists: *lists, impressions: *impressions, ..Outcomes::default() })
         });
-        let mut all: Vec<(Subject, Outcomes)> = left_alone.collect();
-        for followed in &self.followed {
-            let at = match all.binary_search_by(|(model, _)| model.cmp(&followed.model)) {
-                Ok(at) => at,
-                Err(at) => {
-                    all.insert(at, (followed.model.clone(), Outcomes::default()));
-                    at
-                }
-            };
-            if let Some((_, outcomes)) = all.get_mut(at) {
-                outcomes.add(&followed.outcome());
-            }
+        let mut all: BTreeMap<&Subject, Outcomes> = left_alone.collect();
+        for followed in self.followed.values() {
+            all.entry(&followed.model).or_default().add(&followed.outcome());
         }
         all
     }
