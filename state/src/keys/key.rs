@@ -36,9 +36,9 @@ pub trait StateKey: Clone + Eq + Ord + Hash + Send + 'static {
 
     /// Appends the key in a form that tells its own end, for a place before other parts.
     fn encode_part(&self, out: &mut Vec<u8>) {
-        let mut whole = Vec::new();
-        self.encode(&mut whole);
-        escape(out, &whole);
+        let begin = out.len();
+        self.encode(out);
+        escape_from(out, begin);
     }
 
     /// Takes what [`Self::encode_part`] wrote from the front of `bytes`.
@@ -55,6 +55,27 @@ pub(super) fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
         if *byte == 0 {
             out.push(0xFF);
         }
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+/// Does with the bytes of `out` from `begin` on what [`escape`] would: in their place, since keys of several parts are made
+/// for every row that is looked for.
+fn escape_from(out: &mut Vec<u8>, begin: usize) {
+    let end = out.len();
+    let zeros = out.iter().skip(begin).filter(|byte| **byte == 0).count();
+    out.resize(end + zeros, 0);
+    let (mut from, mut to) = (end, end + zeros);
+    // From the end on, so that no byte is written over before it has moved; in front of the first zero all are in place.
+    while from < to {
+        from -= 1;
+        let byte = out[from];
+        if byte == 0 {
+            to -= 1;
+            out[to] = 0xFF;
+        }
+        to -= 1;
+        out[to] = byte;
     }
     out.extend_from_slice(&[0, 0]);
 }
