@@ -101,7 +101,7 @@ impl<K, V> Clone for Agenda<K, V> {
 pub(super) enum Next {
     /// This, which is in memory for the open transaction anyway if `is_fresh`.
     At { place: QueueKey, is_fresh: bool },
-    /// The store knows, and has been asked for enough. Nothing is earlier than this.
+    /// The store knows, and is to be [asked](Agenda::open_next). Nothing is earlier than this.
     Unknown(i64),
 }
 
@@ -197,16 +197,32 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
         Some(next)
     }
 
-    /// Begins to take out what stands at `through` or earlier, at most so many entries.
-    pub(super) fn open(&mut self, step: &mut Step<'_>, through: i64, most: usize) {
-        if through <= self.clear_through {
-            return;
+    /// Begins to take out what stands at `through` or earlier, in parts of so many entries.
+    pub(super) fn open(&mut self, step: &mut Step<'_>, through: i64, part: usize) {
+        if through > self.clear_through {
+            self.open_part(step, through, part);
         }
+    }
+
+    /// Goes on where all that was opened has been taken out and the store has more. Answers whether it did.
+    pub(super) fn open_next(&mut self, step: &mut Step<'_>, through: i64, part: usize) -> bool {
+        let goes_on = self.is_cut && self.stored.is_empty() && part > 0;
+        if goes_on {
+            self.open_part(step, through, part);
+        }
+        goes_on
+    }
+
+    fn open_part(&mut self, step: &mut Step<'_>, through: i64, part: usize) {
         let mut broken = None;
-        let range = QueueKey::between(self.clear_through, through);
+        let mut range = QueueKey::between(self.clear_through, through);
+        if let Some(taken) = &self.taken {
+            range.start = taken.behind();
+        }
+        self.is_cut = false;
         let Self { stored, is_cut, name, .. } = self;
         let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, value| {
-            *is_cut = stored.len() >= most;
+            *is_cut = stored.len() >= part;
             if *is_cut {
                 return ControlFlow::Break(());
             }
