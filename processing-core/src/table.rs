@@ -15,6 +15,7 @@
 //! forgets after a while: rows behind the cursor of a move are never looked at again, whoever still has them.
 
 mod held;
+mod packed;
 mod range;
 
 use std::ops::ControlFlow;
@@ -25,7 +26,7 @@ use state::keys::meta::MetaKey;
 use state::keys::table::TableKey;
 use state::{ColumnId, KeyRange, StateKey};
 
-use self::held::{Asked, Held, Open, Stored};
+use self::held::{Asked, Held, Open};
 use crate::changelog;
 use crate::error::CoreError;
 use crate::limits::{REWRITE_BYTES_MAX, REWRITE_ROWS_MAX, TABLE_GONE_MIN};
@@ -45,6 +46,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Kept for T {}
 const GONE: u8 = 0;
 const LIVE: u8 = 1;
 
+/// A table counts for so many stores where memory is divided: of its rows each is looked for by itself, and takes a fifth of
+/// what one of a window does, which is most often read again in its turn.
+const CACHE_SHARES: usize = 3;
+
 /// The rows of one table of one task, as far as they are in memory.
 pub(crate) struct TableRows<K, R> {
     name: &'static str,
@@ -54,13 +59,6 @@ pub(crate) struct TableRows<K, R> {
     dirty: usize,
     /// `None` until it has been read from the store.
     progress: Option<Progress>,
-}
-
-impl<K, R> Open<K, R> {
-    /// Whether the store has a row.
-    fn was_live(&self) -> bool {
-        self.stored.as_ref().is_some_and(|stored| stored.first() == Some(&LIVE))
-    }
 }
 
 /// A row of the task's meta column.
@@ -126,16 +124,20 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
         let stored = match self.held.ask(key) {
             Asked::Open(at) => return self.held.open_at(at),
             Asked::Known(stored) => stored,
-            Asked::Unknown => self.load(step, key),
+            Asked::Unknown => {
+                let stored = self.load(step, key);
+                self.held.learn(stored.as_deref())
+            }
         };
-        let row = stored.as_deref().map(read).transpose().map_err(|error| self.damaged(&error));
-        let row = step.ok(row).flatten().flatten();
+        let bytes = self.held.stored(stored);
         // What it holds outside of itself is some three times of what is stored.
-        step.held_bytes += Self::ROW_BYTES + stored.as_ref().map_or(0, |stored| 4 * stored.len());
-        self.held.push(Open { key: key.clone(), row, stored, dirty: false })
+        step.held_bytes += Self::ROW_BYTES + bytes.map_or(0, |bytes| 4 * bytes.len());
+        let row = bytes.map(read).transpose().map_err(|error| self.damaged(&error));
+        let row = step.ok(row).flatten().flatten();
+        self.held.open(key.clone(), row, stored)
     }
 
-    fn load(&mut self, step: &mut Step<'_>, key: &K) -> Stored {
+    fn load(&mut self, step: &mut Step<'_>, key: &K) -> Option<Vec<u8>> {
         let progress = self.progress(step)?;
         let (generation, cursor) = (progress.generation, progress.cursor.clone());
         let mut bytes = Vec::new();
@@ -151,7 +153,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             before.extend_from_slice(&bytes[prefix..]);
             stored = step.rows.get(self.column, &before);
         }
-        step.ok(stored)?.map(Vec::into_boxed_slice)
+        step.ok(stored)?
     }
 
     /// Stages and logs every row that is another than the store has, in key order, and goes on with a move.
@@ -160,15 +162,16 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             self.stage(step);
         }
         self.move_on(step);
-        self.held.close(step.terms.cache_share);
-        step.kept_bytes.push(self.held.bytes());
+        self.held.close(step.terms.cache_share.saturating_mul(CACHE_SHARES));
+        step.kept_bytes.extend([self.held.bytes() / CACHE_SHARES; CACHE_SHARES]);
     }
 
     fn stage(&mut self, step: &mut Step<'_>) {
         let Some(mut progress) = self.progress(step).cloned() else { return };
         let before = progress.clone();
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        for open in self.held.changed() {
+        let (changed, stored) = self.held.changed();
+        for open in changed {
             open.dirty = false;
             value.clear();
             match &open.row {
@@ -179,10 +182,12 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
                     step.ok(encoded.map_err(|error| CoreError::store_refused(format!("store {}: {error}", self.name))));
                 }
             }
-            if open.stored.as_deref() == Some(&value) {
+            let was = stored.value(open.stored);
+            if was == Some(&value) {
                 continue;
             }
-            match (open.was_live(), open.row.is_some()) {
+            let was_live = was.is_some_and(|was| was.first() == Some(&LIVE));
+            match (was_live, open.row.is_some()) {
                 (false, true) => progress.live += 1,
                 (true, false) => progress.live = progress.live.saturating_sub(1),
                 (true, true) | (false, false) => {}
@@ -192,7 +197,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             TableKey::begin(&mut key, progress.generation);
             open.key.encode(&mut key);
             changelog::put(step, self.column, &key, &value);
-            open.stored = Some(value.as_slice().into());
+            open.stored = stored.replace(open.stored, &value);
         }
         self.dirty = 0;
         self.save(step, &before, progress);
