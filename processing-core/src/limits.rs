@@ -17,7 +17,7 @@ const MIB: usize = 1024 * KIB;
 pub const TRANSACTION_BYTES_MAX: usize = 8 * MIB;
 /// Committed rows that all tasks of a process keep in memory before they write them to their stores, in equal parts of its
 /// threads; less where the process has less memory.
-pub const APPLIED_BYTES_MAX: usize = 28 * MIB;
+pub const APPLIED_BYTES_MAX: usize = 24 * MIB;
 /// What all tasks of a process have committed of their state since they last wrote to their stores, overwritten rows
 /// included, in equal parts of its threads: a crash would have to bring it back from the changelogs, at about 30 ns a byte.
 pub const CHANGED_BYTES_MAX: usize = 64 * MIB;
@@ -30,7 +30,7 @@ pub const SNAPSHOT_MEMORY: usize = 64 * MIB;
 /// Decoded rows and partial aggregates that the operators of one task hold for the open transaction.
 pub const HELD_BYTES_MAX: usize = 16 * MIB;
 /// Rows that all stores of one thread's tasks keep in memory between transactions, about.
-pub const CACHED_BYTES_MAX: usize = 64 * MIB;
+pub const CACHED_BYTES_MAX: usize = 40 * MIB;
 /// What spares looks into the store for keys that are new: of ids, of each pane of one task, where the caches have no room to
 /// know in which row each is; of rows, of each pane of a store. With more keys the store is asked for each.
 pub const KEY_FILTER_BYTES_MAX: usize = 16 * MIB;
@@ -40,7 +40,7 @@ pub const OUTBOX_BYTES_MAX: usize = 32 * MIB;
 /// allocates little, and the largest ones of all tasks do not add up.
 pub const OUTBOX_KEPT_BYTES: usize = 64 * KIB;
 /// Records that one slice of a closing cursor emits before the thread looks up: input, ticks, commit.
-pub const CLOSE_SLICE_RECORDS_MAX: usize = 10_000;
+pub const CLOSE_SLICE_RECORDS_MAX: usize = 4_000;
 /// Partial aggregates for one partition travel together up to this; a larger one travels alone.
 pub const BUNDLE_BYTES: usize = 16 * KIB;
 /// The records that a key has in a pane of a join go on in another row where one would be larger than this.
@@ -133,7 +133,7 @@ pub const REWRITE_BYTES_MAX: usize = MIB / 4;
 /// Deleted rows of a table that are left in their places at least; from there on, when they are as many as the rows
 /// that live, the table is written anew without them.
 pub const TABLE_GONE_MIN: u64 = 8;
-/// Rows that a look at a range of a processor's store takes from it at once.
+/// Rows that a look at a range of a processor's store, or at what it has still to do, takes from it at once.
 pub const SCAN_ROWS: usize = 256;
 /// Versions of one key in a processor's versioned store; the oldest give way.
 pub const VERSIONS_MAX: usize = 1_000;

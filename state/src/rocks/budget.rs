@@ -55,7 +55,7 @@ impl MemoryBudget {
 
 impl Default for MemoryBudget {
     fn default() -> Self {
-        Self::new(20 << 20)
+        Self::new(8 << 20)
     }
 }
 

@@ -22,14 +22,14 @@ pub(super) const SPECS: &[Spec] = &[
     Spec::new(
         "statestore.cache.max.bytes",
         ValueKind::Bytes { min: 0, max: 1 << 40 },
-        "64MiB",
-        "Rows that stay decoded between transactions, in equal parts of the worker threads; a part of `memory.budget.bytes`",
+        "40MiB",
+        "Rows that stay in memory between transactions, in equal parts of the worker threads; a part of `memory.budget.bytes`",
     ),
     Spec::new(
         "memory.budget.bytes",
         ValueKind::Bytes { min: 16 * MIB, max: 1 << 40 },
-        "128MiB",
-        "Decoded rows, committed rows that wait to be written, RocksDB's blocks and the embedded log's buffers, of this process together; below half of a container's limit",
+        "88MiB",
+        "Rows that stay in memory, committed rows that wait to be written, RocksDB's blocks and the embedded log's buffers, of this process together; below half of a container's limit",
     ),
 ];
 

@@ -378,9 +378,9 @@ proptest! {
 fn all_that_stores_hold_is_within_the_budget() {
     const LOG_MIB: usize = 16;
     for (budget, cache, is_embedded, applied, blocks) in [
-        ("128MiB", "64MiB", true, 28, 20),
-        ("128MiB", "64MiB", false, 28, 36),
-        ("1GiB", "256MiB", false, 28, 740),
+        ("88MiB", "40MiB", true, 21, 10),
+        ("88MiB", "40MiB", false, 24, 24),
+        ("1GiB", "256MiB", false, 24, 744),
         ("64MiB", "32MiB", false, 21, 10),
         ("64MiB", "24MiB", true, 16, 8),
     ] {
