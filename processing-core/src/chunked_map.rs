@@ -37,14 +37,18 @@ impl Place {
 }
 
 /// The hash for the index, which takes some of its bits from the upper end and others from the lower.
-fn spread(hash: u32) -> u64 {
+pub(crate) fn spread(hash: u32) -> u64 {
     // 2^64 divided by the golden ratio: Knuth, The Art of Computer Programming, 6.4.
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-fn hash_of<K: Hash>(key: &K) -> u32 {
-    let hash = FxBuildHasher.hash_one(key);
+/// What an entry of an index keeps of a hash.
+pub(crate) fn folded(hash: u64) -> u32 {
     (hash ^ (hash >> 32)) as u32
+}
+
+fn hash_of<K: Hash>(key: &K) -> u32 {
+    folded(FxBuildHasher.hash_one(key))
 }
 
 impl<K, V> Default for ChunkedMap<K, V> {

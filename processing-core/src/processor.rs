@@ -45,7 +45,6 @@ use state::{ColumnId, StateKey};
 
 use crate::batch::{Headers, RecordRef};
 use crate::decode::Poison;
-use crate::limits::SCAN_ROWS;
 use crate::process::{Head, Pipe, Raw, Sources, Timed};
 use crate::record::{EventTime, LogTime, Offset, Partition, TopicName, TopicPartition};
 use crate::repartition::records::Travelled;
@@ -284,13 +283,12 @@ impl<R: Processor> Desk<R> {
         // A slice of its own: where the chain before has used up the step's, one timer that is due would make all that the
         // chain has handed on wait in the store.
         let mut slice = step.terms.bounds.close_slice_records;
-        self.agenda.open(step, reached.0, slice.min(SCAN_ROWS));
+        self.agenda.open(step, reached.0, slice);
         let (mut done, mut left) = (0_usize, None);
         while step.failure.is_none() {
             let (place, is_fresh) = match self.agenda.next() {
                 Some(Next::At { place, is_fresh }) if place < end => (place, is_fresh),
-                // An entry may be as large as a record, so they are read a few at a time.
-                Some(Next::Unknown(_)) if self.agenda.open_next(step, reached.0, slice.min(SCAN_ROWS)) => continue,
+                Some(Next::Unknown(_)) if self.agenda.open_next(step, reached.0, slice) => continue,
                 Some(Next::Unknown(time)) => {
                     left = Some(time);
                     break;

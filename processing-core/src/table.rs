@@ -125,7 +125,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             Asked::Open(at) => return self.held.open_at(at),
             Asked::Known(stored) => stored,
             Asked::Unknown => {
-                let stored = self.load(step, key);
+                let stored = self.load(step);
                 self.held.learn(stored.as_deref())
             }
         };
@@ -137,13 +137,14 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
         self.held.open(key.clone(), row, stored)
     }
 
-    fn load(&mut self, step: &mut Step<'_>, key: &K) -> Option<Vec<u8>> {
+    /// What the store has of the key that was asked for last.
+    fn load(&mut self, step: &mut Step<'_>) -> Option<Vec<u8>> {
         let progress = self.progress(step)?;
         let (generation, cursor) = (progress.generation, progress.cursor.clone());
         let mut bytes = Vec::new();
         TableKey::begin(&mut bytes, generation);
         let prefix = bytes.len();
-        key.encode(&mut bytes);
+        bytes.extend_from_slice(self.held.asked());
         let mut stored = step.rows.get(self.column, &bytes);
         if let (Ok(None), Some(cursor)) = (&stored, &cursor)
             && bytes[prefix..] >= cursor[..]

@@ -24,6 +24,7 @@ use state::{ColumnId, StateKey};
 use crate::changelog;
 use crate::chunked::Chunked;
 use crate::error::CoreError;
+use crate::limits::SCAN_ROWS;
 use crate::step::Step;
 use crate::table::Kept;
 
@@ -197,23 +198,25 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
         Some(next)
     }
 
-    /// Begins to take out what stands at `through` or earlier, in parts of so many entries.
-    pub(super) fn open(&mut self, step: &mut Step<'_>, through: i64, part: usize) {
+    /// Begins to take out what stands at `through` or earlier, at most so many entries.
+    pub(super) fn open(&mut self, step: &mut Step<'_>, through: i64, most: usize) {
         if through > self.clear_through {
-            self.open_part(step, through, part);
+            self.open_part(step, through, most);
         }
     }
 
     /// Goes on where all that was opened has been taken out and the store has more. Answers whether it did.
-    pub(super) fn open_next(&mut self, step: &mut Step<'_>, through: i64, part: usize) -> bool {
-        let goes_on = self.is_cut && self.stored.is_empty() && part > 0;
+    pub(super) fn open_next(&mut self, step: &mut Step<'_>, through: i64, most: usize) -> bool {
+        let goes_on = self.is_cut && self.stored.is_empty() && most > 0;
         if goes_on {
-            self.open_part(step, through, part);
+            self.open_part(step, through, most);
         }
         goes_on
     }
 
-    fn open_part(&mut self, step: &mut Step<'_>, through: i64, part: usize) {
+    fn open_part(&mut self, step: &mut Step<'_>, through: i64, most: usize) {
+        // An entry may be as large as a record, so they are read a few at a time.
+        let most = most.min(SCAN_ROWS);
         let mut broken = None;
         let mut range = QueueKey::between(self.clear_through, through);
         if let Some(taken) = &self.taken {
@@ -222,7 +225,7 @@ impl<K: StateKey, V: Kept> Agenda<K, V> {
         self.is_cut = false;
         let Self { stored, is_cut, name, .. } = self;
         let scanned = step.rows.scan(self.column, range.as_range(), &mut |key, value| {
-            *is_cut = stored.len() >= part;
+            *is_cut = stored.len() >= most;
             if *is_cut {
                 return ControlFlow::Break(());
             }

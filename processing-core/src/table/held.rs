@@ -55,6 +55,11 @@ impl<K: StateKey, R> Held<K, R> {
         }
     }
 
+    /// The bytes of the key that was asked for last.
+    pub(super) fn asked(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Takes in what the store has of the key that was asked for last.
     pub(super) fn learn(&mut self, stored: Option<&[u8]>) -> At {
         self.packed.put(hash_of(&self.key), &self.key, stored)

@@ -18,6 +18,8 @@ use std::hash::Hasher as _;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
+use crate::chunked_map::{folded, spread};
+
 /// A chunk takes so much, and one of a larger record as much as that.
 const CHUNK_BYTES: usize = 64 << 10;
 /// What records begin and end at: room to grow for most values, and 32 bits for a place are enough.
@@ -63,14 +65,7 @@ pub(super) struct Packed {
 pub(super) fn hash_of(key: &[u8]) -> u32 {
     let mut hasher = FxHasher::default();
     hasher.write(key);
-    let hash = hasher.finish();
-    (hash ^ (hash >> 32)) as u32
-}
-
-/// The hash for the index, which takes some of its bits from the upper end and others from the lower.
-fn spread(hash: u32) -> u64 {
-    // 2^64 divided by the golden ratio: Knuth, The Art of Computer Programming, 6.4.
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    folded(hasher.finish())
 }
 
 /// What a record takes.
@@ -89,6 +84,14 @@ fn number(bytes: &mut &[u8]) -> Option<usize> {
 fn write(into: &mut [u8], at: usize, number: usize) {
     if let Some(into) = into.get_mut(at..at + size_of::<u32>()) {
         into.copy_from_slice(&(number as u32).to_le_bytes());
+    }
+}
+
+impl At {
+    /// The chunk, and the byte of it.
+    fn parts(self) -> (usize, usize) {
+        let grain = self.0 as usize;
+        (grain / CHUNK_GRAINS, grain % CHUNK_GRAINS * GRAIN)
     }
 }
 
@@ -126,7 +129,11 @@ impl Packed {
 
     /// Takes in what the store has of a key that has no record yet.
     pub(super) fn put(&mut self, hash: u32, key: &[u8], value: Option<&[u8]>) -> At {
-        let at = self.push(Use::None, key, value);
+        self.enter(hash, Use::None, key, value)
+    }
+
+    fn enter(&mut self, hash: u32, used: Use, key: &[u8], value: Option<&[u8]>) -> At {
+        let at = self.push(used, key, value);
         self.index.insert_unique(spread(hash), Place { hash, at }, |place| spread(place.hash));
         at
     }
@@ -173,28 +180,25 @@ impl Packed {
     /// Moves records together where more is lost than is not: so what is copied is less than what was written since.
     pub(super) fn tidy(&mut self) {
         if self.lost > self.bytes / 2 {
-            self.keep(|_, _| true);
+            self.keep(|_, record| Some(record.used));
         }
     }
 
     /// Lets go of rows that nobody has asked for lately, and of others beyond some `bytes`: which ones is left to chance,
     /// so that of rows that are all asked for alike as many are found as there is room for.
     pub(super) fn thin_out(&mut self, bytes: usize) {
-        self.keep(|kept, record| record.used != Use::None && kept.bytes() < bytes);
-        let all: Vec<At> = self.index.iter().map(|place| place.at).collect();
-        all.into_iter().for_each(|at| self.set_used(at, Use::None));
+        self.keep(|kept, record| (record.used != Use::None && kept.bytes() < bytes).then_some(Use::None));
     }
 
-    /// Moves the records together that are to be kept.
-    fn keep(&mut self, is_kept: impl Fn(&Self, &Record<'_>) -> bool) {
+    /// Moves the records together that are to be kept, which are those that `used` says something of.
+    fn keep(&mut self, used: impl Fn(&Self, &Record<'_>) -> Option<Use>) {
         let Self { index, chunks, .. } = std::mem::take(self);
         // Entries come in the order of the index: one that had to grow meanwhile would be full in its first half.
         self.index.reserve(index.len(), |place| spread(place.hash));
         let before = Self { chunks, ..Self::default() };
         for (hash, record) in index.iter().filter_map(|place| Some((place.hash, before.record(place.at)?))) {
-            if is_kept(self, &record) {
-                let at = self.put(hash, record.key, record.value);
-                self.set_used(at, record.used);
+            if let Some(used) = used(self, &record) {
+                self.enter(hash, used, record.key, record.value);
             }
         }
         self.index.shrink_to_fit(|place| spread(place.hash));
@@ -225,8 +229,8 @@ impl Packed {
         At((before * CHUNK_GRAINS + begin / GRAIN) as u32)
     }
 
-    fn record(&self, At(at): At) -> Option<Record<'_>> {
-        let (chunk, begin) = (at as usize / CHUNK_GRAINS, at as usize % CHUNK_GRAINS * GRAIN);
+    fn record(&self, at: At) -> Option<Record<'_>> {
+        let (chunk, begin) = at.parts();
         let mut bytes = self.chunks.get(chunk)?.get(begin..)?;
         let (used, key, value) = (number(&mut bytes)?, number(&mut bytes)?, number(&mut bytes)?);
         let (key, bytes) = bytes.split_at_checked(key)?;
@@ -234,8 +238,8 @@ impl Packed {
         Some(Record { used: Use::of_number(used), key, value })
     }
 
-    fn bytes_at(&mut self, At(at): At) -> &mut [u8] {
-        let (chunk, begin) = (at as usize / CHUNK_GRAINS, at as usize % CHUNK_GRAINS * GRAIN);
+    fn bytes_at(&mut self, at: At) -> &mut [u8] {
+        let (chunk, begin) = at.parts();
         self.chunks.get_mut(chunk).and_then(|chunk| chunk.get_mut(begin..)).unwrap_or_default()
     }
 }
