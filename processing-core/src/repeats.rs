@@ -18,8 +18,8 @@
 //!
 //! The ids of a pane that passed in one transaction are rows together, of up to [`run::IDS_MAX`]: an id in a row of its own
 //! costs three times as many bytes, and more than all else that is done for it. Which row an id is in memory knows
-//! ([`index`]), some 14 bytes an id, so that a new id asks the store for nothing; a task that comes to life reads the rows of
-//! a pane once, when it first needs it. Where that would take more than a quarter of the store's share of the caches, ids get
+//! ([`index`]), some 8 bytes an id, so that a new id asks the store for nothing; a task that comes to life reads the rows of
+//! a pane once, when it first needs it. Where that would take more than the store's share of what may last in memory, ids get
 //! rows of their own, and memory a filter of some 16 bits an id for each pane that had none of them when the task first needed it.
 //!
 //! Not here: duplicates in different partitions, which no log orders ([`crate::dsl::Stream::distinct_by`] says what to do).
@@ -31,7 +31,7 @@ mod run;
 
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use rustc_hash::{FxHashMap, FxHasher};
 use state::keys::ids::IdsKey;
@@ -146,8 +146,8 @@ impl<J: StateKey> Memory<J> {
         if let Some(passed) = pane.fresh.get(id) {
             return Some(*passed);
         }
-        for row in pane.many.rows_of(hash) {
-            if let Some(passed) = store.find(step, start, IdsKey::Many(row), bytes) {
+        for rows in pane.many.rows_of(hash) {
+            if let Some(passed) = store.find_in_rows(step, start, rows, bytes) {
                 return Some(passed);
             }
         }
@@ -160,8 +160,8 @@ impl<J: StateKey> Memory<J> {
     /// Stages and logs what has passed.
     fn drain(&mut self, step: &mut Step<'_>) {
         let Self { store, panes, id: bytes, .. } = self;
-        // What is known of an id stays until its pane goes, also where shares become smaller: so it never takes all of one.
-        let most = step.terms.cache_share / 4;
+        // What is known of an id stays until its pane goes.
+        let most = step.terms.shares.lasting;
         let mut kept: usize = panes.values().map(|pane| pane.many.bytes()).sum();
         let mut run = Run::new();
         for (start, pane) in panes.iter_mut().filter(|(_, pane)| !pane.fresh.is_empty()) {
@@ -190,7 +190,7 @@ impl<J: StateKey> Memory<J> {
             }
         }
         let filters = panes.values().filter_map(|pane| pane.alone.as_ref());
-        step.kept_bytes.push(kept + filters.map(KeyFilter::bytes).sum::<usize>());
+        step.lasting_bytes.push(kept + filters.map(KeyFilter::bytes).sum::<usize>());
     }
 
     /// Drops what no record to come can repeat.
@@ -226,15 +226,22 @@ impl Store {
     /// When the id has passed by a row, if it is in it.
     fn find(self, step: &mut Step<'_>, pane: i64, row: IdsKey<'_>, id: &[u8]) -> Option<Passed> {
         let stored = step.rows.get(self.column, &row.to_bytes(pane));
-        let value = step.ok(stored)??;
-        for entry in run::entries(&value) {
-            match entry {
-                Some((found, passed)) if found == id => return Some(Passed(passed)),
-                Some(_) => {}
-                None => step.fail(self.damaged(pane)),
-            }
+        let found = find(&step.ok(stored)??, id);
+        step.ok(found.ok_or_else(|| self.damaged(pane))).flatten()
+    }
+
+    /// The same, of rows of many.
+    fn find_in_rows(self, step: &mut Step<'_>, pane: i64, rows: RangeInclusive<u32>, id: &[u8]) -> Option<Passed> {
+        if rows.start() == rows.end() {
+            return self.find(step, pane, IdsKey::Many(*rows.start()), id);
         }
-        None
+        let (range, mut found) = (IdsKey::many_within(pane, rows), Some(None));
+        let scanned = step.rows.scan(self.column, range.as_range(), &mut |_, value| {
+            found = find(value, id);
+            if found == Some(None) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        step.ok(scanned);
+        step.ok(found.ok_or_else(|| self.damaged(pane))).flatten()
     }
 
     /// The ids of a pane that are in rows of many.
@@ -273,6 +280,17 @@ impl Store {
     fn damaged(self, pane: i64) -> CoreError {
         CoreError::store_rebuild(format!("store {}: a row of ids of pane {pane} cannot be read", self.name))
     }
+}
+
+/// When an id has passed by a row, if it is in it; `None` if the row cannot be read.
+fn find(row: &[u8], id: &[u8]) -> Option<Option<Passed>> {
+    for entry in run::entries(row) {
+        let (found, passed) = entry?;
+        if found == id {
+            return Some(Some(Passed(passed)));
+        }
+    }
+    Some(None)
 }
 
 /// A hash of an id, the same for who asks and who answers: ids are often hashes already, but may be numbers that follow each

@@ -5,6 +5,7 @@
 //! its own and no way to the log.
 
 use crate::batch::HeaderBuffer;
+pub use crate::cache_share::Shares;
 use crate::counts::Counts;
 use crate::decode::Poison;
 use crate::error::CoreError;
@@ -49,8 +50,10 @@ pub struct Step<'a> {
     pub(crate) verdicts: Vec<Verdict>,
     /// Bytes that operators hold in memory for the open transaction.
     pub(crate) held_bytes: usize,
-    /// What each store keeps in memory after it was drained, in bytes.
+    /// What each store keeps in memory after it was drained and can let go of, in bytes.
     pub(crate) kept_bytes: Vec<usize>,
+    /// The same of what has to last.
+    pub(crate) lasting_bytes: Vec<usize>,
     /// The first failure of a store; the transaction is lost with it.
     pub(crate) failure: Option<CoreError>,
 }
@@ -68,8 +71,8 @@ pub struct Terms {
     pub tasks: u32,
     /// When a commit must come early.
     pub bounds: Bounds,
-    /// What each store may keep in memory between transactions, in bytes; it changes with what the others keep.
-    pub cache_share: usize,
+    /// What each store may keep in memory between transactions.
+    pub shares: Shares,
 }
 
 /// Something said against a record.

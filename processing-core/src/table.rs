@@ -163,7 +163,7 @@ impl<K: StateKey, R: Kept> TableRows<K, R> {
             self.stage(step);
         }
         self.move_on(step);
-        self.held.close(step.terms.cache_share.saturating_mul(CACHE_SHARES));
+        self.held.close(step.terms.shares.cached.saturating_mul(CACHE_SHARES));
         step.kept_bytes.extend([self.held.bytes() / CACHE_SHARES; CACHE_SHARES]);
     }
 

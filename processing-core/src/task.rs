@@ -20,7 +20,7 @@ use crate::repartition::in_flight::InFlight;
 use crate::rewrite::Rewrite;
 use crate::sink::{Outbox, set_aside_derived};
 use crate::source::{SourcePartition, SourceTime};
-use crate::step::{Step, Terms};
+use crate::step::{Shares, Step, Terms};
 use crate::upgrade::Upgrade;
 use state::keys::meta::MetaKey;
 
@@ -85,6 +85,8 @@ pub(crate) struct Task<B> {
     held_bytes: usize,
     /// What each of its stores kept in memory at the last commit.
     kept_bytes: Vec<usize>,
+    /// The same of what has to last.
+    lasting_bytes: Vec<usize>,
     /// One for each changelog that forgets.
     rewrites: Vec<Rewrite>,
     /// What is left to do before its rows are what the plan says.
@@ -147,6 +149,7 @@ impl<B: Base> Task<B> {
             full: false,
             held_bytes: 0,
             kept_bytes: Vec::new(),
+            lasting_bytes: Vec::new(),
             rewrites,
             upgrade,
             in_flight,
@@ -322,14 +325,19 @@ impl<B: Base> Task<B> {
         }
     }
 
-    /// What each of its stores keeps in memory, in bytes, in no order.
+    /// What each of its stores keeps in memory and can let go of, in bytes, in no order.
     pub(crate) fn kept_bytes(&self) -> &[usize] {
         &self.kept_bytes
     }
 
-    /// What each of its stores may keep in memory from the next commit on, in bytes.
-    pub(crate) fn set_cache_share(&mut self, share: usize) {
-        self.terms.cache_share = share;
+    /// The same of what has to last.
+    pub(crate) fn lasting_bytes(&self) -> &[usize] {
+        &self.lasting_bytes
+    }
+
+    /// What each of its stores may keep in memory from the next commit on.
+    pub(crate) fn set_shares(&mut self, shares: Shares) {
+        self.terms.shares = shares;
     }
 
     /// What it holds for the open transaction, in bytes.
@@ -384,13 +392,14 @@ impl<B: Base> Task<B> {
             verdicts: Vec::new(),
             held_bytes: self.held_bytes,
             kept_bytes: Vec::new(),
+            lasting_bytes: Vec::new(),
             failure: None,
         };
         let answer = call(&mut step, &mut self.chain, &self.sources);
         self.held_bytes = step.held_bytes;
         self.full = step.is_full();
-        if !step.kept_bytes.is_empty() {
-            self.kept_bytes = step.kept_bytes;
+        if !(step.kept_bytes.is_empty() && step.lasting_bytes.is_empty()) {
+            (self.kept_bytes, self.lasting_bytes) = (step.kept_bytes, step.lasting_bytes);
         }
         match step.failure {
             Some(failure) => {

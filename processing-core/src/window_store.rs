@@ -276,7 +276,7 @@ impl<K: StateKey, A: Row, G> WindowStore<K, A, G> {
             }
             rows.dirty = 0;
         }
-        self.evict(step.terms.cache_share);
+        self.evict(step.terms.shares.cached);
         step.kept_bytes.push(self.bytes);
     }
 

@@ -114,7 +114,7 @@ impl<K: StateKey, A: Mergeable> Closer<K, A> {
                 running.leave(key, *time, value);
             }
             if let Some(((time, key), value)) = &came
-                && let Err(error) = running.enter(key, *time, value, step.terms.cache_share)
+                && let Err(error) = running.enter(key, *time, value, step.terms.shares.cached)
             {
                 step.fail(CoreError::store_rebuild(format!("store {}: {error}", store.name)));
             }
@@ -167,7 +167,7 @@ fn under_way<K: StateKey, A: Mergeable>(store: &Rows<K, A>, step: &mut Step<'_>,
         let Some(((time, key), value)) = rows.take() else { break };
         // Of the rows at the cursor, those that have come.
         if (time < cursor.next || done.as_ref().is_some_and(|done| key <= *done))
-            && let Err(error) = running.enter(&key, time, &value, step.terms.cache_share)
+            && let Err(error) = running.enter(&key, time, &value, step.terms.shares.cached)
         {
             step.fail(CoreError::store_rebuild(format!("store {}: {error}", store.name)));
         }

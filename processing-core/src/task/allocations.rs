@@ -95,7 +95,7 @@ pub(super) fn task(plan: &Plan) -> Task<MemoryBase> {
             partition: 0,
             tasks: 1,
             bounds: Default::default(),
-            cache_share: 1 << 24,
+            shares: Shares::of_one(1 << 24),
         },
         record: CommitRecord { number: 0, epoch: 0, sources: Vec::new(), changelogs: Vec::new() },
     })

@@ -25,7 +25,7 @@ use crate::restore::{RestoreJob, Restored, Restoring, begun_in, is_untouched};
 use crate::rewrite::{self, Rewrite};
 use crate::sink::Outbox;
 use crate::source::{Raises, SourcePartition, SourceTime};
-use crate::step::Terms;
+use crate::step::{Shares, Terms};
 use crate::task::{Task, TaskId, TaskParts, TaskReceipt, read_record};
 use crate::upgrade::Upgrade;
 
@@ -255,7 +255,7 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
             partition: id.partition,
             tasks: part.tasks,
             bounds: self.terms.bounds,
-            cache_share: self.terms.bounds.cached_bytes,
+            shares: Shares::of_one(self.terms.bounds.cached_bytes),
         };
         let record = record.unwrap_or_else(|| CommitRecord {
             number: 0,

@@ -6,11 +6,11 @@
 use state::staged::TaskStore;
 
 use super::{Nursery, StateHome, Worker};
-use crate::cache_share;
 use crate::commit::{self, Outcome};
 use crate::error::CoreError;
 use crate::limits::Bounds;
 use crate::record::WallTime;
+use crate::step::Shares;
 use crate::task::{Task, TaskReceipt};
 
 /// Which tasks a commit takes in.
@@ -121,8 +121,9 @@ impl<H: StateHome, N: Nursery<H::Base>> Worker<H, N> {
     /// Stores that grow take room from those that have more than they need.
     fn share_cache(&mut self) {
         let kept = self.tasks.values().flat_map(|task| task.kept_bytes().iter().copied());
-        let share = cache_share::share(kept, self.terms.bounds.cached_bytes);
-        self.tasks.values_mut().for_each(|task| task.set_cache_share(share));
+        let lasting = self.tasks.values().flat_map(|task| task.lasting_bytes().iter().copied());
+        let shares = Shares::of_all(kept, lasting, self.terms.bounds.cached_bytes);
+        self.tasks.values_mut().for_each(|task| task.set_shares(shares));
     }
 
     /// Nothing waits any more in these tasks.

@@ -11,6 +11,8 @@
 //! Not here: how panes are cut, and who counts the numbers. Invariant: bytes sort by pane first, so that expiry is one
 //! range from the beginning; of a pane the rows of many ids come first.
 
+use std::ops::RangeInclusive;
+
 use super::{KeyError, time};
 use crate::store::OwnedRange;
 
@@ -55,6 +57,12 @@ impl<'a> IdsKey<'a> {
         OwnedRange::of_prefix(&begin(pane, MANY))
     }
 
+    /// Of a pane's rows of many ids those with these numbers.
+    pub fn many_within(pane: i64, numbers: RangeInclusive<u32>) -> OwnedRange {
+        let (start, end) = (Self::Many(*numbers.start()).to_bytes(pane), Self::Many(*numbers.end()).to_bytes(pane));
+        OwnedRange { start, end: OwnedRange::of_prefix(&end).end }
+    }
+
     /// The rows of a pane that hold one id each.
     pub fn ones_of(pane: i64) -> OwnedRange {
         OwnedRange::of_prefix(&begin(pane, ONE))
@@ -93,6 +101,10 @@ mod tests {
             let holds = |range: OwnedRange, key: &[u8]| range.as_range().contains(key);
             prop_assert_eq!((holds(IdsKey::many_of(b), &many), holds(IdsKey::many_of(b), &one)), (a == b, false));
             prop_assert_eq!((holds(IdsKey::ones_of(b), &many), holds(IdsKey::ones_of(b), &one)), (false, a == b));
+            let within = |from, to| holds(IdsKey::many_within(a, from..=to), &many);
+            prop_assert!(within(number, number) && within(0, u32::MAX) && !holds(IdsKey::many_within(a, 0..=u32::MAX), &one));
+            prop_assert!(number == 0 || !within(0, number - 1));
+            prop_assert!(number == u32::MAX || !within(number + 1, u32::MAX));
             for key in [many, one] {
                 prop_assert_eq!(key < IdsKey::first(b), a < b);
             }
