@@ -117,6 +117,14 @@ impl Processor for Keeper {
             ctx.forward(key.clone(), format!("{starts:?} {versions:?}"));
             return Ok(());
         }
+        if ask.v == -2 {
+            let keys = "b".to_owned()..="c".to_owned();
+            let of =
+                |ctx: &mut Context<Self>, at, most| ctx.store(&self.buckets).range_of_keys(second(at), &keys, most);
+            let found = [of(ctx, 20, 9), of(ctx, 20, 2), of(ctx, 10, 9), of(ctx, -5, 9)];
+            ctx.forward(key.clone(), format!("{found:?}").replace('"', ""));
+            return Ok(());
+        }
         ctx.store(&self.buckets).put(key, EventTime(ask.at), &ask.v);
         match ask.v {
             -1 => ctx.store(&self.versions).delete(key, EventTime(ask.at)),
@@ -158,6 +166,26 @@ fn versions_are_found_by_time_and_windows_until_their_retention() {
         out said  a  "[(10, 1), (20, 2), (30, -1)] [None, None, Some(1), Some(1), Some(2), None, None]"
         in  asks  10:00:40.001  a  {"at": $ms, "k": "a", "v": 0}
         out said  a  "[(20, 2), (30, -1)] [None, None, None, Some(1), Some(2), None, None]"
+        "#,
+    );
+}
+
+/// `WindowStore.fetch(keyFrom, keyTo, ...)`: both keys included.
+#[test]
+fn of_a_window_the_rows_of_some_keys_are_found_in_their_order() {
+    check(
+        keeper,
+        r#"
+        in  asks  10:00:20  c   {"at": $ms, "k": "c", "v": 5}
+        in  asks  10:00:20  a   {"at": $ms, "k": "a", "v": 2}
+        in  asks  10:00:20  bb  {"at": $ms, "k": "bb", "v": 4}
+        in  asks  10:00:20  b   {"at": $ms, "k": "b", "v": 3}
+        in  asks  10:00:20  cc  {"at": $ms, "k": "cc", "v": 6}
+        in  asks  10:00:21  b   {"at": $ms(10:00:10), "k": "b", "v": 1}
+        in  asks  10:00:25  a   {"at": $ms, "k": "a", "v": -2}
+        out said  a  "[[(b, 3), (bb, 4), (c, 5)], [(b, 3), (bb, 4)], [(b, 1)], []]"
+        in  asks  10:00:40.001  a  {"at": $ms, "k": "a", "v": -2}
+        out said  a  "[[(b, 3), (bb, 4), (c, 5)], [(b, 3), (bb, 4)], [], []]"
         "#,
     );
 }

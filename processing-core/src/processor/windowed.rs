@@ -15,7 +15,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use state::keys::pane::PaneKey;
 use state::{ColumnId, OwnedRange, StateKey};
@@ -91,6 +91,18 @@ impl<K: StateKey, V: Kept> WindowedView<'_, '_, K, V> {
         rows.range(step, first..starts.end, at_most)
     }
 
+    /// The first rows of the window that begins at `start` whose keys are within `keys`, in their order, at most `at_most` of
+    /// them. It writes rows as [`Self::range`] does.
+    pub fn range_of_keys(self, start: EventTime, keys: &RangeInclusive<K>, at_most: usize) -> Vec<(K, V)> {
+        let reached = self.reached.filter(|(rows, _)| start >= rows.first(self.now));
+        let Some((rows, step)) = reached else { return Vec::new() };
+        let mut end = row_key(start, keys.end());
+        // The least that is greater.
+        end.push(0);
+        let range = OwnedRange { start: row_key(start, keys.start()), end: Some(end) };
+        rows.scan(step, &range, at_most).into_iter().map(|((_, key), row)| (key, row)).collect()
+    }
+
     fn set(self, key: &K, start: EventTime, row: Option<&V>) -> bool {
         let Some((rows, step)) = self.reached.filter(|(rows, _)| start >= rows.first(self.now)) else { return false };
         rows.set(step, start, key, row);
@@ -151,10 +163,12 @@ impl<K: StateKey, V: Kept> WindowedRows<K, V> {
     }
 
     fn range(&mut self, step: &mut Step<'_>, starts: Range<EventTime>, at_most: usize) -> Vec<((EventTime, K), V)> {
+        self.scan(step, &PaneKey::between(starts.start.0, starts.end.0), at_most)
+    }
+
+    fn scan(&mut self, step: &mut Step<'_>, range: &OwnedRange, at_most: usize) -> Vec<((EventTime, K), V)> {
         self.stage(step);
         let (mut found, mut broken) = (Vec::new(), None);
-        let OwnedRange { start, end } = PaneKey::between(starts.start.0, starts.end.0);
-        let range = OwnedRange { start, end };
         if range.as_range().is_empty() {
             return found;
         }

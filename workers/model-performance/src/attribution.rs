@@ -9,8 +9,11 @@
 //! before clicks. When the minute in which the attribution window of a list ends has closed, its outcome is told, at the
 //! end of that minute: so the outcomes of one minute are those of the lists that were shown one attribution window before.
 //!
-//! Not here: rows of lists ([`crate::lists`], [`crate::untold`]) and what is counted of outcomes ([`crate::outcomes`]).
+//! Not here: rows of lists ([`crate::lists`]) and what is counted of outcomes ([`crate::outcomes`]).
 //! Invariant: each list's outcome leaves once.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use processing_core::decode::Poison;
 use processing_core::prelude::{Context, KeyValueStore, Processor, Timer, WindowedStore};
@@ -19,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::earliest::{Act, Earliest};
 use crate::event::{Item, ItemList};
+use crate::followed::Followed;
 use crate::lists::{List, Waiting, WaitingMinute};
 use crate::outcomes::Outcomes;
 use crate::packed;
@@ -26,7 +30,6 @@ use crate::performance::Fact;
 use crate::serving::tenant;
 use crate::span::{MINUTE, Span};
 use crate::subject::{Member, Subject};
-use crate::untold::{Followed, Untold};
 
 /// Something between a user and the recommendations, in the order in which it counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,16 +87,29 @@ impl Act for Touch {
 /// A user's minute.
 pub type TouchMinute = Earliest<Touch>;
 
-/// Some of a scope's users, who are told of together.
-pub fn crowd(user: &Member) -> Member {
-    user.scope.member(user.id >> (u64::BITS - CROWDS.ilog2()))
+/// A minute of some of a scope's users, whose lists are told of together: when it began.
+pub type CrowdMinute = (Member, i64);
+
+/// The minute of the user's crowd that began at `start`.
+pub fn crowd_minute(user: &Member, start: i64) -> CrowdMinute {
+    (user.scope.member(user.id >> CROWD_BITS), start)
+}
+
+/// The users of a crowd.
+fn users(crowd: &Member) -> RangeInclusive<Member> {
+    let first = crowd.id << CROWD_BITS;
+    crowd.scope.member(first)..=crowd.scope.member(first | ((1 << CROWD_BITS) - 1))
 }
 
 /// A scope's users of one task are so many crowds: the outcomes of a minute's lists come out by the hundred, and a timer for
 /// each user would be three rows for every list.
 const CROWDS: u64 = 32;
+/// The bits of a user that do not say which crowd is meant.
+const CROWD_BITS: u32 = u64::BITS - CROWDS.ilog2();
+/// So many users' lists are in memory at once.
+const PAGE: usize = 256;
 
-/// Handles users' minutes; keyed by the users' crowds.
+/// Handles users' minutes; keyed by the minutes of their crowds.
 #[derive(Clone)]
 pub struct Attributing {
     /// For how long after a list a click belongs to it: whole minutes.
@@ -102,9 +118,7 @@ pub struct Attributing {
     pub lists: WindowedStore<Member, Vec<List>>,
     /// Where a user's lists are that may still be clicked.
     pub waiting: KeyValueStore<Member, Waiting>,
-    /// The lists of a crowd that were shown in the minute that began at a time, until they are told.
-    pub untold: KeyValueStore<(Member, i64), Untold>,
-    /// The first of a crowd's minutes is to be told.
+    /// The lists of a crowd's minute are to be told.
     pub matures: Timer,
 }
 
@@ -120,36 +134,36 @@ impl Attributing {
         EventTime(start.saturating_add(self.window.0).saturating_add(MINUTE - 1))
     }
 
-    /// Tells what became of a crowd's minute.
-    fn tell(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, start: i64, untold: &Untold) {
-        for (model, outcomes) in untold.outcomes() {
-            ctx.forward(crowd.clone(), (crowd.scope.join(model), Fact::Lists(outcomes)));
+    /// The minutes that wait of a user of whom a minute was told need no longer be known, if that was the last.
+    fn forget(&self, ctx: &mut Context<'_, '_, Self>, user: &Member, start: i64) {
+        if ctx.store(&self.waiting).get(user).is_some_and(|waiting| waiting.is_over(start)) {
+            ctx.store(&self.waiting).delete(user);
         }
-        for user in untold.users() {
-            let user = crowd.scope.member(*user);
-            if ctx.store(&self.waiting).get(&user).is_some_and(|waiting| waiting.is_over(start)) {
-                ctx.store(&self.waiting).delete(&user);
-            }
-        }
-        ctx.store(&self.untold).delete(&(crowd.clone(), start));
     }
 }
 
 impl Processor for Attributing {
-    type Key = Member;
+    type Key = CrowdMinute;
     type In = (Member, Span<TouchMinute>);
     type Out = (Subject, Fact);
 
-    fn process(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, (user, minute): Self::In) -> Result<(), Poison> {
+    fn process(
+        &self,
+        ctx: &mut Context<'_, '_, Self>,
+        of: &CrowdMinute,
+        (user, minute): Self::In,
+    ) -> Result<(), Poison> {
         let Span { start, value: touches, .. } = minute;
         let cut = touches.cut();
         let mut waiting = ctx.store(&self.waiting).get(&user).cloned().unwrap_or_default();
         waiting.forget_before(start.saturating_sub(self.window.0));
-        let mut visit = Visit { of: self, ctx, crowd, user: &user, start, waiting, shown: Vec::new(), read: None };
+        let mut visit = Visit { by: self, ctx, of, user: &user, start, waiting, shown: Vec::new(), earlier: None };
         let mut unattributed = 0;
         for Touch { at, kind } in touches.into_kept() {
             match kind {
-                TouchKind::Shown { model, request, items } => visit.show(List { at, model, request, items }),
+                TouchKind::Shown { model, request, items } => {
+                    visit.show(List { at, model, request, items, followed: None });
+                }
                 TouchKind::Acted { item, is_click, rating, request, .. } => {
                     let is_found =
                         visit.attribute(&Sought { time: start + i64::from(at), item, request }, is_click, rating);
@@ -159,32 +173,36 @@ impl Processor for Attributing {
         }
         visit.leave();
         if unattributed > 0 {
-            ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Unattributed(unattributed)));
+            ctx.forward(of.clone(), (tenant(&user.scope), Fact::Unattributed(unattributed)));
         }
         if cut > 0 {
-            ctx.forward(crowd.clone(), (tenant(&user.scope), Fact::Cut(cut)));
+            ctx.forward(of.clone(), (tenant(&user.scope), Fact::Cut(cut)));
         }
         Ok(())
     }
 
-    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, crowd: &Member, _: Timer) -> Result<(), Poison> {
-        let now = ctx.event_time();
-        let (first, last) = ((crowd.clone(), i64::MIN), (crowd.clone(), i64::MAX));
+    fn on_timer(&self, ctx: &mut Context<'_, '_, Self>, of: &CrowdMinute, _: Timer) -> Result<(), Poison> {
+        let ((crowd, start), mut models) = (of, BTreeMap::<Subject, Outcomes>::new());
+        let mut users = users(crowd);
         loop {
-            // The first is due, as the timer says, and the one behind it tells when the timer comes again.
-            let rows = ctx.store(&self.untold).range(first.clone()..=last.clone(), 2);
-            let is_last = rows.len() < 2;
-            for ((_, start), untold) in rows {
-                if self.due(start) > now {
-                    ctx.set_timer(self.matures, self.due(start));
-                    return Ok(());
+            let rows = ctx.store(&self.lists).range_of_keys(EventTime(*start), &users, PAGE);
+            let next = rows.last().filter(|_| rows.len() == PAGE).and_then(|(last, _)| last.id.checked_add(1));
+            for (user, lists) in rows {
+                self.forget(ctx, &user, *start);
+                for list in lists {
+                    let outcome = list.outcome();
+                    models.entry(list.model).or_default().add(&outcome);
                 }
-                self.tell(ctx, crowd, start, &untold);
             }
-            if is_last {
-                return Ok(());
+            match next {
+                Some(next) => users = crowd.scope.member(next)..=users.end().clone(),
+                None => break,
             }
         }
+        for (model, outcomes) in models {
+            ctx.forward(of.clone(), (crowd.scope.join(&model), Fact::Lists(outcomes)));
+        }
+        Ok(())
     }
 }
 
@@ -199,39 +217,35 @@ struct Sought {
 struct Impression {
     /// The minute of the list, and its place in that.
     start: i64,
-    list: u16,
-    model: Subject,
-    impressions: u16,
+    list: usize,
     /// The item's place in the list.
     place: u16,
 }
 
 /// A user's minute, while it is worked off.
 struct Visit<'v, 'c, 's> {
-    of: &'v Attributing,
+    by: &'v Attributing,
     ctx: &'v mut Context<'c, 's, Attributing>,
-    crowd: &'v Member,
+    of: &'v CrowdMinute,
     user: &'v Member,
     start: i64,
     waiting: Waiting,
     /// The minute's own lists, as far as they have come.
     shown: Vec<List>,
-    /// The row of an earlier minute that was read last: most clicks ask for one alone.
-    read: Option<(i64, Vec<List>)>,
+    /// The earlier minute that was asked for last: most clicks ask for one alone.
+    earlier: Option<Earlier>,
+}
+
+/// The row of an earlier minute.
+struct Earlier {
+    start: i64,
+    lists: Vec<List>,
+    is_changed: bool,
 }
 
 impl Visit<'_, '_, '_> {
     fn show(&mut self, list: List) {
         self.waiting.push(self.start, &list.items);
-        let (user, mut is_first) = (self.user.id, false);
-        self.ctx.store(&self.of.untold).change(&(self.crowd.clone(), self.start), |untold| {
-            is_first = untold.is_none();
-            untold.get_or_insert_default().add(user, &list.model, list.impressions());
-        });
-        let due = self.of.due(self.start);
-        if is_first && self.ctx.timer(self.of.matures).is_none_or(|set| due < set) {
-            self.ctx.set_timer(self.of.matures, due);
-        }
         self.shown.push(list);
         if let Some(minute) = self.waiting.too_many() {
             self.give_way(minute);
@@ -241,25 +255,19 @@ impl Visit<'_, '_, '_> {
     /// The oldest list is told before its time.
     fn give_way(&mut self, minute: WaitingMinute) {
         self.waiting.forget_oldest();
-        let lists = self.lists(minute.start());
-        let at = minute.first_of(lists);
-        let Some((model, impressions)) = lists.get(at).map(|list| (list.model.clone(), list.impressions())) else {
+        let lists = self.lists_to_change(minute.start());
+        if lists.is_empty() {
             return;
-        };
-        let (id, mut outcome) = ((self.user.id, at as u16), None);
-        self.ctx.store(&self.of.untold).change(&(self.crowd.clone(), minute.start()), |untold| {
-            outcome = untold.as_mut().map(|untold| untold.take(id, &model, impressions));
-        });
-        if let Some(outcome) = outcome {
-            let mut outcomes = Outcomes { early: 1, ..Outcomes::default() };
-            outcomes.add(&outcome);
-            self.ctx.forward(self.crowd.clone(), (self.user.scope.join(&model), Fact::Lists(outcomes)));
         }
+        let list = lists.remove(0);
+        let mut outcomes = Outcomes { early: 1, ..Outcomes::default() };
+        outcomes.add(&list.outcome());
+        self.ctx.forward(self.of.clone(), (self.user.scope.join(&list.model), Fact::Lists(outcomes)));
     }
 
     /// Whether there is a list to which a click or rating belongs.
     fn attribute(&mut self, sought: &Sought, is_click: bool, rating: Option<i64>) -> bool {
-        let minutes: Vec<WaitingMinute> = self.waiting.with(sought.item, self.of.window, sought.time).collect();
+        let minutes: Vec<WaitingMinute> = self.waiting.with(sought.item, self.by.window, sought.time).collect();
         let latest = minutes.iter().rev().find_map(|minute| self.impressions(*minute, sought).next_back());
         let Some(last) = latest else { return false };
         if is_click {
@@ -280,44 +288,62 @@ impl Visit<'_, '_, '_> {
         minute: WaitingMinute,
         sought: &'l Sought,
     ) -> impl DoubleEndedIterator<Item = Impression> + use<'l> {
-        let (start, window) = (minute.start(), self.of.window.0);
-        let lists = self.lists(start);
-        lists.iter().enumerate().skip(minute.first_of(lists)).filter_map(move |(at, list)| {
-            let shown = start + i64::from(list.at);
-            let is_near = shown <= sought.time && sought.time <= shown.saturating_add(window);
-            let is_named = sought.request.is_none_or(|request| request == list.request);
-            let place = list.items.iter().position(|item| *item == sought.item).filter(|_| is_near && is_named)?;
-            let (list, model, impressions) = (at as u16, list.model.clone(), list.impressions());
-            Some(Impression { start, list, model, impressions, place: place as u16 })
+        let (start, window) = (minute.start(), self.by.window.0);
+        self.lists(start).iter().enumerate().filter_map(move |(list, shown)| {
+            let time = start + i64::from(shown.at);
+            let is_near = time <= sought.time && sought.time <= time.saturating_add(window);
+            let is_named = sought.request.is_none_or(|request| request == shown.request);
+            let place = shown.items.iter().position(|item| *item == sought.item).filter(|_| is_near && is_named)?;
+            Some(Impression { start, list, place: place as u16 })
         })
     }
 
-    /// The user's lists of the minute that began at `start`.
-    fn lists(&mut self, start: i64) -> &[List] {
-        if start == self.start {
-            return &self.shown;
+    fn follow(&mut self, of: &Impression, follow: impl FnOnce(&mut Followed)) {
+        if let Some(list) = self.lists_to_change(of.start).get_mut(of.list) {
+            follow(list.followed.get_or_insert_default());
         }
-        if self.read.as_ref().is_none_or(|(read, _)| *read != start) {
-            let row = self.ctx.store(&self.of.lists).get(self.user, EventTime(start));
-            self.read = Some((start, row.unwrap_or_default()));
-        }
-        self.read.as_ref().map_or(&[], |(_, lists)| lists)
     }
 
-    fn follow(&mut self, of: &Impression, follow: impl FnOnce(&mut Followed)) {
-        let id = (self.user.id, of.list);
-        self.ctx.store(&self.of.untold).change(&(self.crowd.clone(), of.start), |untold| {
-            if let Some(untold) = untold {
-                follow(untold.follow(id, &of.model, of.impressions));
+    /// The user's lists of the minute that began at `start`.
+    fn lists(&mut self, start: i64) -> &mut Vec<List> {
+        if start == self.start {
+            return &mut self.shown;
+        }
+        if self.earlier.as_ref().is_none_or(|earlier| earlier.start != start) {
+            self.write_earlier();
+            let lists = self.ctx.store(&self.by.lists).get(self.user, EventTime(start)).unwrap_or_default();
+            self.earlier = Some(Earlier { start, lists, is_changed: false });
+        }
+        &mut self.earlier.get_or_insert_with(|| Earlier { start, lists: Vec::new(), is_changed: false }).lists
+    }
+
+    fn lists_to_change(&mut self, start: i64) -> &mut Vec<List> {
+        self.lists(start);
+        match &mut self.earlier {
+            Some(earlier) if start != self.start => {
+                earlier.is_changed = true;
+                &mut earlier.lists
             }
-        });
+            _ => &mut self.shown,
+        }
+    }
+
+    fn write_earlier(&mut self) {
+        if let Some(Earlier { start, lists, .. }) = self.earlier.take_if(|earlier| earlier.is_changed) {
+            self.ctx.store(&self.by.lists).put(self.user, EventTime(start), &lists);
+        }
     }
 
     /// Writes down what is new.
-    fn leave(self) {
-        if !self.shown.is_empty() {
-            self.ctx.store(&self.of.lists).put(self.user, EventTime(self.start), &self.shown);
-            self.ctx.store(&self.of.waiting).put(self.user, self.waiting);
+    fn leave(mut self) {
+        self.write_earlier();
+        if self.shown.is_empty() {
+            return;
+        }
+        self.ctx.store(&self.by.lists).put(self.user, EventTime(self.start), &self.shown);
+        self.ctx.store(&self.by.waiting).put(self.user, self.waiting);
+        if self.ctx.timer(self.by.matures).is_none() {
+            self.ctx.set_timer(self.by.matures, self.by.due(self.start));
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod drift;
 pub mod earliest;
 pub mod event;
 pub mod experiments;
+pub mod followed;
 pub mod http;
 pub mod intents;
 pub mod judging;
@@ -34,7 +35,6 @@ pub mod subject;
 pub mod tally;
 mod topology;
 pub mod trials;
-pub mod untold;
 pub mod verdict;
 
 pub use settings::ModelSettings;

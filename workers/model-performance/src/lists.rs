@@ -1,15 +1,18 @@
 //! The lists that a user was shown, and how those that may still be clicked are found.
 //!
-//! A minute's lists are one row, which is written once and leaves with its time: most lists are never looked at again. Where
-//! to look stands in a row of the user's, which each list changes and which has no items, only a filter of them.
+//! A minute's lists are one row, which leaves with its time. Most clicks come within the minute and are written with them, so
+//! most rows are written once. Where to look stands in a row of the user's, which each list changes and which has no items,
+//! only a filter of them.
 //!
-//! Not here: what a click changes ([`crate::attribution`]). Invariant: of each list that waits for clicks its minute is told
-//! when one of its items is asked for.
+//! Not here: which list a click belongs to ([`crate::attribution`]). Invariant: of each list that waits for clicks its minute
+//! is told when one of its items is asked for.
 
 use processing_core::record::DurationMs;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Item, ItemList};
+use crate::followed::Followed;
+use crate::outcomes::Outcome;
 use crate::packed;
 use crate::span::MINUTE;
 use crate::subject::Subject;
@@ -17,7 +20,7 @@ use crate::subject::Subject;
 /// So many lists of a user wait for clicks.
 const LISTS_MAX: usize = 64;
 
-/// A list of a user's minute. What became of it stands with those that are still to be told ([`crate::untold`]).
+/// A list of a user's minute, until its outcome is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
     /// When it was shown, in milliseconds of its minute.
@@ -29,12 +32,17 @@ pub struct List {
     /// What was in it, best first.
     #[serde(with = "packed")]
     pub items: ItemList,
+    /// What the user did with it.
+    pub followed: Option<Followed>,
 }
 
 impl List {
-    /// So many items; a list has some hundreds at most.
-    pub fn impressions(&self) -> u16 {
-        self.items.len() as u16
+    /// What became of it.
+    pub fn outcome(&self) -> Outcome {
+        // A list has some hundreds of items at most.
+        let impressions = self.items.len() as u16;
+        let left_alone = || Outcome { impressions: impressions.into(), ..Outcome::default() };
+        self.followed.as_ref().map_or_else(left_alone, |followed| followed.outcome(impressions))
     }
 }
 
@@ -47,7 +55,7 @@ pub struct Waiting(Vec<WaitingMinute>);
 pub struct WaitingMinute {
     /// Which one, counted from 1970 UTC: a shorter number to write than the time at which it began.
     minute: i64,
-    /// So many of its lists wait, which are its last ones.
+    /// So many of its lists wait.
     lists: u16,
     /// A filter of the items in its lists, with three bits for each (B. Bloom, "Space/time trade-offs in hash coding with
     /// allowable errors", CACM 13(7), 1970): of a list of ten, one item in twenty that is not in it has its bits set.
@@ -58,11 +66,6 @@ impl WaitingMinute {
     /// When it began.
     pub fn start(&self) -> i64 {
         self.minute * MINUTE
-    }
-
-    /// The place of the first one that waits among all of the minute.
-    pub fn first_of(&self, all: &[List]) -> usize {
-        all.len().saturating_sub(self.lists.into())
     }
 }
 

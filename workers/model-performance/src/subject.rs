@@ -2,7 +2,7 @@
 //!
 //! Not here: which parts a key has; whoever makes one says so. Invariant: two subjects are equal only if all their parts
 //! are. The bytes are those of the text, so they are in order and can be the keys of output records. Those who are known by
-//! a hash alone are its eight bytes and the text of where they belong.
+//! a hash alone are the text of where they belong and its eight bytes.
 
 use compact_str::CompactString;
 use events::path;
@@ -36,7 +36,7 @@ impl Subject {
 
     /// Someone or something here that is known by a hash.
     pub fn member(&self, id: u64) -> Member {
-        Member { id, scope: self.clone() }
+        Member { scope: self.clone(), id }
     }
 
     /// The path that goes on from here as `rest` does.
@@ -76,31 +76,30 @@ impl StateKey for Subject {
 /// Someone or something within a scope, by a hash: a user, a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member {
-    /// The hash.
-    pub id: u64,
     /// Where it belongs.
     pub scope: Subject,
+    /// The hash.
+    pub id: u64,
 }
 
 impl StateKey for Member {
     fn encode(&self, out: &mut Vec<u8>) {
+        self.scope.encode_part(out);
         self.id.encode(out);
-        self.scope.encode(out);
     }
 
     fn decode(mut bytes: &[u8]) -> Result<Self, KeyError> {
-        let id = u64::decode_part(&mut bytes)?;
-        Ok(Self { id, scope: Subject::decode(bytes)? })
+        let scope = Subject::decode_part(&mut bytes)?;
+        Ok(Self { scope, id: u64::decode(bytes)? })
     }
 
     fn encode_part(&self, out: &mut Vec<u8>) {
-        self.id.encode(out);
-        self.scope.encode_part(out);
+        self.encode(out);
     }
 
     fn decode_part(bytes: &mut &[u8]) -> Result<Self, KeyError> {
-        let id = u64::decode_part(bytes)?;
-        Ok(Self { id, scope: Subject::decode_part(bytes)? })
+        let scope = Subject::decode_part(bytes)?;
+        Ok(Self { scope, id: u64::decode_part(bytes)? })
     }
 }
 

@@ -107,12 +107,11 @@ where
         .aggregate::<TouchMinute>("touches")
         .on_close()
         .map_keyed(|user: &Member, minute| (user.clone(), Span::from(minute)))
-        .already_keyed_by(|(user, _): &(Member, Span<TouchMinute>)| attribution::crowd(user))
+        .already_keyed_by(|(user, minute): &(Member, Span<TouchMinute>)| attribution::crowd_minute(user, minute.start))
         .process("attributing", |setup| Attributing {
             window: settings.attribution,
             lists: setup.windowed_store("lists", Attributing::kept(settings.attribution)),
             waiting: setup.key_value_store("waiting"),
-            untold: setup.key_value_store("untold"),
             matures: setup.timer("matures"),
         })
         .key_by_first()
