@@ -11,6 +11,7 @@ use processing_core::clock::{Clock as _, SystemClock};
 use processing_core::decode::{Decoder, Poison, json_poison};
 use processing_core::error::CoreError;
 use processing_core::layout::Layout;
+use processing_core::limits::Bounds;
 use processing_core::log::Log;
 use processing_core::prelude::*;
 use processing_core::task::TaskId;
@@ -70,14 +71,24 @@ pub(crate) fn feed(case: &str, folder: &Path, events: u64) {
     }
 }
 
+/// What a case may keep in memory.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) budget: MemoryBudget,
+    pub(crate) bounds: Bounds,
+}
+
 pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
+    let is_worker = fleet::CASES.contains(&case);
     // As in a worker's process, one budget for the log and the stores.
-    let budget = MemoryBudget::default();
+    let Memory { budget, bounds } = if is_worker { fleet::memory(case) } else { Memory::default() };
     let on_disk = || OnDisk { folder: folder.join("state").join(case), budget: budget.clone() };
-    let drive_on = |plan: Plan| drive(case, input::open(folder, &budget), events, plan, on_disk());
+    let drive_all =
+        |plan: Plan, events: u64| drive((case, bounds), input::open(folder, &budget), events, plan, on_disk());
+    let drive_on = |plan: Plan| drive_all(plan, events);
     match case {
         "floor" => floor(events),
-        "tumbling_memory" => drive(case, input::open(folder, &budget), events, tumbling(case), InMemory),
+        "tumbling_memory" => drive((case, bounds), input::open(folder, &budget), events, tumbling(case), InMemory),
         "tumbling" | "tumbling_10x_events" => drive_on(tumbling(case)),
         "hopping" => drive_on(hopping(case)),
         "per_user" | "per_user_10x_keys" => drive_on(per_user(case)),
@@ -88,13 +99,9 @@ pub(crate) fn run(case: &str, folder: &Path, events: u64) -> Figure {
         "rollup" => drive_on(rollup(case)),
         "rollup_quantiles" => drive_on(rollup_percentiles(case)),
         // An event is a record of either side.
-        "join" => {
-            drive(case, input::open(folder, &budget), events + events / input::CLICK_EVERY, join(case), on_disk())
-        }
-        "table_join" => {
-            drive(case, input::open(folder, &budget), events + input::PROFILES, table_join(case), on_disk())
-        }
-        other if fleet::CASES.contains(&other) => drive_on(fleet::plan(other)),
+        "join" => drive_all(join(case), events + events / input::CLICK_EVERY),
+        "table_join" => drive_all(table_join(case), events + input::PROFILES),
+        other if is_worker => drive_on(fleet::plan(other)),
         other => panic!("no case is called {other}"),
     }
 }
@@ -288,7 +295,12 @@ fn worker(app: &str) -> Plan {
 }
 
 /// A worker that has joined, as one thread of a process.
-pub(crate) fn start<H: StateHome>(log: Arc<dyn Log>, plan: Plan, home: H) -> Worker<H, InlineNursery<H::Base>> {
+pub(crate) fn start<H: StateHome>(
+    log: Arc<dyn Log>,
+    plan: Plan,
+    home: H,
+    bounds: Bounds,
+) -> Worker<H, InlineNursery<H::Base>> {
     let layout = Layout::new(Arc::new(plan), &mut *log.admin().expect("admin")).expect("a layout");
     let terms = WorkerTerms {
         instance: "bench-0".to_owned(),
@@ -297,15 +309,15 @@ pub(crate) fn start<H: StateHome>(log: Arc<dyn Log>, plan: Plan, home: H) -> Wor
         idle_close: None,
         future_bound: Some(DurationMs::hours(1)),
         epoch: 0,
-        bounds: Default::default(),
+        bounds,
     };
     Worker::new(log, Arc::new(layout), terms, home, InlineNursery::default()).expect("a worker")
 }
 
-fn drive<H: StateHome>(case: &str, log: Arc<dyn Log>, events: u64, plan: Plan, home: H) -> Figure {
+fn drive<H: StateHome>((case, bounds): (&str, Bounds), log: Arc<dyn Log>, events: u64, plan: Plan, home: H) -> Figure {
     let clock = SystemClock::new();
     let begin = ProcessTime::now();
-    let mut worker = start(Arc::clone(&log), plan, home);
+    let mut worker = start(Arc::clone(&log), plan, home, bounds);
     let mut quiet = 0;
     // Several quiet turns in a row, with a commit possible in between: nothing is left anywhere.
     while quiet < 2_000 {

@@ -11,8 +11,11 @@ use engagement_metrics::definitions::Definitions;
 use events::Contracts;
 use llm_rollups::LlmSettings;
 use model_performance::ModelSettings;
+use processing_core::limits::Bounds;
 use processing_core::plan::Plan;
+use processing_core::service::settings::{Settings, Sources};
 
+use super::cases::Memory;
 use super::input::{self, START_MS, USERS, hash, time};
 
 const MODELS: u64 = 1_000;
@@ -59,6 +62,19 @@ pub(crate) fn feed(case: &str, folder: &Path, events: u64) {
         }
         _ => {}
     }
+}
+
+/// The memory that the case's worker takes by its own defaults, as one thread.
+pub(crate) fn memory(case: &str) -> Memory {
+    let declared = match case {
+        "llm_rollups" => LlmSettings::declared(),
+        "engagement" => EngagementSettings::declared(),
+        "models" => ModelSettings::declared(),
+        other => panic!("no worker is called {other}"),
+    };
+    let settings = Settings::load(declared, &Sources::default()).expect("defaults can be read");
+    let bounds = Bounds::of_one_of(1, settings.cached_by_each_thread(), settings.applied_by_all_threads());
+    Memory { budget: settings.memory_of_stores(), bounds }
 }
 
 /// The case's plan: its worker, upon its own topics alone, since a topic without records holds time up.

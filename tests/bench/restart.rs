@@ -12,6 +12,7 @@ use std::time::Instant;
 use processing_core::aggregate::{Aggregate, Exactness, Mergeable};
 use processing_core::batch::{Headers, RecordBatch, RecordRef};
 use processing_core::clock::{Clock as _, SystemClock};
+use processing_core::limits::Bounds;
 use processing_core::log::embedded::Durability;
 use processing_core::log::{Cleanup, Log, TopicSettings};
 use processing_core::prelude::*;
@@ -164,7 +165,7 @@ pub(crate) fn work(folder: &Path) {
     let budget = MemoryBudget::default();
     let log: Arc<dyn Log> = input::open(folder, &budget);
     let clock = SystemClock::new();
-    let mut worker = cases::start(log, plan(), OnDisk { folder: folder.join("state"), budget });
+    let mut worker = cases::start(log, plan(), OnDisk { folder: folder.join("state"), budget }, Bounds::default());
     let mut told = 0;
     loop {
         worker.step(clock.now()).expect("the worker goes on");
